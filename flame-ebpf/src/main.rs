@@ -1,0 +1,3 @@
+//! flame's kernel programs.
+#![no_std]
+#![no_main]

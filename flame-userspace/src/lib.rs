@@ -1,0 +1,5 @@
+//! flame: an eBPF-based, system-wide profiler for Linux.
+
+pub mod analyze;
+pub mod format;
+pub mod profile;

@@ -1,0 +1,3 @@
+//! The `flame` command.
+
+fn main() {}

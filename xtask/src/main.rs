@@ -1,0 +1,2 @@
+//! flame's own tasks.
+fn main() {}
