@@ -3,3 +3,7 @@
 pub mod analyze;
 pub mod format;
 pub mod profile;
+
+mod aggregate;
+mod bpf;
+mod process;

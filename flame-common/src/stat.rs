@@ -1,0 +1,55 @@
+//! The kernel programs' counters: what they could not do, by cause.
+
+/// A counter. Its number is its index in the programs' `STATS` map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Stat {
+    /// The sampling event fired, whoever was running.
+    Fired = 0,
+    /// A sample was sent.
+    Sent = 1,
+    /// A sample was lost: the ring buffer was full.
+    RingFull = 2,
+    /// A sample was lost: its task is not visible in flame's pid namespace.
+    NoPid = 3,
+    /// A child process was not followed: the set of targets was full.
+    TargetsFull = 4,
+    /// A kernel stack could not be taken.
+    NoKernelStack = 5,
+}
+
+impl Stat {
+    /// Every counter, in the order of its number.
+    pub const ALL: [Self; 6] = [
+        Self::Fired,
+        Self::Sent,
+        Self::RingFull,
+        Self::NoPid,
+        Self::TargetsFull,
+        Self::NoKernelStack,
+    ];
+
+    /// What it counts, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Fired => "times the sampling event fired",
+            Self::Sent => "samples sent",
+            Self::RingFull => "samples lost: ring buffer full",
+            Self::NoPid => "samples lost: task outside flame's pid namespace",
+            Self::TargetsFull => "child processes not followed: target set full",
+            Self::NoKernelStack => "kernel stacks not taken",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_stands_at_its_number() {
+        for (index, stat) in Stat::ALL.into_iter().enumerate() {
+            assert_eq!(stat as usize, index);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The load-time configuration, which user space writes into the object before it is loaded.
+
+use flame_common::config::{Config, KernelOffsets};
+
+/// Written by the loader under this name; read-only for the programs.
+#[unsafe(no_mangle)]
+static CONFIG: Config = Config {
+    cgroups: [flame_common::config::Cgroup {
+        id: 0,
+        level: 0,
+        pad: 0,
+    }; 8],
+    cgroup_count: 0,
+    all: 0,
+    follow_children: 0,
+    kernel_stacks: 0,
+    only_uid: 0,
+    uid: 0,
+    pid_namespace_level: 0,
+    pid_namespace_inode: 0,
+    verbose: 0,
+    offsets: KernelOffsets {
+        task_pid: 0,
+        task_tgid: 0,
+        task_group_leader: 0,
+        task_thread_pid: 0,
+        task_cred: 0,
+        cred_euid: 0,
+        cred_suid: 0,
+        pid_level: 0,
+        pid_numbers: 0,
+        upid_size: 0,
+        upid_nr: 0,
+        upid_ns: 0,
+        pid_namespace_inode: 0,
+        known: 0,
+    },
+};
+
+/// One field of the configuration, as the loader wrote it.
+///
+/// The read is volatile: the compiler knows the zeros above and must not put them in its place.
+macro_rules! config {
+    ($($field:tt)+) => {
+        // SAFETY: the static lives as long as the program and nothing writes to it.
+        unsafe { core::ptr::read_volatile(&raw const $crate::config::get().$($field)+) }
+    };
+}
+pub(crate) use config;
+
+/// The configuration. Read its fields with [`config!`].
+#[inline(always)]
+pub(crate) fn get() -> &'static Config {
+    &CONFIG
+}

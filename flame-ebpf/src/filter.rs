@@ -1,0 +1,47 @@
+//! Whether the current task is one to sample. The first thing asked on every event.
+
+use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated};
+
+use crate::config::config;
+use crate::maps::TARGETS;
+use crate::memory::kernel;
+use crate::task::{self, Ids};
+
+/// Whether the task with these ids, the current one, is a target.
+#[inline(always)]
+pub(crate) fn wanted(ids: Ids) -> bool {
+    if config!(only_uid) != 0 && !is_users_own(config!(uid)) {
+        return false;
+    }
+    // SAFETY: the value is not read; its slot may be reused meanwhile.
+    config!(all) != 0 || unsafe { TARGETS.get(ids.pid) }.is_some() || in_target_cgroup()
+}
+
+/// Whether the current task runs as `uid` and as nobody else: not a set-user-ID program of
+/// another user, which `uid` could not trace.
+#[inline(always)]
+fn is_users_own(uid: u32) -> bool {
+    let effective_and_saved = || -> Option<(u32, u32)> {
+        let cred: u64 = kernel(task::current(), config!(offsets.task_cred))?;
+        let euid = kernel(cred, config!(offsets.cred_euid))?;
+        Some((euid, kernel(cred, config!(offsets.cred_suid))?))
+    };
+    bpf_get_current_uid_gid() as u32 == uid && effective_and_saved() == Some((uid, uid))
+}
+
+#[inline(always)]
+fn in_target_cgroup() -> bool {
+    let count = config!(cgroup_count);
+    for index in 0..flame_common::limits::CGROUPS {
+        if index as u32 >= count {
+            break;
+        }
+        let level = config!(cgroups[index].level) as i32;
+        // SAFETY: the helper takes a number and returns 0 for a level that is not there.
+        let id = unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) };
+        if id == config!(cgroups[index].id) {
+            return true;
+        }
+    }
+    false
+}

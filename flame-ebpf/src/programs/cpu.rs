@@ -1,0 +1,30 @@
+//! The sampling event of a CPU: its clock, or a hardware counter.
+
+use aya_ebpf::macros::perf_event;
+use aya_ebpf::programs::PerfEventContext;
+use flame_common::sample::SampleKind;
+use flame_common::stat::Stat;
+
+use crate::collect::collect;
+use crate::filter::wanted;
+use crate::stat::bump;
+use crate::task;
+
+#[perf_event]
+fn cpu_sample(ctx: PerfEventContext) -> u32 {
+    bump(Stat::Fired);
+    if task::is_idle() {
+        return 0;
+    }
+    let Some(ids) = task::current_ids() else {
+        bump(Stat::NoPid);
+        return 0;
+    };
+    if wanted(ids) {
+        // SAFETY: the kernel passes a pointer to this struct, valid while the program runs.
+        let event = unsafe { &*ctx.ctx };
+        let interrupted = task::interrupted_user_registers(&event.regs);
+        collect(&ctx, SampleKind::Cpu, event.sample_period, ids, interrupted);
+    }
+    0
+}

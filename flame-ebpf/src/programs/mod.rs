@@ -1,0 +1,4 @@
+//! The hooks, a file each.
+
+mod cpu;
+mod process;

@@ -1,0 +1,88 @@
+//! Processes that come and go: children of targets become targets, the dead are taken out, and
+//! a process that takes a name asked for becomes one.
+
+use aya_ebpf::helpers::bpf_get_current_comm;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use aya_log_ebpf::{debug, warn};
+use flame_common::stat::Stat;
+
+use crate::config::config;
+use crate::maps::{NAMES, TARGETS};
+use crate::stat::bump;
+use crate::task::{self, Ids};
+
+/// The flag of clone(2) for a new thread of the same process.
+const CLONE_THREAD: u64 = 0x0001_0000;
+
+/// `task_newtask(struct task_struct *task, u64 clone_flags)`, in the parent's context, before the
+/// child first runs.
+#[raw_tracepoint(tracepoint = "task_newtask")]
+fn process_fork(ctx: RawTracePointContext) -> i32 {
+    let (child, flags) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1));
+    if flags & CLONE_THREAD != 0 {
+        return 0;
+    }
+    let (Some(parent), Some(child_ids)) = (task::current_ids(), task::ids_of(child)) else {
+        return 0;
+    };
+    // SAFETY: the value is not read; its slot may be reused meanwhile.
+    if unsafe { TARGETS.get(parent.pid) }.is_some() {
+        add(&ctx, child_ids, child);
+    }
+    0
+}
+
+/// `sched_process_exec(struct task_struct *task, ...)`: the name is the new one by now.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+fn process_exec(ctx: RawTracePointContext) -> i32 {
+    let (Some(ids), Ok(comm)) = (task::current_ids(), bpf_get_current_comm()) else {
+        return 0;
+    };
+    // SAFETY: the value is not read; its slot may be reused meanwhile.
+    let (named, known) = unsafe { (NAMES.get(comm).is_some(), TARGETS.get(ids.pid).is_some()) };
+    if named && !known {
+        add(&ctx, ids, 0);
+    }
+    0
+}
+
+/// `sched_process_free(struct task_struct *task)`: the leader's comes after every other thread
+/// and after the exit's own work, which is still the process's.
+#[raw_tracepoint(tracepoint = "sched_process_free")]
+fn process_free(ctx: RawTracePointContext) -> i32 {
+    let task = ctx.arg::<u64>(0);
+    // A dead task has left its pid namespaces; its numbers in the machine's own stay readable.
+    // In another namespace user space takes the target out.
+    if config!(pid_namespace_level) != 0 {
+        return 0;
+    }
+    let Some(ids) = task::ids_of(task) else {
+        return 0;
+    };
+    if ids.pid != ids.tid {
+        return 0;
+    }
+    // SAFETY: read once; an entry that a new process of this number put in holds another address.
+    let leader = unsafe { TARGETS.get(ids.pid) }.copied();
+    if leader.is_some_and(|leader| leader == 0 || leader == task) {
+        // Gone already if another CPU was first.
+        _ = TARGETS.remove(ids.pid);
+    }
+    0
+}
+
+#[inline(always)]
+fn add(ctx: &RawTracePointContext, ids: Ids, leader: u64) {
+    let added = TARGETS.insert(ids.pid, leader, 0).is_ok();
+    if !added {
+        bump(Stat::TargetsFull);
+    }
+    if config!(verbose) != 0 {
+        if added {
+            debug!(ctx, "target added: pid {}", ids.pid);
+        } else {
+            warn!(ctx, "target set full: pid {} is not followed", ids.pid);
+        }
+    }
+}

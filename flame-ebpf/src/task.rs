@@ -1,0 +1,126 @@
+//! What a program knows of a task: its ids in flame's pid namespace, and its user registers.
+
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
+
+use crate::config::config;
+use crate::memory::kernel;
+
+/// A task's numbers in flame's pid namespace.
+#[derive(Clone, Copy)]
+pub(crate) struct Ids {
+    /// The process (thread group).
+    pub(crate) pid: u32,
+    /// The thread.
+    pub(crate) tid: u32,
+}
+
+/// The kernel's address of the current task.
+#[inline(always)]
+pub(crate) fn current() -> u64 {
+    // SAFETY: the helper takes nothing and cannot fail.
+    unsafe { generated::bpf_get_current_task() }
+}
+
+/// Whether the current task is the idle task of its CPU.
+#[inline(always)]
+pub(crate) fn is_idle() -> bool {
+    bpf_get_current_pid_tgid() == 0
+}
+
+/// The ids of the current task; `None` where flame's pid namespace does not see it.
+#[inline(always)]
+pub(crate) fn current_ids() -> Option<Ids> {
+    if config!(pid_namespace_level) == 0 {
+        let both = bpf_get_current_pid_tgid();
+        return Some(Ids {
+            pid: (both >> 32) as u32,
+            tid: both as u32,
+        });
+    }
+    namespaced_ids(current())
+}
+
+/// The ids of a task; `None` where flame's pid namespace does not see it.
+#[inline(always)]
+pub(crate) fn ids_of(task: u64) -> Option<Ids> {
+    if config!(pid_namespace_level) == 0 {
+        return Some(Ids {
+            pid: kernel(task, config!(offsets.task_tgid))?,
+            tid: kernel(task, config!(offsets.task_pid))?,
+        });
+    }
+    namespaced_ids(task)
+}
+
+#[inline(always)]
+fn namespaced_ids(task: u64) -> Option<Ids> {
+    let leader: u64 = kernel(task, config!(offsets.task_group_leader))?;
+    Some(Ids {
+        pid: namespaced_number(leader)?,
+        tid: namespaced_number(task)?,
+    })
+}
+
+/// A task's number in flame's pid namespace: `task->thread_pid->numbers[level].nr`, if the
+/// namespace at that level is flame's.
+#[inline(always)]
+fn namespaced_number(task: u64) -> Option<u32> {
+    let level = config!(pid_namespace_level);
+    let pid: u64 = kernel(task, config!(offsets.task_thread_pid))?;
+    let depth: u32 = kernel(pid, config!(offsets.pid_level))?;
+    if depth < level {
+        return None;
+    }
+    let slot = pid
+        .wrapping_add(u64::from(config!(offsets.pid_numbers)))
+        .wrapping_add(u64::from(level) * u64::from(config!(offsets.upid_size)));
+    let namespace: u64 = kernel(slot, config!(offsets.upid_ns))?;
+    let inode: u32 = kernel(namespace, config!(offsets.pid_namespace_inode))?;
+    if inode != config!(pid_namespace_inode) {
+        return None;
+    }
+    kernel(slot, config!(offsets.upid_nr))
+}
+
+/// Where a user stack begins.
+#[derive(Clone, Copy)]
+pub(crate) struct UserRegisters {
+    /// Instruction pointer.
+    pub(crate) ip: u64,
+    /// Stack pointer.
+    pub(crate) sp: u64,
+    /// Frame pointer.
+    pub(crate) fp: u64,
+}
+
+/// The registers in `regs`, if they are those of user code.
+#[inline(always)]
+fn user_registers(regs: &pt_regs) -> Option<UserRegisters> {
+    // The low bits of the code segment are the privilege level; 3 is user code.
+    (regs.cs & 3 == 3).then_some(UserRegisters {
+        ip: regs.rip,
+        sp: regs.rsp,
+        fp: regs.rbp,
+    })
+}
+
+/// The user registers of the current task, saved when it entered the kernel; `None` for a task
+/// that has no user half (a kernel thread).
+#[inline(always)]
+pub(crate) fn saved_user_registers() -> Option<UserRegisters> {
+    // SAFETY: both helpers are there since Linux 5.15. The pointer that the first returns is a
+    // trusted one, as the second asks; the result points at the top of the task's kernel stack,
+    // and the kernel checks each load.
+    let regs = unsafe {
+        let task = generated::bpf_get_current_task_btf();
+        &*(generated::bpf_task_pt_regs(task) as *const pt_regs)
+    };
+    user_registers(regs)
+}
+
+/// The registers of user code that the event interrupted; `None` if it hit in the kernel.
+#[inline(always)]
+pub(crate) fn interrupted_user_registers(regs: &pt_regs) -> Option<UserRegisters> {
+    user_registers(regs)
+}

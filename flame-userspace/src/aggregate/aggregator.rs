@@ -1,0 +1,189 @@
+//! The sum of a session's samples, by process, thread and stack.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flame_common::sample::StackEnd;
+
+use super::RawSample;
+use crate::process::{CodeAddress, ProcessId, ProcessTable};
+
+/// Most distinct stacks that are kept; a program that makes more loses samples, with a count.
+const MOST_STACKS: usize = 1 << 20;
+
+/// What samples are added up by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) process: ProcessId,
+    pub(crate) tid: u32,
+    /// The thread's name.
+    pub(crate) thread: Arc<str>,
+    /// Index of [`Aggregate::stacks`].
+    pub(crate) stack: u32,
+}
+
+/// The samples of a session, or of a part of it.
+#[derive(Debug, Default)]
+pub(crate) struct Aggregate {
+    /// Distinct stacks, innermost first.
+    pub(crate) stacks: Vec<Arc<[CodeAddress]>>,
+    /// Number of samples and sum of their values, by key.
+    pub(crate) sums: HashMap<Key, (u64, u64)>,
+    /// Number of samples.
+    pub(crate) samples: u64,
+    /// Number of samples by why their user stack ended, by the number of the reason.
+    pub(crate) ends: [u64; StackEnd::ALL.len()],
+    /// Samples that found no room.
+    pub(crate) lost: u64,
+}
+
+/// Adds up samples.
+#[derive(Debug, Default)]
+pub(crate) struct Aggregator {
+    sum: Aggregate,
+    stack_rows: HashMap<Arc<[CodeAddress]>, u32>,
+    /// Stacks as they came, by process and state of its mappings: each is looked up once.
+    seen: HashMap<(ProcessId, u32), HashMap<Box<[u64]>, u32>>,
+    names: HashMap<String, Arc<str>>,
+}
+
+impl Aggregator {
+    /// Adds a sample of `process`.
+    pub(crate) fn add(
+        &mut self,
+        sample: &RawSample,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+    ) {
+        let Some(stack) = self.stack(sample, process, processes) else {
+            self.sum.lost += 1;
+            return;
+        };
+        let thread = match self.names.get(&sample.comm) {
+            Some(name) => Arc::clone(name),
+            None => {
+                let name: Arc<str> = Arc::from(&*sample.comm);
+                self.names.insert(sample.comm.clone(), Arc::clone(&name));
+                name
+            }
+        };
+        let key = Key {
+            process,
+            tid: sample.tid,
+            thread,
+            stack,
+        };
+        let (count, value) = self.sum.sums.entry(key).or_default();
+        *count += 1;
+        *value = value.saturating_add(sample.value);
+        self.sum.samples += 1;
+        self.sum.ends[sample.user_end as usize] += 1;
+    }
+
+    /// The sum up to now; counting starts afresh.
+    pub(crate) fn take(&mut self) -> Aggregate {
+        std::mem::take(self).sum
+    }
+
+    /// The number of samples up to now.
+    pub(crate) fn samples(&self) -> u64 {
+        self.sum.samples
+    }
+
+    fn stack(
+        &mut self,
+        sample: &RawSample,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+    ) -> Option<u32> {
+        let user = sample.user.iter().map(|frame| frame.0);
+        let raw: Box<[u64]> = sample.kernel.iter().copied().chain(user).collect();
+        let seen = self
+            .seen
+            .entry((process, processes.epoch(process)))
+            .or_default();
+        if let Some(&row) = seen.get(&raw) {
+            return Some(row);
+        }
+        let stack: Arc<[CodeAddress]> = locate(sample, process, processes).into();
+        let row = match self.stack_rows.get(&stack) {
+            Some(&row) => row,
+            None if self.sum.stacks.len() >= MOST_STACKS => return None,
+            None => {
+                let row = self.sum.stacks.len() as u32;
+                self.sum.stacks.push(Arc::clone(&stack));
+                self.stack_rows.insert(stack, row);
+                row
+            }
+        };
+        seen.insert(raw, row);
+        Some(row)
+    }
+}
+
+/// The stack with each address told by what lies there, innermost first.
+fn locate(
+    sample: &RawSample,
+    process: ProcessId,
+    processes: &mut ProcessTable,
+) -> Vec<CodeAddress> {
+    let mut stack = Vec::with_capacity(sample.kernel.len() + sample.user.len());
+    // The innermost kernel frame ran; the others are looked up inside their calls.
+    for (depth, &address) in sample.kernel.iter().enumerate() {
+        stack.push(CodeAddress::Kernel(if depth == 0 {
+            address
+        } else {
+            address - 1
+        }));
+    }
+    for frame in &sample.user {
+        // A frame of a kind that is not known cannot be placed; the decoder lets none through.
+        if let Some(address) = frame.address() {
+            stack.push(processes.locate(process, address.lookup()));
+        }
+    }
+    stack
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flame_common::frame::RawFrame;
+    use flame_common::sample::SampleKind;
+    use std::collections::HashSet;
+
+    fn sample(tid: u32, user: &[u64]) -> RawSample {
+        RawSample {
+            time_ns: 0,
+            value: 10,
+            pid: 1 << 30,
+            tid,
+            kind: SampleKind::Cpu,
+            user_end: StackEnd::Root,
+            comm: "t".into(),
+            kernel: Vec::new(),
+            user: user
+                .iter()
+                .map(|&address| RawFrame::instruction_pointer(address))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn equal_stacks_of_a_thread_are_added_up_and_threads_kept_apart() {
+        let mut processes = ProcessTable::new(true, HashSet::new());
+        let process = processes.of_sample(1 << 30, "p");
+        let mut aggregator = Aggregator::default();
+        for tid in [1, 1, 2] {
+            aggregator.add(&sample(tid, &[0x1000]), process, &mut processes);
+        }
+        let sum = aggregator.take();
+        assert_eq!(sum.samples, 3);
+        assert_eq!(sum.stacks.len(), 1);
+        let mut counts: Vec<_> = sum.sums.values().copied().collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [(1, 10), (2, 20)]);
+        assert_eq!(sum.ends[StackEnd::Root as usize], 3);
+        assert_eq!(aggregator.take().samples, 0);
+    }
+}

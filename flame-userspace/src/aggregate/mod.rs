@@ -1,0 +1,7 @@
+//! Adding up samples as they come: no symbols here, only addresses and counts.
+
+mod aggregator;
+mod raw;
+
+pub(crate) use aggregator::{Aggregate, Aggregator, Key};
+pub(crate) use raw::RawSample;

@@ -1,0 +1,24 @@
+//! A sample as the kernel sent it.
+
+use flame_common::frame::RawFrame;
+use flame_common::sample::{SampleKind, StackEnd};
+
+/// A sample of one thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawSample {
+    /// When: `CLOCK_MONOTONIC`, nanoseconds.
+    pub(crate) time_ns: u64,
+    /// What it weighs: the event's period.
+    pub(crate) value: u64,
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    pub(crate) kind: SampleKind,
+    /// Why the user stack has no further frame.
+    pub(crate) user_end: StackEnd,
+    /// The thread's name.
+    pub(crate) comm: String,
+    /// Kernel addresses, innermost first.
+    pub(crate) kernel: Vec<u64>,
+    /// User frames, innermost first.
+    pub(crate) user: Vec<RawFrame>,
+}

@@ -1,0 +1,121 @@
+//! A sample's bytes on the ring, understood. Total: any bytes give a sample or an error.
+
+use flame_common::frame::RawFrame;
+use flame_common::sample::{HEADER_BYTES, SampleKind, StackEnd};
+
+use crate::aggregate::RawSample;
+
+/// Why bytes are no sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecodeError {
+    /// Fewer or more bytes than the header says.
+    Length,
+    /// A kind of sample that this version does not know.
+    Kind,
+    /// A reason for the stack's end that this version does not know.
+    End,
+}
+
+/// Understands one sample.
+pub(crate) fn decode(bytes: &[u8]) -> Result<RawSample, DecodeError> {
+    let (header, frames) = bytes
+        .split_at_checked(HEADER_BYTES)
+        .ok_or(DecodeError::Length)?;
+    let long = |at: usize| u64::from_ne_bytes(chunk(header, at));
+    let word = |at: usize| u32::from_ne_bytes(chunk(header, at));
+    let short = |at: usize| usize::from(u16::from_ne_bytes(chunk(header, at)));
+    let (kernel, user) = (short(28), short(30));
+    if frames.len() != (kernel + user) * 8 {
+        return Err(DecodeError::Length);
+    }
+    let mut addresses = frames
+        .chunks_exact(8)
+        .map(|eight| u64::from_ne_bytes(chunk(eight, 0)));
+    let comm = &header[40..56];
+    let end = comm
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(comm.len());
+    Ok(RawSample {
+        time_ns: long(0),
+        value: long(8),
+        pid: word(16),
+        tid: word(20),
+        kind: SampleKind::try_from(word(24)).map_err(|_| DecodeError::Kind)?,
+        user_end: StackEnd::try_from(word(32)).map_err(|_| DecodeError::End)?,
+        comm: String::from_utf8_lossy(&comm[..end]).into_owned(),
+        kernel: addresses.by_ref().take(kernel).collect(),
+        user: addresses.map(RawFrame).collect(),
+    })
+}
+
+/// `N` bytes at `at` of a slice that is known to be long enough.
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut chunk = [0; N];
+    chunk.copy_from_slice(&bytes[at..at + N]);
+    chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(5u64.to_ne_bytes());
+        bytes.extend(10_000u64.to_ne_bytes());
+        for number in [7u32, 8, 0] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        bytes.extend(1u16.to_ne_bytes());
+        bytes.extend(2u16.to_ne_bytes());
+        bytes.extend((StackEnd::Root as u32).to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(b"worker\0\0\0\0\0\0\0\0\0\0");
+        for frame in [0xffff_ffff_8000_0000, RawFrame::instruction_pointer(1).0, 2] {
+            bytes.extend(frame.to_ne_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_sample_reads_back() {
+        let sample = decode(&sample()).expect("a sample");
+        assert_eq!(
+            (sample.time_ns, sample.value, sample.pid, sample.tid),
+            (5, 10_000, 7, 8)
+        );
+        assert_eq!(sample.comm, "worker");
+        assert_eq!(sample.kernel, [0xffff_ffff_8000_0000]);
+        assert_eq!(
+            sample.user,
+            [
+                RawFrame::instruction_pointer(1),
+                RawFrame::return_address(2)
+            ]
+        );
+        assert_eq!(sample.user_end, StackEnd::Root);
+    }
+
+    #[test]
+    fn a_sample_of_another_length_is_refused() {
+        let whole = sample();
+        for length in 0..whole.len() {
+            assert_eq!(decode(&whole[..length]), Err(DecodeError::Length));
+        }
+        assert_eq!(
+            decode(&[whole.as_slice(), &[0]].concat()),
+            Err(DecodeError::Length)
+        );
+    }
+
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        let mut bytes = sample();
+        bytes[24] = 9;
+        assert_eq!(decode(&bytes), Err(DecodeError::Kind));
+        let mut bytes = sample();
+        bytes[32] = 99;
+        assert_eq!(decode(&bytes), Err(DecodeError::End));
+    }
+}

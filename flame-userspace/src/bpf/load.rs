@@ -1,0 +1,205 @@
+//! Loading the kernel programs and attaching them.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{PerfEvent, RawTracePoint};
+use aya::{Ebpf, EbpfLoader};
+use flame_common::config::Config;
+use flame_common::limits::COMM;
+
+use super::perf::{Event, SamplingEvent};
+use super::{Counts, SampleRing, btf, features};
+
+/// The object that `cargo xtask build-ebpf` made.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
+
+/// How to load the programs.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadOptions {
+    /// What the programs are told; the kernel's offsets are filled in here.
+    pub(crate) config: Config,
+    /// Room for samples, in bytes, a power of two.
+    pub(crate) ring_bytes: u32,
+    /// Names that make a process a target.
+    pub(crate) names: Vec<String>,
+}
+
+/// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
+/// does the same when the process dies in any other way.
+pub(crate) struct Programs {
+    ebpf: Ebpf,
+    targets: HashMap<MapData, u32, u64>,
+    stats: PerCpuArray<MapData, u64>,
+    events: Vec<SamplingEvent>,
+    follows_in_kernel: bool,
+}
+
+impl Programs {
+    /// Loads them into the kernel.
+    pub(crate) fn load(mut options: LoadOptions) -> Result<(Self, SampleRing)> {
+        features::lift_memory_limit();
+        let offsets = btf::kernel_offsets();
+        let needs_offsets = options.config.pid_namespace_level != 0 || options.config.only_uid != 0;
+        options.config.offsets = match offsets {
+            Ok(offsets) => offsets,
+            Err(error) if needs_offsets => {
+                return Err(error.context("find the kernel's struct layouts (its BTF)"));
+            }
+            Err(error) => {
+                log::warn!("{error:#}; children are followed from user space, a moment late");
+                Default::default()
+            }
+        };
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .override_global("CONFIG", &options.config, true)
+            .map_max_entries("SAMPLES", options.ring_bytes)
+            .load(OBJECT)
+            .context("load the kernel programs")?;
+        let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
+        let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
+        let samples = RingBuf::try_from(take(&mut ebpf, "SAMPLES")?)?;
+        let mut programs = Self {
+            ebpf,
+            targets,
+            stats,
+            events: Vec::new(),
+            follows_in_kernel: options.config.offsets.known != 0,
+        };
+        if options.config.verbose != 0 {
+            programs.log();
+        }
+        programs.follow_processes(&options)?;
+        Ok((programs, SampleRing::new(samples)))
+    }
+
+    /// Passes on what the programs log, through the `log` crate.
+    fn log(&mut self) {
+        match aya_log::EbpfLogger::init(&mut self.ebpf) {
+            Ok(mut logger) => {
+                tokio::task::spawn_local(async move {
+                    loop {
+                        logger.flush();
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                });
+            }
+            Err(error) => log::warn!("the kernel programs' messages are not shown: {error}"),
+        }
+    }
+
+    fn follow_processes(&mut self, options: &LoadOptions) -> Result<()> {
+        if options.config.all != 0 || !self.follows_in_kernel {
+            return Ok(());
+        }
+        if options.config.follow_children != 0 {
+            self.attach("process_fork", "task_newtask")?;
+        }
+        self.attach("process_free", "sched_process_free")?;
+        if !options.names.is_empty() {
+            let map = self.ebpf.map_mut("NAMES").ok_or_else(|| absent("NAMES"))?;
+            let mut names: HashMap<_, [u8; COMM], u8> = HashMap::try_from(map)?;
+            for name in &options.names {
+                let mut comm = [0; COMM];
+                for (to, from) in comm.iter_mut().take(COMM - 1).zip(name.bytes()) {
+                    *to = from;
+                }
+                names
+                    .insert(comm, 1, 0)
+                    .context("tell the kernel a process name")?;
+            }
+            self.attach("process_exec", "sched_process_exec")?;
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, name: &str, tracepoint: &str) -> Result<()> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| absent(name))?;
+        let program: &mut RawTracePoint = program.try_into()?;
+        program
+            .load()
+            .with_context(|| format!("load the kernel program {name}"))?;
+        let attached = program.attach(tracepoint);
+        attached.with_context(|| format!("attach {name} to the tracepoint {tracepoint}"))?;
+        Ok(())
+    }
+
+    /// Whether the kernel itself makes the children of targets targets.
+    pub(crate) fn follows_in_kernel(&self) -> bool {
+        self.follows_in_kernel
+    }
+
+    /// Makes a process a target.
+    pub(crate) fn add_target(&mut self, pid: u32) -> Result<()> {
+        self.targets
+            .insert(pid, 0, 0)
+            .with_context(|| format!("make process {pid} a target"))
+    }
+
+    /// Takes a process out of the targets; it may not be among them.
+    pub(crate) fn remove_target(&mut self, pid: u32) {
+        // Gone already: the kernel programs take out the dead too.
+        _ = self.targets.remove(&pid);
+    }
+
+    /// Opens the sampling event on each CPU and starts them all.
+    pub(crate) fn start_sampling(
+        &mut self,
+        event: Event,
+        frequency: u64,
+        cpus: &[u32],
+    ) -> Result<()> {
+        let program = self
+            .ebpf
+            .program_mut("cpu_sample")
+            .ok_or_else(|| absent("cpu_sample"))?;
+        let program: &mut PerfEvent = program.try_into()?;
+        program
+            .load()
+            .context("load the kernel program cpu_sample")?;
+        let fd = program.fd()?.as_fd();
+        for &cpu in cpus {
+            let opened = SamplingEvent::open(event, frequency, cpu, fd);
+            let opened = opened.map_err(|error| explain(error, event, cpu))?;
+            self.events.push(opened);
+        }
+        for opened in &self.events {
+            opened.enable().context("start the sampling event")?;
+        }
+        Ok(())
+    }
+
+    /// Ends the sampling; counters can still be read.
+    pub(crate) fn stop_sampling(&mut self) {
+        self.events.clear();
+    }
+
+    /// The counters.
+    pub(crate) fn counts(&self) -> Result<Counts> {
+        Counts::read(&self.stats)
+    }
+}
+
+/// What a refused sampling event means, and what to do.
+fn explain(error: io::Error, event: Event, cpu: u32) -> anyhow::Error {
+    let name = event.name();
+    let advice = match error.raw_os_error() {
+        Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV) if event != Event::CpuClock => {
+            "this machine has no such hardware counter; leave out --event to sample on the clock"
+        }
+        Some(libc::EACCES | libc::EPERM) => "run flame as root, or grant it CAP_PERFMON",
+        _ => "see `flame doctor`",
+    };
+    anyhow!(error).context(format!("open the event {name} on CPU {cpu} ({advice})"))
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
+    ebpf.take_map(name).ok_or_else(|| absent(name))
+}
+
+fn absent(name: &str) -> anyhow::Error {
+    anyhow!("the embedded kernel object has no {name}: rebuild it with `cargo xtask build-ebpf`")
+}

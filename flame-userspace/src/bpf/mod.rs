@@ -1,0 +1,22 @@
+//! The kernel's side: loading the programs, attaching them, and reading what they send. The only
+//! module that knows aya and the perf_event_open(2) interface.
+
+mod btf;
+mod cpus;
+mod decode;
+mod features;
+mod load;
+mod perf;
+mod ring;
+mod side_band;
+mod stat;
+
+pub(crate) use cpus::online_cpus;
+pub(crate) use features::{
+    Feature, capabilities, has_capability, kernel_release, lockable_memory, paranoia,
+};
+pub(crate) use load::{LoadOptions, Programs};
+pub(crate) use perf::Event;
+pub(crate) use ring::SampleRing;
+pub(crate) use side_band::{SideBand, SideBandBatch};
+pub(crate) use stat::Counts;

@@ -1,0 +1,37 @@
+//! The kernel programs' counters, added up over the CPUs.
+
+use anyhow::{Context as _, Result};
+use aya::maps::{MapData, PerCpuArray};
+use flame_common::stat::Stat;
+
+/// The counters at one time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts([u64; Stat::ALL.len()]);
+
+impl Counts {
+    /// Reads them.
+    pub(crate) fn read(map: &PerCpuArray<MapData, u64>) -> Result<Self> {
+        let mut counts = Self::default();
+        for stat in Stat::ALL {
+            let per_cpu = map
+                .get(&(stat as u32), 0)
+                .context("read the programs' counters")?;
+            counts.0[stat as usize] = per_cpu.iter().sum();
+        }
+        Ok(counts)
+    }
+
+    /// One counter.
+    pub(crate) fn get(&self, stat: Stat) -> u64 {
+        self.0[stat as usize]
+    }
+
+    /// What was counted since `earlier`.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let mut counts = *self;
+        for (count, before) in counts.0.iter_mut().zip(earlier.0) {
+            *count = count.saturating_sub(before);
+        }
+        counts
+    }
+}

@@ -1,0 +1,172 @@
+//! What flame reads of an ELF file itself: where its code is loaded, and its build ID. Names and
+//! lines are blazesym's.
+
+use std::fs::File;
+use std::ops::Range;
+
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader as _};
+use object::{Endianness, ReadCache, ReadRef};
+
+/// A loadable part of an executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Address in the file's own address space (`p_vaddr`).
+    pub(crate) address: u64,
+    /// Offset in the file (`p_offset`).
+    pub(crate) offset: u64,
+    /// Bytes in the file (`p_filesz`).
+    pub(crate) length: u64,
+    pub(crate) executable: bool,
+}
+
+/// Where an executable's parts lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ElfLayout {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) build_id: Option<Vec<u8>>,
+    /// Whether function names can be had from the file itself: it has a `.symtab`.
+    pub(crate) has_symbols: bool,
+}
+
+impl ElfLayout {
+    /// Reads the layout of a file; `None` if it is no ELF file or damaged.
+    pub(crate) fn read(file: &File) -> Option<Self> {
+        let cache = ReadCache::new(file);
+        let bytes = Bounded(&cache);
+        match bytes.read_bytes_at(0, 16).ok()?.get(4)? {
+            1 => Self::parse::<FileHeader32<Endianness>>(bytes),
+            2 => Self::parse::<FileHeader64<Endianness>>(bytes),
+            _ => None,
+        }
+    }
+
+    fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: Bounded<'_>) -> Option<Self> {
+        let header = Elf::parse(bytes).ok()?;
+        let endian = header.endian().ok()?;
+        let mut layout = Self::default();
+        for segment in header.program_headers(endian, bytes).ok()? {
+            if segment.p_type(endian) == elf::PT_LOAD {
+                layout.segments.push(Segment {
+                    address: segment.p_vaddr(endian).into(),
+                    offset: segment.p_offset(endian).into(),
+                    length: segment.p_filesz(endian).into(),
+                    executable: segment.p_flags(endian) & elf::PF_X != 0,
+                });
+            }
+            if layout.build_id.is_none()
+                && let Ok(Some(mut notes)) = segment.notes(endian, bytes)
+            {
+                while let Ok(Some(note)) = notes.next() {
+                    if note.name() == elf::ELF_NOTE_GNU
+                        && note.n_type(endian) == elf::NT_GNU_BUILD_ID
+                    {
+                        layout.build_id = Some(note.desc().to_owned());
+                    }
+                }
+            }
+        }
+        if let Ok(sections) = header.sections(endian, bytes) {
+            use object::read::elf::SectionHeader as _;
+            layout.has_symbols = sections
+                .iter()
+                .any(|section| section.sh_type(endian) == elf::SHT_SYMTAB);
+        }
+        Some(layout)
+    }
+
+    /// The address in the file's own address space of the byte at a file offset, if code or data
+    /// is loaded from there.
+    pub(crate) fn address_of_offset(&self, offset: u64) -> Option<u64> {
+        let holds = |s: &&Segment| (s.offset..s.offset.saturating_add(s.length)).contains(&offset);
+        // Of segments that share a page the executable one is meant.
+        let segment = self
+            .segments
+            .iter()
+            .filter(holds)
+            .max_by_key(|segment| segment.executable)?;
+        Some(
+            offset
+                .wrapping_sub(segment.offset)
+                .wrapping_add(segment.address),
+        )
+    }
+
+    /// The executable segment that an address of the file's address space lies in.
+    pub(crate) fn code_segment(&self, address: u64) -> Option<Segment> {
+        self.segments.iter().copied().find(|s| {
+            s.executable && (s.address..s.address.saturating_add(s.length)).contains(&address)
+        })
+    }
+}
+
+/// Most bytes that one table of the file may have: real ones stay far below.
+const LARGEST_TABLE: u64 = 16 << 20;
+
+/// Reads parts of a file without mapping it: a file that shrinks meanwhile gives an error and not
+/// a signal.
+#[derive(Clone, Copy)]
+struct Bounded<'a>(&'a ReadCache<&'a File>);
+
+impl<'a> ReadRef<'a> for Bounded<'a> {
+    fn len(self) -> Result<u64, ()> {
+        self.0.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        if size > LARGEST_TABLE {
+            return Err(());
+        }
+        self.0.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        let end = range.end.min(range.start.saturating_add(LARGEST_TABLE));
+        self.0.read_bytes_at_until(range.start..end, delimiter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn the_layout_of_this_test_binary_is_read() {
+        let file = File::open("/proc/self/exe").expect("this test binary");
+        let layout = ElfLayout::read(&file).expect("an ELF file");
+        let code = layout
+            .segments
+            .iter()
+            .find(|s| s.executable)
+            .expect("it has code");
+        assert!(layout.has_symbols);
+        assert_eq!(layout.address_of_offset(code.offset), Some(code.address));
+        assert_eq!(
+            layout.code_segment(code.address + code.length - 1),
+            Some(*code)
+        );
+        assert_eq!(layout.code_segment(code.address + code.length), None);
+        assert_eq!(layout.address_of_offset(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_truncated_file_is_refused_at_any_length() {
+        let whole = std::fs::read("/proc/self/exe").expect("this test binary");
+        let path = std::env::temp_dir().join(format!("flame-elf-{}", std::process::id()));
+        for length in (0..4096).step_by(7).chain([whole.len() / 2]) {
+            let mut file = File::options()
+                .create(true)
+                .truncate(true)
+                .read(true)
+                .write(true)
+                .open(&path)
+                .expect("a temporary file");
+            file.write_all(&whole[..length]).expect("room for it");
+            // Without a panic; what can be read of half a file may be read.
+            let layout = ElfLayout::read(&file);
+            assert!(length > 64 || layout.is_none());
+        }
+        std::fs::remove_file(&path).expect("the temporary file");
+    }
+}

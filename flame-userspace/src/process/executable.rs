@@ -1,0 +1,255 @@
+//! The files that code was mapped from, each once, held open from the first sight.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{ElfLayout, FileIdentity, procfs, root};
+
+/// A handle of an [`Executable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ExecutableId(u32);
+
+/// A file that code was mapped from.
+#[derive(Debug)]
+pub(crate) struct Executable {
+    /// Its path as the process that mapped it first saw it.
+    pub(crate) path: PathBuf,
+    /// The file; `None` if it could not be opened, or is not the one that was mapped.
+    pub(crate) file: Option<File>,
+    /// A separate debug file found by build ID in the process's own file system.
+    pub(crate) debug_file: Option<File>,
+    pub(crate) layout: ElfLayout,
+}
+
+impl Executable {
+    /// The address in the file's address space of the byte at a file offset. Where the file's
+    /// layout is not known, the offset itself, so that nothing is lost.
+    pub(crate) fn address_of_offset(&self, offset: u64) -> u64 {
+        self.layout.address_of_offset(offset).unwrap_or(offset)
+    }
+}
+
+/// Where to look for a mapped file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mapped<'a> {
+    pub(crate) pid: u32,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) path: &'a Path,
+    pub(crate) identity: &'a FileIdentity,
+    /// The mount namespace of the process, as far as known.
+    pub(crate) mount_namespace: Option<u64>,
+}
+
+/// All executables seen.
+#[derive(Debug, Default)]
+pub(crate) struct Executables {
+    all: Vec<Executable>,
+    /// By what the kernel said, so that a file is opened once and not for each process.
+    by_sight: HashMap<(PathBuf, FileIdentity), ExecutableId>,
+    /// By what the open file is.
+    by_inode: HashMap<(u64, u64, i64, i64), ExecutableId>,
+    own_mount_namespace: Option<u64>,
+}
+
+impl Executables {
+    /// An empty set.
+    pub(crate) fn new() -> Self {
+        Self {
+            own_mount_namespace: procfs::mount_namespace(std::process::id()),
+            ..Self::default()
+        }
+    }
+
+    /// One executable.
+    pub(crate) fn get(&self, id: ExecutableId) -> &Executable {
+        &self.all[id.0 as usize]
+    }
+
+    /// The executable behind a mapping, opened now if it is new.
+    pub(crate) fn intern(&mut self, mapped: Mapped<'_>) -> ExecutableId {
+        let sight = (mapped.path.to_owned(), mapped.identity.clone());
+        if let Some(&id) = self.by_sight.get(&sight)
+            && self.get(id).file.is_some()
+        {
+            return id;
+        }
+        let file = self.open(mapped);
+        let inode = file.as_ref().and_then(|file| {
+            let meta = file.metadata().ok()?;
+            Some((
+                meta.dev(),
+                meta.ino(),
+                meta.size() as i64,
+                meta.mtime_nsec() ^ meta.mtime(),
+            ))
+        });
+        if let Some(&id) = inode.and_then(|key| self.by_inode.get(&key)) {
+            self.by_sight.insert(sight, id);
+            return id;
+        }
+        let mut layout = file.as_ref().and_then(ElfLayout::read).unwrap_or_default();
+        if layout.build_id.is_none()
+            && let FileIdentity::BuildId(id) = mapped.identity
+        {
+            layout.build_id = Some(id.clone());
+        }
+        let debug_file = if layout.has_symbols {
+            None
+        } else {
+            debug_file(mapped.pid, &layout)
+        };
+        let executable = Executable {
+            path: without_deleted(mapped.path),
+            file,
+            debug_file,
+            layout,
+        };
+        // An earlier try that could not open the file gives way, under its own handle.
+        let id = match self.by_sight.get(&sight) {
+            Some(&id) => {
+                self.all[id.0 as usize] = executable;
+                id
+            }
+            None => {
+                self.all.push(executable);
+                ExecutableId(self.all.len() as u32 - 1)
+            }
+        };
+        self.by_sight.insert(sight, id);
+        if let Some(key) = inode {
+            self.by_inode.insert(key, id);
+        }
+        id
+    }
+
+    /// Opens the file of a mapping: through the mapping itself, which is always the right file;
+    /// else by its path in the process's file system, or in flame's own where the two are the
+    /// same, if it is the file that the kernel described.
+    fn open(&self, mapped: Mapped<'_>) -> Option<File> {
+        let Mapped {
+            pid,
+            start,
+            end,
+            path,
+            ..
+        } = mapped;
+        let described = |file: &File| is_described(file, mapped.identity);
+        let link = format!("/proc/{pid}/map_files/{start:x}-{end:x}");
+        let of_mapping = || match mapped.identity {
+            // The record is of now, or the mapping may have been replaced by another since.
+            FileIdentity::BuildId(_) => File::open(&link).ok().filter(described),
+            FileIdentity::Inode { .. } => File::open(&link).ok(),
+        };
+        let same_view =
+            mapped.mount_namespace.is_none() || mapped.mount_namespace == self.own_mount_namespace;
+        let in_own_view = || root::open(std::process::id(), path, true);
+        of_mapping()
+            .or_else(|| root::open(pid, path, true).filter(described))
+            .or_else(|| same_view.then(in_own_view).flatten().filter(described))
+    }
+}
+
+/// Whether a file is the one that the kernel described.
+fn is_described(file: &File, identity: &FileIdentity) -> bool {
+    match identity {
+        FileIdentity::BuildId(id) => {
+            ElfLayout::read(file)
+                .and_then(|layout| layout.build_id)
+                .as_ref()
+                == Some(id)
+        }
+        // The device of an overlay or a subvolume differs from the one that stat(2) tells: the
+        // inode alone has to do.
+        FileIdentity::Inode { inode, .. } => file.metadata().is_ok_and(|m| m.ino() == *inode),
+    }
+}
+
+/// The debug file of a build ID, in the file system of a process, below its `/usr/lib/debug`.
+fn debug_file(pid: u32, layout: &ElfLayout) -> Option<File> {
+    let id = layout.build_id.as_ref().filter(|id| id.len() >= 8)?;
+    let path = debug_path(id);
+    [std::process::id(), pid].iter().find_map(|&pid| {
+        let file = root::open(pid, Path::new(&path), true)?;
+        let found = ElfLayout::read(&file)?;
+        (found.build_id.as_ref() == Some(id)).then_some(file)
+    })
+}
+
+/// Where distributions install the debug file of a build ID.
+pub(crate) fn debug_path(build_id: &[u8]) -> String {
+    let hex = super::executable::hex(build_id);
+    let (directory, name) = hex.split_at(2.min(hex.len()));
+    format!("/usr/lib/debug/.build-id/{directory}/{name}.debug")
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a text cannot fail");
+        text
+    })
+}
+
+/// The kernel marks the path of a file that has no name any more.
+fn without_deleted(path: &Path) -> PathBuf {
+    match path
+        .to_str()
+        .and_then(|text| text.strip_suffix(" (deleted)"))
+    {
+        Some(text) => text.into(),
+        None => path.to_owned(),
+    }
+}
+
+/// The effective user and group of a file, for checks by those who hold it open.
+pub(crate) fn file_owner(file: &File) -> Option<u32> {
+    Some(file.metadata().ok()?.uid())
+}
+
+/// Whether a path of `/proc` can be followed: what opening by `map_files` needs.
+pub(crate) fn can_open_map_files() -> bool {
+    let Ok(entries) = fs::read_dir("/proc/self/map_files") else {
+        return false;
+    };
+    entries
+        .flatten()
+        .any(|entry| File::open(entry.path()).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_of_this_process_is_opened_once() {
+        let own = std::process::id();
+        let mappings = procfs::code_mappings(own).expect("own mappings");
+        let exe = fs::read_link("/proc/self/exe").expect("own path");
+        let code = mappings.iter().find(|m| m.path == exe).expect("own code");
+        let mut executables = Executables::new();
+        let mapped = Mapped {
+            pid: own,
+            start: code.start,
+            end: code.end,
+            path: &code.path,
+            identity: &code.identity,
+            mount_namespace: None,
+        };
+        let id = executables.intern(mapped);
+        assert_eq!(executables.intern(mapped), id);
+        assert!(executables.get(id).file.is_some());
+        let wrong = FileIdentity::BuildId(vec![1; 20]);
+        let other = executables.intern(Mapped {
+            identity: &wrong,
+            ..mapped
+        });
+        assert!(
+            executables.get(other).file.is_none(),
+            "another build is not taken for it"
+        );
+    }
+}

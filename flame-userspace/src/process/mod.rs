@@ -1,0 +1,18 @@
+//! Processes and the files they run: who is who at a time, what is mapped where, and the
+//! executables behind the mappings, held open so that they outlive their process.
+
+mod elf;
+mod event;
+mod executable;
+mod maps;
+mod procfs;
+mod root;
+mod table;
+
+pub(crate) use elf::{ElfLayout, Segment};
+pub(crate) use event::{FileIdentity, ProcessEvent};
+pub(crate) use executable::{Executable, ExecutableId, Executables};
+pub(crate) use procfs::{
+    cgroup_processes, kernel_thread, owner, pids, pids_named, process_name, start_time,
+};
+pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -1,0 +1,139 @@
+//! What `/proc` tells of processes that ran before flame did. A process that has gone meanwhile
+//! is no error: the answer is then `None` or empty.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::maps::{self, CodeMapping};
+
+/// The most that is read of a file in `/proc`, in bytes: a process may map as much as it likes.
+const LONGEST: u64 = 64 << 20;
+
+/// Reads at most [`LONGEST`] bytes of a file.
+fn read(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .ok()?
+        .take(LONGEST)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
+
+/// The pids of all processes.
+pub(crate) fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The pids of the processes whose name is `comm`.
+pub(crate) fn pids_named(comm: &str) -> Vec<u32> {
+    pids()
+        .into_iter()
+        .filter(|&pid| process_name(pid).as_deref() == Some(comm))
+        .collect()
+}
+
+/// The processes of a cgroup and of the cgroups below it.
+pub(crate) fn cgroup_processes(directory: &Path) -> HashSet<u32> {
+    let mut pids = HashSet::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        if let Ok(text) = fs::read_to_string(directory.join("cgroup.procs")) {
+            pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+        }
+        if let Ok(entries) = fs::read_dir(&directory) {
+            let folders = entries
+                .flatten()
+                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+            open.extend(folders.map(|entry| entry.path()));
+        }
+    }
+    pids
+}
+
+/// A process's name, as the kernel keeps it (at most 15 bytes).
+pub(crate) fn process_name(pid: u32) -> Option<String> {
+    let bytes = read(&format!("/proc/{pid}/comm"))?;
+    let name = String::from_utf8_lossy(&bytes);
+    Some(name.strip_suffix('\n').unwrap_or(&name).to_owned())
+}
+
+/// The executable mappings of a process.
+pub(crate) fn code_mappings(pid: u32) -> Option<Vec<CodeMapping>> {
+    Some(maps::parse(&read(&format!("/proc/{pid}/maps"))?))
+}
+
+/// The effective user of a process.
+pub(crate) fn owner(pid: u32) -> Option<u32> {
+    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let uids = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    uids.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The pid that a process has in its own, innermost pid namespace.
+pub(crate) fn innermost_pid(pid: u32) -> Option<u32> {
+    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let numbers = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_ascii_whitespace().last()?.parse().ok()
+}
+
+/// Whether a pid is a kernel thread's, which has no memory of its own.
+pub(crate) fn kernel_thread(pid: u32) -> bool {
+    // Field 9 of stat is the flags; PF_KTHREAD is 0x0020_0000 (include/linux/sched.h).
+    stat_field(pid, 9).is_some_and(|flags| flags & 0x0020_0000 != 0)
+}
+
+/// When a process started, in clock ticks since boot: with its pid, who it is.
+pub(crate) fn start_time(pid: u32) -> Option<u64> {
+    stat_field(pid, 22)
+}
+
+/// Field `number` of `/proc/PID/stat`, from 1 as in proc_pid_stat(5); not 1 to 3.
+fn stat_field(pid: u32, number: usize) -> Option<u64> {
+    let bytes = read(&format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may hold spaces and parentheses itself.
+    let after_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
+    let text = std::str::from_utf8(&bytes[after_name..]).ok()?;
+    text.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+/// Which mount namespace a process lives in.
+pub(crate) fn mount_namespace(pid: u32) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/mnt"))
+        .ok()
+        .map(|ns| ns.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_found_by_pid_and_by_name() {
+        let own = std::process::id();
+        let name = process_name(own).expect("this process has a name");
+        assert!(pids().contains(&own));
+        assert!(pids_named(&name).contains(&own));
+        assert!(!kernel_thread(own));
+        assert!(start_time(own).is_some());
+        assert!(innermost_pid(own).is_some());
+        let mappings = code_mappings(own).expect("this process has mappings");
+        assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));
+    }
+
+    #[test]
+    fn a_process_that_is_gone_gives_nothing() {
+        assert_eq!(process_name(u32::MAX), None);
+        assert_eq!(code_mappings(u32::MAX), None);
+        assert!(!kernel_thread(u32::MAX));
+    }
+}

@@ -1,0 +1,494 @@
+//! Who is who at a time. Fed with events and samples in the order of their times, so that an
+//! address is looked up in the mappings that its process had when the sample was taken.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::executable::{Mapped, file_owner};
+use super::{Executable, ExecutableId, Executables, FileIdentity, ProcessEvent, procfs, root};
+
+/// A handle of a process. A pid that is used again is another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ProcessId(u32);
+
+/// What lies at a code address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum CodeAddress {
+    /// Code of a file, by the address in the file's own address space.
+    Executable(ExecutableId, u64),
+    /// Code that the kernel maps into each process, by offset.
+    Vdso(u64),
+    /// Code without a file, made while its process ran.
+    Generated(ProcessId, u64),
+    /// An address that is in no known mapping.
+    Unmapped(u64),
+    /// The kernel's own code.
+    Kernel(u64),
+}
+
+/// A process, alive or not.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) comm: String,
+    /// Names of generated code: `/tmp/perf-PID.map`, opened when it was first needed.
+    pub(crate) perf_map: Option<File>,
+    perf_map_sought: bool,
+    mappings: BTreeMap<u64, Mapping>,
+    /// Goes up with each change of the mappings.
+    epoch: u32,
+    mount_namespace: Option<u64>,
+    owner: Option<u32>,
+    /// Whether its first thread has ended.
+    ended: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Mapping {
+    end: u64,
+    offset: u64,
+    code: Code,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Code {
+    File(ExecutableId),
+    Vdso,
+    Generated,
+}
+
+/// The processes of a session.
+#[derive(Debug)]
+pub(crate) struct ProcessTable {
+    processes: Vec<Process>,
+    current: HashMap<u32, ProcessId>,
+    executables: Executables,
+    /// Whether events of processes that are not known yet matter.
+    every_process: bool,
+    /// Names that make a process matter when it takes one of them.
+    names: HashSet<String>,
+    /// Pids whose first thread ended; to be forgotten when the process is gone.
+    ended: Vec<u32>,
+}
+
+impl ProcessTable {
+    /// An empty table. It follows every process, or those added, their children, and those that
+    /// take one of `names`.
+    pub(crate) fn new(every_process: bool, names: HashSet<String>) -> Self {
+        Self {
+            processes: Vec::new(),
+            current: HashMap::new(),
+            executables: Executables::new(),
+            every_process,
+            names,
+            ended: Vec::new(),
+        }
+    }
+
+    /// One process.
+    pub(crate) fn get(&self, id: ProcessId) -> &Process {
+        &self.processes[id.0 as usize]
+    }
+
+    /// The number of processes seen.
+    pub(crate) fn count(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// One executable.
+    pub(crate) fn executable(&self, id: ExecutableId) -> &Executable {
+        self.executables.get(id)
+    }
+
+    /// Takes in a process that runs already, with what `/proc` says of it. One that has gone
+    /// meanwhile is taken in without mappings.
+    pub(crate) fn add_running(&mut self, pid: u32) -> ProcessId {
+        let id = self.begin(pid, procfs::process_name(pid).unwrap_or_default());
+        for found in procfs::code_mappings(pid).unwrap_or_default() {
+            self.map(
+                id,
+                found.start,
+                found.end,
+                found.offset,
+                &found.path,
+                &found.identity,
+            );
+        }
+        id
+    }
+
+    /// The process that a sample's pid means now. `comm` is the thread's name, used where the
+    /// process is not known and has gone.
+    pub(crate) fn of_sample(&mut self, pid: u32, comm: &str) -> ProcessId {
+        if let Some(&id) = self.current.get(&pid) {
+            return id;
+        }
+        let id = self.add_running(pid);
+        let process = self.get_mut(id);
+        if process.comm.is_empty() {
+            comm.clone_into(&mut process.comm);
+        }
+        id
+    }
+
+    /// Takes in an event.
+    pub(crate) fn apply(&mut self, event: ProcessEvent) {
+        match event {
+            ProcessEvent::Fork { pid, parent, tid } => self.fork(pid, parent, tid),
+            ProcessEvent::Comm {
+                pid,
+                tid,
+                comm,
+                exec,
+            } => self.name(pid, tid, comm, exec),
+            ProcessEvent::Mmap {
+                pid,
+                start,
+                length,
+                offset,
+                path,
+                identity,
+            } => {
+                if let Some(&id) = self.current.get(&pid) {
+                    let end = start.saturating_add(length);
+                    self.map(id, start, end, offset, &path, &identity);
+                }
+            }
+            ProcessEvent::Exit { pid, tid } => {
+                if pid == tid
+                    && let Some(&id) = self.current.get(&pid)
+                {
+                    // Its other threads may go on: it is forgotten when it is really gone.
+                    self.get_mut(id).ended = true;
+                    self.ended.push(pid);
+                }
+            }
+        }
+    }
+
+    /// Forgets the mappings of processes that have gone. To be called when all samples of before
+    /// have been taken in.
+    pub(crate) fn sweep(&mut self) {
+        for pid in std::mem::take(&mut self.ended) {
+            if Path::new(&format!("/proc/{pid}")).exists() {
+                self.ended.push(pid);
+            } else if let Some(&id) = self.current.get(&pid)
+                && self.get(id).ended
+            {
+                self.current.remove(&pid);
+                self.get_mut(id).mappings.clear();
+            }
+        }
+    }
+
+    /// How often the mappings of a process have changed: a stack of addresses means the same as
+    /// long as this stays.
+    pub(crate) fn epoch(&self, id: ProcessId) -> u32 {
+        self.get(id).epoch
+    }
+
+    /// What lies at an address of a process.
+    pub(crate) fn locate(&mut self, id: ProcessId, address: u64) -> CodeAddress {
+        let process = self.get(id);
+        let below = process.mappings.range(..=address).next_back();
+        let Some((&start, mapping)) = below.filter(|(_, mapping)| address < mapping.end) else {
+            return CodeAddress::Unmapped(address);
+        };
+        let into = address - start;
+        match mapping.code {
+            Code::File(executable) => {
+                let offset = mapping.offset.wrapping_add(into);
+                let file = self.executables.get(executable);
+                CodeAddress::Executable(executable, file.address_of_offset(offset))
+            }
+            Code::Vdso => CodeAddress::Vdso(into),
+            Code::Generated => {
+                self.seek_perf_map(id);
+                CodeAddress::Generated(id, address)
+            }
+        }
+    }
+
+    fn get_mut(&mut self, id: ProcessId) -> &mut Process {
+        &mut self.processes[id.0 as usize]
+    }
+
+    /// A new process of this pid.
+    fn begin(&mut self, pid: u32, comm: String) -> ProcessId {
+        let id = ProcessId(self.processes.len() as u32);
+        self.processes.push(Process {
+            pid,
+            comm,
+            perf_map: None,
+            perf_map_sought: false,
+            mappings: BTreeMap::new(),
+            epoch: 0,
+            mount_namespace: procfs::mount_namespace(pid),
+            owner: procfs::owner(pid),
+            ended: false,
+        });
+        self.current.insert(pid, id);
+        id
+    }
+
+    fn fork(&mut self, pid: u32, parent: u32, tid: u32) {
+        if pid != tid || pid == parent {
+            return;
+        }
+        if let Some(&parent) = self.current.get(&parent) {
+            let Process {
+                comm,
+                mappings,
+                mount_namespace,
+                owner,
+                ..
+            } = self.get(parent);
+            let (comm, mappings) = (comm.clone(), mappings.clone());
+            let (mount_namespace, owner) = (*mount_namespace, *owner);
+            let id = self.begin(pid, comm);
+            let child = self.get_mut(id);
+            child.mappings = mappings;
+            child.mount_namespace = child.mount_namespace.or(mount_namespace);
+            child.owner = child.owner.or(owner);
+        } else {
+            // Whoever had this pid before is not it.
+            self.current.remove(&pid);
+        }
+    }
+
+    fn name(&mut self, pid: u32, tid: u32, comm: String, exec: bool) {
+        let known = self.current.get(&pid).copied();
+        let matters = known.is_some() || self.every_process || self.names.contains(&comm);
+        if !matters {
+            return;
+        }
+        match (known, exec) {
+            (Some(id), true) => {
+                let process = self.get_mut(id);
+                process.comm = comm;
+                process.mappings.clear();
+                process.epoch += 1;
+                process.perf_map = None;
+                process.perf_map_sought = false;
+                process.owner = procfs::owner(pid).or(process.owner);
+            }
+            (Some(id), false) if pid == tid => self.get_mut(id).comm = comm,
+            (None, true) => {
+                self.begin(pid, comm);
+            }
+            _ => {}
+        }
+    }
+
+    fn map(
+        &mut self,
+        id: ProcessId,
+        start: u64,
+        end: u64,
+        offset: u64,
+        path: &Path,
+        identity: &FileIdentity,
+    ) {
+        let (pid, mount_namespace) = (self.get(id).pid, self.get(id).mount_namespace);
+        let text = path.to_string_lossy();
+        let code = if text == "[vdso]" {
+            Code::Vdso
+        } else if is_anonymous(&text) {
+            Code::Generated
+        } else if text.starts_with('/') {
+            let mapped = Mapped {
+                pid,
+                start,
+                end,
+                path,
+                identity,
+                mount_namespace,
+            };
+            Code::File(self.executables.intern(mapped))
+        } else {
+            Code::Generated
+        };
+        let process = self.get_mut(id);
+        process.epoch += 1;
+        insert(&mut process.mappings, start, Mapping { end, offset, code });
+    }
+
+    /// Opens the process's perf map, once: a regular file, no link, of the process's own user.
+    fn seek_perf_map(&mut self, id: ProcessId) {
+        let process = self.get_mut(id);
+        if process.perf_map_sought {
+            return;
+        }
+        process.perf_map_sought = true;
+        let inner = procfs::innermost_pid(process.pid).unwrap_or(process.pid);
+        let path = PathBuf::from(format!("/tmp/perf-{inner}.map"));
+        process.perf_map = root::open(process.pid, &path, false)
+            .or_else(|| root::open(std::process::id(), &path, false))
+            .filter(|file| process.owner.is_some() && file_owner(file) == process.owner);
+    }
+}
+
+/// Whether a path is one that the kernel shows for memory without a file: nothing, `//anon`,
+/// `[heap]` and its like, or a file of memory alone whose content is nowhere on a disk.
+fn is_anonymous(path: &str) -> bool {
+    path.is_empty()
+        || path == "//anon"
+        || path.starts_with('[')
+        || path.starts_with("/memfd:")
+        || path.starts_with("/dev/zero")
+        || path.starts_with("/SYSV")
+        || path.starts_with("/anon_hugepage")
+}
+
+/// Puts in a mapping, and cuts or removes those that it lies over.
+fn insert(mappings: &mut BTreeMap<u64, Mapping>, start: u64, new: Mapping) {
+    if new.end <= start {
+        return;
+    }
+    let over: Vec<u64> = mappings
+        .range(..new.end)
+        .rev()
+        .take_while(|(_, old)| old.end > start)
+        .map(|(&at, _)| at)
+        .collect();
+    for at in over {
+        let old = mappings.remove(&at).expect("the key was just read");
+        if at < start {
+            mappings.insert(
+                at,
+                Mapping {
+                    end: start,
+                    ..old.clone()
+                },
+            );
+        }
+        if old.end > new.end {
+            let offset = old.offset.wrapping_add(new.end - at);
+            mappings.insert(new.end, Mapping { offset, ..old });
+        }
+    }
+    mappings.insert(start, new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anonymous(pid: u32, start: u64, length: u64) -> ProcessEvent {
+        ProcessEvent::Mmap {
+            pid,
+            start,
+            length,
+            offset: 0,
+            path: "//anon".into(),
+            identity: FileIdentity::Inode {
+                major: 0,
+                minor: 0,
+                inode: 0,
+            },
+        }
+    }
+
+    fn exec(pid: u32, comm: &str) -> ProcessEvent {
+        ProcessEvent::Comm {
+            pid,
+            tid: pid,
+            comm: comm.into(),
+            exec: true,
+        }
+    }
+
+    /// A pid that no process of this machine can have.
+    const PID: u32 = 1 << 30;
+
+    #[test]
+    fn a_mapping_over_another_cuts_it() {
+        let mapping = |end, offset| Mapping {
+            end,
+            offset,
+            code: Code::Generated,
+        };
+        let mut mappings = BTreeMap::new();
+        insert(&mut mappings, 0x1000, mapping(0x9000, 0));
+        insert(&mut mappings, 0x3000, mapping(0x5000, 0));
+        let ranges: Vec<_> = mappings
+            .iter()
+            .map(|(s, m)| (*s, m.end, m.offset))
+            .collect();
+        assert_eq!(
+            ranges,
+            [
+                (0x1000, 0x3000, 0),
+                (0x3000, 0x5000, 0),
+                (0x5000, 0x9000, 0x4000)
+            ]
+        );
+        insert(&mut mappings, 0x0, mapping(0x10000, 0));
+        assert_eq!(mappings.len(), 1);
+    }
+
+    #[test]
+    fn a_child_has_its_parents_mappings_until_it_runs_another_program() {
+        let mut table = ProcessTable::new(true, HashSet::new());
+        table.apply(exec(PID, "parent"));
+        table.apply(anonymous(PID, 0x1000, 0x1000));
+        table.apply(ProcessEvent::Fork {
+            pid: PID + 1,
+            parent: PID,
+            tid: PID + 1,
+        });
+        let child = table.of_sample(PID + 1, "");
+        assert_eq!(table.get(child).comm, "parent");
+        assert_eq!(
+            table.locate(child, 0x1800),
+            CodeAddress::Generated(child, 0x1800)
+        );
+        table.apply(exec(PID + 1, "child"));
+        assert_eq!(
+            table.of_sample(PID + 1, ""),
+            child,
+            "exec keeps the process"
+        );
+        assert_eq!(table.locate(child, 0x1800), CodeAddress::Unmapped(0x1800));
+    }
+
+    #[test]
+    fn a_pid_that_is_used_again_is_another_process() {
+        let mut table = ProcessTable::new(true, HashSet::new());
+        table.apply(exec(PID, "first"));
+        let first = table.of_sample(PID, "");
+        table.apply(ProcessEvent::Exit { pid: PID, tid: PID });
+        table.apply(ProcessEvent::Fork {
+            pid: PID,
+            parent: 1,
+            tid: PID,
+        });
+        table.apply(exec(PID, "second"));
+        let second = table.of_sample(PID, "");
+        assert_ne!(first, second);
+        assert_eq!(table.get(first).comm, "first");
+        assert_eq!(table.get(second).comm, "second");
+    }
+
+    #[test]
+    fn an_ended_process_keeps_its_mappings_for_its_last_samples() {
+        let mut table = ProcessTable::new(true, HashSet::new());
+        table.apply(exec(PID, "p"));
+        table.apply(anonymous(PID, 0x1000, 0x1000));
+        table.apply(ProcessEvent::Exit { pid: PID, tid: PID });
+        let id = table.of_sample(PID, "");
+        assert_eq!(table.locate(id, 0x1000), CodeAddress::Generated(id, 0x1000));
+        table.sweep();
+        assert_ne!(table.of_sample(PID, "later"), id);
+    }
+
+    #[test]
+    fn processes_that_do_not_matter_are_left_out() {
+        let mut table = ProcessTable::new(false, HashSet::from(["wanted".to_owned()]));
+        table.apply(exec(PID, "other"));
+        assert_eq!(table.count(), 0);
+        table.apply(exec(PID, "wanted"));
+        assert_eq!(table.count(), 1);
+    }
+}
