@@ -87,9 +87,6 @@ mod pod {
 
     // SAFETY: `Config` is `repr(C)`, made of integers alone, and valid for every bit pattern. Its
     // tail padding is zeroed by `Default` and never read.
-    #[expect(
-        unsafe_code,
-        reason = "aya asks for the promise that the bytes may be copied"
-    )]
+    #[expect(unsafe_code, reason = "aya asks for the promise that the bytes may be copied")]
     unsafe impl aya::Pod for Config {}
 }

@@ -33,10 +33,7 @@ pub(crate) fn is_idle() -> bool {
 pub(crate) fn current_ids() -> Option<Ids> {
     if config!(pid_namespace_level) == 0 {
         let both = bpf_get_current_pid_tgid();
-        return Some(Ids {
-            pid: (both >> 32) as u32,
-            tid: both as u32,
-        });
+        return Some(Ids { pid: (both >> 32) as u32, tid: both as u32 });
     }
     namespaced_ids(current())
 }
@@ -56,10 +53,7 @@ pub(crate) fn ids_of(task: u64) -> Option<Ids> {
 #[inline(always)]
 fn namespaced_ids(task: u64) -> Option<Ids> {
     let leader: u64 = kernel(task, config!(offsets.task_group_leader))?;
-    Some(Ids {
-        pid: namespaced_number(leader)?,
-        tid: namespaced_number(task)?,
-    })
+    Some(Ids { pid: namespaced_number(leader)?, tid: namespaced_number(task)? })
 }
 
 /// A task's number in flame's pid namespace: `task->thread_pid->numbers[level].nr`, if the
@@ -98,11 +92,7 @@ pub(crate) struct UserRegisters {
 #[inline(always)]
 fn user_registers(regs: &pt_regs) -> Option<UserRegisters> {
     // The low bits of the code segment are the privilege level; 3 is user code.
-    (regs.cs & 3 == 3).then_some(UserRegisters {
-        ip: regs.rip,
-        sp: regs.rsp,
-        fp: regs.rbp,
-    })
+    (regs.cs & 3 == 3).then_some(UserRegisters { ip: regs.rip, sp: regs.rsp, fp: regs.rbp })
 }
 
 /// The user registers of the current task, saved when it entered the kernel; `None` for a task

@@ -7,3 +7,5 @@ pub mod profile;
 mod aggregate;
 mod bpf;
 mod process;
+mod runtime;
+mod symbolize;
