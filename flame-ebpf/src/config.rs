@@ -12,7 +12,6 @@ static CONFIG: Config = Config {
     kernel_stacks: 0,
     only_uid: 0,
     uid: 0,
-    pid_namespace_level: 0,
     pid_namespace_inode: 0,
     verbose: 0,
     offsets: KernelOffsets {

@@ -42,7 +42,7 @@ impl Programs {
     pub(crate) fn load(mut options: LoadOptions) -> Result<(Self, SampleRing)> {
         features::lift_memory_limit();
         let offsets = btf::kernel_offsets();
-        let needs_offsets = options.config.pid_namespace_level != 0 || options.config.only_uid != 0;
+        let needs_offsets = options.config.pid_namespace_inode != 0 || options.config.only_uid != 0;
         options.config.offsets = match offsets {
             Ok(offsets) => offsets,
             Err(error) if needs_offsets => {

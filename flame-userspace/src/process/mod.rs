@@ -16,5 +16,6 @@ pub(crate) use executable::{
 };
 pub(crate) use procfs::{
     cgroup_processes, code_mappings, descendants, kernel_thread, owner, pids_named, process_name,
+    state,
 };
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -109,18 +109,23 @@ pub(crate) fn kernel_thread(pid: u32) -> bool {
     stat_field(pid, 9).is_some_and(|flags| flags & 0x0020_0000 != 0)
 }
 
-/// When a process started, in clock ticks since boot: with its pid, who it is.
-pub(crate) fn start_time(pid: u32) -> Option<u64> {
-    stat_field(pid, 22)
+/// The letter of a process's state, as in proc_pid_stat(5).
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let text = stat_after_name(pid)?;
+    text.trim_start().chars().next()
 }
 
 /// Field `number` of `/proc/PID/stat`, from 1 as in proc_pid_stat(5); not 1 to 3.
 fn stat_field(pid: u32, number: usize) -> Option<u64> {
+    stat_after_name(pid)?.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+/// The fields of `/proc/PID/stat` from the third on. The second, the name in parentheses, may
+/// hold spaces and parentheses itself.
+fn stat_after_name(pid: u32) -> Option<String> {
     let bytes = read(&format!("/proc/{pid}/stat"))?;
-    // The name, in parentheses, may hold spaces and parentheses itself.
     let after_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
-    let text = std::str::from_utf8(&bytes[after_name..]).ok()?;
-    text.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+    String::from_utf8(bytes[after_name..].to_vec()).ok()
 }
 
 /// Which mount namespace a process lives in.
@@ -139,7 +144,7 @@ mod tests {
         assert!(pids().contains(&own));
         assert!(pids_named(&name).contains(&own));
         assert!(!kernel_thread(own));
-        assert!(start_time(own).is_some());
+        assert_eq!(state(own), Some('R'));
         assert!(innermost_pid(own).is_some());
         let mappings = code_mappings(own).expect("this process has mappings");
         assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));

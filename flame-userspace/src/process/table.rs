@@ -177,6 +177,11 @@ impl ProcessTable {
         }
     }
 
+    /// Whether a process of this pid is followed.
+    pub(crate) fn knows(&self, pid: u32) -> bool {
+        self.current.contains_key(&pid)
+    }
+
     /// How often the mappings of a process have changed: a stack of addresses means the same as
     /// long as this stays.
     pub(crate) fn epoch(&self, id: ProcessId) -> u32 {
