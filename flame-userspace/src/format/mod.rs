@@ -1,2 +1,7 @@
 //! Writers and readers of profiles: one file or folder a format, each on a
 //! [`Profile`](crate::profile::Profile) alone.
+
+#[cfg(test)]
+mod example;
+pub mod folded;
+pub mod text;
