@@ -4,4 +4,6 @@
 #[cfg(test)]
 mod example;
 pub mod folded;
+mod frame;
+pub mod svg;
 pub mod text;
