@@ -5,5 +5,6 @@
 mod example;
 pub mod folded;
 mod frame;
+pub mod html;
 pub mod svg;
 pub mod text;
