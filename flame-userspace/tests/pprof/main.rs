@@ -3,7 +3,9 @@
 
 mod description;
 mod generator;
+mod go_tool;
 mod hostile;
+mod other_tools;
 mod round_trip;
 
 use std::io::Write;
