@@ -8,3 +8,4 @@ mod frame;
 pub mod html;
 pub mod svg;
 pub mod text;
+pub mod pprof;
