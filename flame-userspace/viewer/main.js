@@ -266,6 +266,7 @@ class App {
 
 async function main() {
   const message = part('message');
+  message.textContent = 'Reading the profile…';
   try {
     const data = part('flame-data');
     const block = await unpack(data.textContent ?? '');

@@ -1,5 +1,6 @@
 // The table of the heaviest functions.
 
+import { shortName } from './names.js';
 import { element } from './tooltip.js';
 import { formatShare, formatValue } from './units.js';
 
@@ -64,7 +65,8 @@ export class FunctionTable {
     this.limit = FIRST_ROWS;
     this.parts.title.textContent = zoom === 0
       ? 'Heaviest functions'
-      : `Heaviest functions in ${model.name(zoom)}`;
+      : `Heaviest functions in ${shortName(model.name(zoom))}`;
+    this.parts.title.title = zoom === 0 ? '' : model.name(zoom);
     this.show();
   }
 
