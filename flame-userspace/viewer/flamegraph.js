@@ -1,8 +1,8 @@
 // The flamegraph on its canvas. The canvas is as large as what is seen of it, never as tall as the
 // graph; the pane around it scrolls.
 
+import { Labels } from './labels.js';
 import { boxAt, layOut } from './layout.js';
-import { nameForms } from './names.js';
 import { KERNEL_SLOT, PALETTES, PROCESS_SLOT, SHADES, mix, shadedFills } from './palette.js';
 
 /** The height of a level in CSS pixels. */
@@ -36,10 +36,7 @@ export class Flamegraph {
     /** @type {import('./layout.js').Row[]} */
     this.rows = [];
     this.context = /** @type {CanvasRenderingContext2D} */ (parts.canvas.getContext('2d'));
-    /** @type {Map<string, number>} */
-    this.charWidths = new Map();
-    /** @type {Map<number, string[]>} */
-    this.forms = new Map();
+    this.labels = new Labels(model.frames, (text) => this.context.measureText(text).width);
     this.asked = false;
     this.dark = matchMedia('(prefers-color-scheme: dark)');
     this.dark.addEventListener('change', () => this.ask());
@@ -154,50 +151,11 @@ export class Flamegraph {
       context.fillRect(left, up + height - line, width, line);
     }
     if (row.width[at] >= NARROWEST_TEXT) {
-      const text = this.label(frame, row.width[at] - 2 * PADDING);
+      const text = this.labels.fit(frame, row.width[at] - 2 * PADDING);
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.fillStyle = palette.text;
       context.fillText(text, left / ratio + PADDING, y + ROW_HEIGHT / 2);
     }
-  }
-
-  /**
-   * The longest form of the frame's name that fits; if none does, the shortest one cut.
-   * @param {number} frame
-   * @param {number} width
-   */
-  label(frame, width) {
-    let forms = this.forms.get(frame);
-    if (!forms) this.forms.set(frame, forms = nameForms(this.model.frames.name(frame)));
-    for (const form of forms) if (this.#fitting(form, width) === form.length) return form;
-    const shortest = forms[forms.length - 1];
-    const length = this.#fitting(shortest, width - this.#charWidth('…'));
-    return length > 0 ? `${shortest.slice(0, length).trimEnd()}…` : '';
-  }
-
-  /**
-   * How much of `text` fits into `width`, in UTF-16 units and whole characters.
-   * @param {string} text
-   * @param {number} width
-   */
-  #fitting(text, width) {
-    let used = 0;
-    let length = 0;
-    for (const char of text) {
-      used += this.#charWidth(char);
-      if (used > width) break;
-      length += char.length;
-    }
-    return length;
-  }
-
-  /** @param {string} char */
-  #charWidth(char) {
-    let width = this.charWidths.get(char);
-    if (width === undefined) {
-      this.charWidths.set(char, width = this.context.measureText(char).width);
-    }
-    return width;
   }
 
   /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode } from '../decode.js';
 import { Model } from '../model.js';
-import { findFrames, matchedTotal, parseSearch, quoted } from '../search.js';
+import { findFrames, heaviestMatch, matchedTotal, parseSearch, quoted } from '../search.js';
 import { makeBlock } from './block.mjs';
 
 const model = new Model(decode(makeBlock([
@@ -30,6 +30,13 @@ test('modules are found, the root is not', () => {
   assert.equal(matched('libc'), 8);
   assert.equal(matched('kernel'), 16);
   assert.equal(matched('^all$'), 0);
+});
+
+test('the heaviest match is found below the zoomed frame', () => {
+  const found = (/** @type {string} */ text) => findFrames(model, new RegExp(text));
+  assert.equal(heaviestMatch(model, 0, 0, found('parse')), 2);
+  assert.equal(heaviestMatch(model, 0, 3, found('parse')), 3);
+  assert.equal(heaviestMatch(model, 0, 0, found('nothing')), undefined);
 });
 
 test('under a matching caller everything matches', () => {

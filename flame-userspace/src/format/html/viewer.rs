@@ -13,6 +13,7 @@ pub(super) const STYLE: &str = include_str!("../../../viewer/style.css");
 const MODULES: &[&str] = &[
     include_str!("../../../viewer/units.js"),
     include_str!("../../../viewer/names.js"),
+    include_str!("../../../viewer/labels.js"),
     include_str!("../../../viewer/palette.js"),
     include_str!("../../../viewer/decode.js"),
     include_str!("../../../viewer/model.js"),
