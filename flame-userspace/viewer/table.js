@@ -122,7 +122,9 @@ export class FunctionTable {
     button.addEventListener('click', () => this.onPick(name));
     const cell = element('td', '', 'function');
     cell.append(button);
-    made.append(cell, element('td', model.frames.module(row.frame), 'module'));
+    const { frames } = model;
+    const module = frames.side(row.frame) === 'process' ? '(process)' : frames.module(row.frame);
+    made.append(cell, element('td', module, 'module'));
     return made;
   }
 }
