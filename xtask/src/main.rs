@@ -1,6 +1,7 @@
 //! flame's own tasks. Each subcommand is one module; this file only names them.
 
 mod command;
+mod ebpf;
 mod tidy;
 mod workspace;
 
@@ -17,12 +18,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build the kernel programs from source into the tree, with a record of what they came from
+    BuildEbpf,
+    /// Check that the kernel programs in the tree are those of the sources
+    CheckEbpf,
     /// Check the import rules and the other rules that no compiler knows
     Tidy,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().task {
+        Task::BuildEbpf => ebpf::build(),
+        Task::CheckEbpf => ebpf::check().map(|_| ()),
         Task::Tidy => tidy::run(),
     }
 }
