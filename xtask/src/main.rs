@@ -2,8 +2,11 @@
 
 mod command;
 mod ebpf;
+mod install;
 mod tidy;
 mod workspace;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,6 +25,12 @@ enum Task {
     BuildEbpf,
     /// Check that the kernel programs in the tree are those of the sources
     CheckEbpf,
+    /// Build flame and put it where sudo finds it
+    Install {
+        /// The directory that gets the binary
+        #[arg(long, value_name = "DIR", default_value = "/usr/local/bin")]
+        to: PathBuf,
+    },
     /// Check the import rules and the other rules that no compiler knows
     Tidy,
 }
@@ -30,6 +39,7 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::BuildEbpf => ebpf::build(),
         Task::CheckEbpf => ebpf::check().map(|_| ()),
+        Task::Install { to } => install::run(&to),
         Task::Tidy => tidy::run(),
     }
 }
