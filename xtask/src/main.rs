@@ -3,6 +3,9 @@
 mod command;
 mod ebpf;
 mod install;
+mod packages;
+mod steps;
+mod test;
 mod tidy;
 mod workspace;
 
@@ -31,6 +34,8 @@ enum Task {
         #[arg(long, value_name = "DIR", default_value = "/usr/local/bin")]
         to: PathBuf,
     },
+    /// Run what CI runs: lints and every test (installs, as root, the packages they need)
+    Test,
     /// Check the import rules and the other rules that no compiler knows
     Tidy,
 }
@@ -40,6 +45,7 @@ fn main() -> Result<()> {
         Task::BuildEbpf => ebpf::build(),
         Task::CheckEbpf => ebpf::check().map(|_| ()),
         Task::Install { to } => install::run(&to),
+        Task::Test => test::run(),
         Task::Tidy => tidy::run(),
     }
 }
