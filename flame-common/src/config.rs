@@ -21,9 +21,7 @@ pub struct Config {
     pub only_uid: u32,
     /// The user of [`only_uid`](Self::only_uid).
     pub uid: u32,
-    /// Depth of flame's pid namespace; 0 for the machine's own.
-    pub pid_namespace_level: u32,
-    /// Inode number of flame's pid namespace.
+    /// Inode number of flame's pid namespace; 0 for the machine's own.
     pub pid_namespace_inode: u32,
     /// Whether the programs log what they do (aya-log).
     pub verbose: u32,
@@ -79,7 +77,7 @@ pub struct KernelOffsets {
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
 const _: () = assert!(size_of::<KernelOffsets>() == 56);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 36 + 56 + 4);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 32 + 56);
 
 #[cfg(feature = "user")]
 mod pod {
@@ -87,9 +85,6 @@ mod pod {
 
     // SAFETY: `Config` is `repr(C)`, made of integers alone, and valid for every bit pattern. Its
     // tail padding is zeroed by `Default` and never read.
-    #[expect(
-        unsafe_code,
-        reason = "aya asks for the promise that the bytes may be copied"
-    )]
+    #[expect(unsafe_code, reason = "aya asks for the promise that the bytes may be copied")]
     unsafe impl aya::Pod for Config {}
 }

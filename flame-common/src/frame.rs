@@ -62,10 +62,7 @@ mod tests {
     #[test]
     fn a_return_address_is_looked_up_inside_its_call() {
         let frame = RawFrame::return_address(0x7fff_1234);
-        assert_eq!(
-            frame.address(),
-            Some(FrameAddress::ReturnAddress(0x7fff_1234))
-        );
+        assert_eq!(frame.address(), Some(FrameAddress::ReturnAddress(0x7fff_1234)));
         assert_eq!(frame.address().map(FrameAddress::lookup), Some(0x7fff_1233));
         let leaf = RawFrame::instruction_pointer(0x7fff_1234);
         assert_eq!(leaf.address().map(FrameAddress::lookup), Some(0x7fff_1234));

@@ -68,13 +68,8 @@ pub enum StackEnd {
 
 impl StackEnd {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 5] = [
-        Self::NoUserStack,
-        Self::Root,
-        Self::Truncated,
-        Self::Unreadable,
-        Self::NoFramePointer,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::NoUserStack, Self::Root, Self::Truncated, Self::Unreadable, Self::NoFramePointer];
 
     /// The reason for people.
     pub const fn meaning(self) -> &'static str {

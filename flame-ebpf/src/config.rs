@@ -5,18 +5,13 @@ use flame_common::config::{Config, KernelOffsets};
 /// Written by the loader under this name; read-only for the programs.
 #[unsafe(no_mangle)]
 static CONFIG: Config = Config {
-    cgroups: [flame_common::config::Cgroup {
-        id: 0,
-        level: 0,
-        pad: 0,
-    }; 8],
+    cgroups: [flame_common::config::Cgroup { id: 0, level: 0, pad: 0 }; 8],
     cgroup_count: 0,
     all: 0,
     follow_children: 0,
     kernel_stacks: 0,
     only_uid: 0,
     uid: 0,
-    pid_namespace_level: 0,
     pid_namespace_inode: 0,
     verbose: 0,
     offsets: KernelOffsets {

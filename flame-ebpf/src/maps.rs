@@ -14,10 +14,8 @@ pub(crate) static SAMPLES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// the programs add their children and take out the dead. The value is the kernel's address of
 /// the process's leader, or 0 if user space put it in.
 #[map]
-pub(crate) static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(
-    limits::TARGETS as u32,
-    aya_ebpf::bindings::BPF_F_NO_PREALLOC,
-);
+pub(crate) static TARGETS: HashMap<u32, u64> =
+    HashMap::with_max_entries(limits::TARGETS as u32, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
 /// The names of processes to sample, NUL-padded, from user space.
 #[map]

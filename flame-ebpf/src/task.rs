@@ -2,6 +2,7 @@
 
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
+use flame_common::limits::PID_NAMESPACE_LEVELS;
 
 use crate::config::config;
 use crate::memory::kernel;
@@ -31,12 +32,9 @@ pub(crate) fn is_idle() -> bool {
 /// The ids of the current task; `None` where flame's pid namespace does not see it.
 #[inline(always)]
 pub(crate) fn current_ids() -> Option<Ids> {
-    if config!(pid_namespace_level) == 0 {
+    if config!(pid_namespace_inode) == 0 {
         let both = bpf_get_current_pid_tgid();
-        return Some(Ids {
-            pid: (both >> 32) as u32,
-            tid: both as u32,
-        });
+        return Some(Ids { pid: (both >> 32) as u32, tid: both as u32 });
     }
     namespaced_ids(current())
 }
@@ -44,7 +42,7 @@ pub(crate) fn current_ids() -> Option<Ids> {
 /// The ids of a task; `None` where flame's pid namespace does not see it.
 #[inline(always)]
 pub(crate) fn ids_of(task: u64) -> Option<Ids> {
-    if config!(pid_namespace_level) == 0 {
+    if config!(pid_namespace_inode) == 0 {
         return Some(Ids {
             pid: kernel(task, config!(offsets.task_tgid))?,
             tid: kernel(task, config!(offsets.task_pid))?,
@@ -56,31 +54,28 @@ pub(crate) fn ids_of(task: u64) -> Option<Ids> {
 #[inline(always)]
 fn namespaced_ids(task: u64) -> Option<Ids> {
     let leader: u64 = kernel(task, config!(offsets.task_group_leader))?;
-    Some(Ids {
-        pid: namespaced_number(leader)?,
-        tid: namespaced_number(task)?,
-    })
+    Some(Ids { pid: namespaced_number(leader)?, tid: namespaced_number(task)? })
 }
 
-/// A task's number in flame's pid namespace: `task->thread_pid->numbers[level].nr`, if the
-/// namespace at that level is flame's.
+/// A task's number in flame's pid namespace: of `task->thread_pid->numbers`, one for each
+/// namespace from the machine's own down to the task's, the `nr` of the one that is flame's.
 #[inline(always)]
 fn namespaced_number(task: u64) -> Option<u32> {
-    let level = config!(pid_namespace_level);
     let pid: u64 = kernel(task, config!(offsets.task_thread_pid))?;
     let depth: u32 = kernel(pid, config!(offsets.pid_level))?;
-    if depth < level {
-        return None;
+    let mut slot = pid.wrapping_add(u64::from(config!(offsets.pid_numbers)));
+    for level in 1..=PID_NAMESPACE_LEVELS {
+        if level > depth {
+            break;
+        }
+        slot = slot.wrapping_add(u64::from(config!(offsets.upid_size)));
+        let namespace: u64 = kernel(slot, config!(offsets.upid_ns))?;
+        let inode: u32 = kernel(namespace, config!(offsets.pid_namespace_inode))?;
+        if inode == config!(pid_namespace_inode) {
+            return kernel(slot, config!(offsets.upid_nr));
+        }
     }
-    let slot = pid
-        .wrapping_add(u64::from(config!(offsets.pid_numbers)))
-        .wrapping_add(u64::from(level) * u64::from(config!(offsets.upid_size)));
-    let namespace: u64 = kernel(slot, config!(offsets.upid_ns))?;
-    let inode: u32 = kernel(namespace, config!(offsets.pid_namespace_inode))?;
-    if inode != config!(pid_namespace_inode) {
-        return None;
-    }
-    kernel(slot, config!(offsets.upid_nr))
+    None
 }
 
 /// Where a user stack begins.
@@ -98,11 +93,7 @@ pub(crate) struct UserRegisters {
 #[inline(always)]
 fn user_registers(regs: &pt_regs) -> Option<UserRegisters> {
     // The low bits of the code segment are the privilege level; 3 is user code.
-    (regs.cs & 3 == 3).then_some(UserRegisters {
-        ip: regs.rip,
-        sp: regs.rsp,
-        fp: regs.rbp,
-    })
+    (regs.cs & 3 == 3).then_some(UserRegisters { ip: regs.rip, sp: regs.rsp, fp: regs.rbp })
 }
 
 /// The user registers of the current task, saved when it entered the kernel; `None` for a task

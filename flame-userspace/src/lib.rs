@@ -1,4 +1,23 @@
 //! flame: an eBPF-based, system-wide profiler for Linux.
+//!
+//! A [`Session`] samples the stacks of running processes and ends in a [`Profile`](profile::Profile),
+//! which [`format`] writes as pprof, as a page or as text, and [`analyze`] asks questions of.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use flame::{Frequency, Session, Target};
+//!
+//! let session = Session::builder(Target::pid(1234))
+//!     .frequency(Frequency::hz(499).ok_or("a frequency is 1 to 10000 Hz")?)
+//!     .start()
+//!     .await?;
+//! tokio::time::sleep(Duration::from_secs(10)).await;
+//! let recording = session.stop().await?;
+//! println!("{}", recording.quality.line());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod analyze;
 pub mod format;
@@ -6,4 +25,14 @@ pub mod profile;
 
 mod aggregate;
 mod bpf;
+mod error;
 mod process;
+mod runtime;
+mod session;
+mod symbolize;
+
+pub use bpf::{Counter, Event};
+pub use error::{Error, ErrorKind};
+pub use session::{
+    Frequency, Progress, Quality, Recording, Session, SessionBuilder, Target, UnnamedFile, Waiting,
+};

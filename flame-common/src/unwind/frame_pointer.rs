@@ -66,21 +66,9 @@ mod tests {
     #[test]
     fn a_chain_is_followed_to_its_root() {
         let stack = Words([0x1020, 0x40_0001, 0, 0, 0, 0x40_0002].into());
-        let at = Cursor {
-            fp: 0x1000,
-            sp: 0x0ff0,
-        };
+        let at = Cursor { fp: 0x1000, sp: 0x0ff0 };
         let (at, caller) = step(at, &stack).expect("the first frame");
-        assert_eq!(
-            (at, caller),
-            (
-                Cursor {
-                    fp: 0x1020,
-                    sp: 0x1010
-                },
-                0x40_0001
-            )
-        );
+        assert_eq!((at, caller), (Cursor { fp: 0x1020, sp: 0x1010 }, 0x40_0001));
         let (at, caller) = step(at, &stack).expect("the second frame");
         assert_eq!(caller, 0x40_0002);
         assert_eq!(step(at, &stack), Err(StackEnd::Root));
@@ -90,35 +78,12 @@ mod tests {
     fn what_cannot_be_a_frame_is_refused() {
         let stack = Words([0x1000, 0x40_0001, 0x1000, 0x10].into());
         let refused = |fp, sp| step(Cursor { fp, sp }, &stack).err();
-        assert_eq!(
-            refused(0x1004, 0x1000),
-            Some(StackEnd::NoFramePointer),
-            "unaligned"
-        );
-        assert_eq!(
-            refused(0x1000, 0x1010),
-            Some(StackEnd::NoFramePointer),
-            "below the stack"
-        );
-        assert_eq!(
-            refused(0x9000_0000, 0x1000),
-            Some(StackEnd::NoFramePointer),
-            "far above"
-        );
-        assert_eq!(
-            refused(0x1010, 0x1000),
-            Some(StackEnd::NoFramePointer),
-            "no code address"
-        );
+        assert_eq!(refused(0x1004, 0x1000), Some(StackEnd::NoFramePointer), "unaligned");
+        assert_eq!(refused(0x1000, 0x1010), Some(StackEnd::NoFramePointer), "below the stack");
+        assert_eq!(refused(0x9000_0000, 0x1000), Some(StackEnd::NoFramePointer), "far above");
+        assert_eq!(refused(0x1010, 0x1000), Some(StackEnd::NoFramePointer), "no code address");
         assert_eq!(refused(0x2000, 0x1000), Some(StackEnd::Unreadable));
-        let (at, _) = step(
-            Cursor {
-                fp: 0x1000,
-                sp: 0x1000,
-            },
-            &stack,
-        )
-        .expect("one frame");
+        let (at, _) = step(Cursor { fp: 0x1000, sp: 0x1000 }, &stack).expect("one frame");
         assert_eq!(step(at, &stack), Err(StackEnd::NoFramePointer), "a cycle");
     }
 }

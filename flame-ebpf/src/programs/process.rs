@@ -54,7 +54,7 @@ fn process_free(ctx: RawTracePointContext) -> i32 {
     let task = ctx.arg::<u64>(0);
     // A dead task has left its pid namespaces; its numbers in the machine's own stay readable.
     // In another namespace user space takes the target out.
-    if config!(pid_namespace_level) != 0 {
+    if config!(pid_namespace_inode) != 0 {
         return 0;
     }
     let Some(ids) = task::ids_of(task) else {

@@ -20,18 +20,11 @@ pub(crate) fn walk(
         return (0, StackEnd::NoUserStack);
     };
     put(buffer, offset, RawFrame::instruction_pointer(registers.ip));
-    let mut at = Cursor {
-        fp: registers.fp,
-        sp: registers.sp,
-    };
+    let mut at = Cursor { fp: registers.fp, sp: registers.sp };
     for count in 1..USER_FRAMES {
         match step(at, &UserStack) {
             Ok((caller, return_address)) => {
-                put(
-                    buffer,
-                    offset + count,
-                    RawFrame::return_address(return_address),
-                );
+                put(buffer, offset + count, RawFrame::return_address(return_address));
                 at = caller;
             }
             Err(end) => return (count, end),

@@ -67,12 +67,7 @@ impl Aggregator {
                 name
             }
         };
-        let key = Key {
-            process,
-            tid: sample.tid,
-            thread,
-            stack,
-        };
+        let key = Key { process, tid: sample.tid, thread, stack };
         let (count, value) = self.sum.sums.entry(key).or_default();
         *count += 1;
         *value = value.saturating_add(sample.value);
@@ -98,10 +93,7 @@ impl Aggregator {
     ) -> Option<u32> {
         let user = sample.user.iter().map(|frame| frame.0);
         let raw: Box<[u64]> = sample.kernel.iter().copied().chain(user).collect();
-        let seen = self
-            .seen
-            .entry((process, processes.epoch(process)))
-            .or_default();
+        let seen = self.seen.entry((process, processes.epoch(process))).or_default();
         if let Some(&row) = seen.get(&raw) {
             return Some(row);
         }
@@ -130,11 +122,7 @@ fn locate(
     let mut stack = Vec::with_capacity(sample.kernel.len() + sample.user.len());
     // The innermost kernel frame ran; the others are looked up inside their calls.
     for (depth, &address) in sample.kernel.iter().enumerate() {
-        stack.push(CodeAddress::Kernel(if depth == 0 {
-            address
-        } else {
-            address - 1
-        }));
+        stack.push(CodeAddress::Kernel(if depth == 0 { address } else { address - 1 }));
     }
     for frame in &sample.user {
         // A frame of a kind that is not known cannot be placed; the decoder lets none through.
@@ -162,10 +150,7 @@ mod tests {
             user_end: StackEnd::Root,
             comm: "t".into(),
             kernel: Vec::new(),
-            user: user
-                .iter()
-                .map(|&address| RawFrame::instruction_pointer(address))
-                .collect(),
+            user: user.iter().map(|&address| RawFrame::instruction_pointer(address)).collect(),
         }
     }
 

@@ -27,17 +27,15 @@ pub fn top(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
         .iter()
         .map(|frame| {
             let (name, module) = (frame_name(profile, *frame), frame_module(profile, *frame));
-            *row_of_name
-                .entry((name, module))
-                .or_insert_with_key(|(name, module)| {
-                    rows.push(Heaviest {
-                        name: name.clone(),
-                        module: module.clone(),
-                        self_value: 0,
-                        total: 0,
-                    });
-                    rows.len() - 1
-                })
+            *row_of_name.entry((name, module)).or_insert_with_key(|(name, module)| {
+                rows.push(Heaviest {
+                    name: name.clone(),
+                    module: module.clone(),
+                    self_value: 0,
+                    total: 0,
+                });
+                rows.len() - 1
+            })
         })
         .collect();
 
@@ -48,11 +46,7 @@ pub fn top(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
             row.total = row.total.saturating_add(node.total);
         }
     }
-    rows.sort_by(|a, b| {
-        b.self_value
-            .cmp(&a.self_value)
-            .then_with(|| a.name.cmp(&b.name))
-    });
+    rows.sort_by(|a, b| b.self_value.cmp(&a.self_value).then_with(|| a.name.cmp(&b.name)));
     rows
 }
 
@@ -80,9 +74,7 @@ pub fn frame_name(profile: &Profile, frame: FrameName) -> String {
         FrameName::Address { mapping, address } => match mapping {
             Some(id) => {
                 let mapping = profile.mapping(id);
-                let offset = address
-                    .wrapping_sub(mapping.start)
-                    .wrapping_add(mapping.file_offset);
+                let offset = address.wrapping_sub(mapping.start).wrapping_add(mapping.file_offset);
                 format!("[{}+{offset:#x}]", file_name(profile.string(mapping.path)))
             }
             None => format!("[{address:#x}]"),
@@ -101,10 +93,7 @@ pub fn frame_module(profile: &Profile, frame: FrameName) -> String {
 }
 
 fn file_name(path: &str) -> &str {
-    path.rsplit('/')
-        .next()
-        .filter(|name| !name.is_empty())
-        .unwrap_or(path)
+    path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -118,38 +107,15 @@ mod tests {
         let mut b = Builder::new(vec![SampleType::new("samples", "count")], 0);
         let name = b.string("f");
         let file = b.string("");
-        let function = b.function(Function {
-            name,
-            system_name: name,
-            file,
-            start_line: 0,
-        });
-        let lines = vec![Line {
-            function,
-            line: 0,
-            column: 0,
-        }];
-        let f = b.location(Location {
-            mapping: None,
-            address: 1,
-            lines,
-        });
-        let leaf = b.location(Location {
-            mapping: None,
-            address: 0x20,
-            lines: Vec::new(),
-        });
+        let function = b.function(Function { name, system_name: name, file, start_line: 0 });
+        let lines = vec![Line { function, line: 0, column: 0 }];
+        let f = b.location(Location { mapping: None, address: 1, lines });
+        let leaf = b.location(Location { mapping: None, address: 0x20, lines: Vec::new() });
         let none = b.label_set(Vec::new());
         let stack = b.stack([f, f, f, leaf]);
         b.sample(stack, none, &[10]);
         let profile = b.finish();
-        let tree = CallTree::build(
-            &profile,
-            TreeOptions {
-                sample_type: 0,
-                by_process: false,
-            },
-        );
+        let tree = CallTree::build(&profile, TreeOptions { sample_type: 0, by_process: false });
         let rows = top(&profile, &tree);
         assert_eq!(rows[0].name, "[0x20]");
         assert_eq!((rows[0].self_value, rows[0].total), (10, 10));

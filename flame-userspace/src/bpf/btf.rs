@@ -78,11 +78,7 @@ impl<'a> Types<'a> {
             places.push(at as u32);
             at += 12 + tail_bytes(word(types, at + 4)?)?;
         }
-        Some(Self {
-            types,
-            strings,
-            places,
-        })
+        Some(Self { types, strings, places })
     }
 
     /// The structs of these names, each the first of its name.
@@ -98,9 +94,7 @@ impl<'a> Types<'a> {
         }
         let mut all = [None; N];
         for (slot, name) in names.iter().enumerate() {
-            let Some(of) = found[slot] else {
-                bail!("the kernel has no struct {name}")
-            };
+            let Some(of) = found[slot] else { bail!("the kernel has no struct {name}") };
             all[slot] = Some(of);
         }
         Ok(all.map(|of| of.expect("each was just checked")))
@@ -135,9 +129,7 @@ impl<'a> Types<'a> {
                 return Some(bits / 8);
             }
             if member_name.is_empty() && depth < 8 {
-                let place = self
-                    .places
-                    .get((word(member, 4)? as usize).checked_sub(1)?)?;
+                let place = self.places.get((word(member, 4)? as usize).checked_sub(1)?)?;
                 let inner = self.aggregate(*place as usize);
                 if let Some(found) = inner.and_then(|inner| self.find(inner, name, depth + 1)) {
                     return Some(bits / 8 + found);

@@ -18,9 +18,7 @@ pub(crate) enum DecodeError {
 
 /// Understands one sample.
 pub(crate) fn decode(bytes: &[u8]) -> Result<RawSample, DecodeError> {
-    let (header, frames) = bytes
-        .split_at_checked(HEADER_BYTES)
-        .ok_or(DecodeError::Length)?;
+    let (header, frames) = bytes.split_at_checked(HEADER_BYTES).ok_or(DecodeError::Length)?;
     let long = |at: usize| u64::from_ne_bytes(chunk(header, at));
     let word = |at: usize| u32::from_ne_bytes(chunk(header, at));
     let short = |at: usize| usize::from(u16::from_ne_bytes(chunk(header, at)));
@@ -28,14 +26,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RawSample, DecodeError> {
     if frames.len() != (kernel + user) * 8 {
         return Err(DecodeError::Length);
     }
-    let mut addresses = frames
-        .chunks_exact(8)
-        .map(|eight| u64::from_ne_bytes(chunk(eight, 0)));
+    let mut addresses = frames.chunks_exact(8).map(|eight| u64::from_ne_bytes(chunk(eight, 0)));
     let comm = &header[40..56];
-    let end = comm
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(comm.len());
+    let end = comm.iter().position(|&byte| byte == 0).unwrap_or(comm.len());
     Ok(RawSample {
         time_ns: long(0),
         value: long(8),
@@ -81,19 +74,10 @@ mod tests {
     #[test]
     fn a_sample_reads_back() {
         let sample = decode(&sample()).expect("a sample");
-        assert_eq!(
-            (sample.time_ns, sample.value, sample.pid, sample.tid),
-            (5, 10_000, 7, 8)
-        );
+        assert_eq!((sample.time_ns, sample.value, sample.pid, sample.tid), (5, 10_000, 7, 8));
         assert_eq!(sample.comm, "worker");
         assert_eq!(sample.kernel, [0xffff_ffff_8000_0000]);
-        assert_eq!(
-            sample.user,
-            [
-                RawFrame::instruction_pointer(1),
-                RawFrame::return_address(2)
-            ]
-        );
+        assert_eq!(sample.user, [RawFrame::instruction_pointer(1), RawFrame::return_address(2)]);
         assert_eq!(sample.user_end, StackEnd::Root);
     }
 
@@ -103,10 +87,7 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(decode(&whole[..length]), Err(DecodeError::Length));
         }
-        assert_eq!(
-            decode(&[whole.as_slice(), &[0]].concat()),
-            Err(DecodeError::Length)
-        );
+        assert_eq!(decode(&[whole.as_slice(), &[0]].concat()), Err(DecodeError::Length));
     }
 
     #[test]

@@ -49,19 +49,12 @@ pub(crate) fn kernel_release() -> String {
 
 /// `kernel.perf_event_paranoid`, if it can be read.
 pub(crate) fn paranoia() -> Option<i32> {
-    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
 }
 
 /// How much memory this process may lock, in bytes; `u64::MAX` for no limit.
 pub(crate) fn lockable_memory() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call fills in a struct that lives through it.
     unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
     limit.rlim_cur
@@ -70,10 +63,7 @@ pub(crate) fn lockable_memory() -> u64 {
 /// Lifts the limit on locked memory as far as allowed. Kernels before 5.11 counted BPF maps
 /// against it; on later ones it does not matter, so that a refusal is none of ours.
 pub(super) fn lift_memory_limit() {
-    let mut limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: both calls read or fill in a struct that lives through them.
     unsafe {
         if libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) != 0

@@ -42,7 +42,7 @@ impl Programs {
     pub(crate) fn load(mut options: LoadOptions) -> Result<(Self, SampleRing)> {
         features::lift_memory_limit();
         let offsets = btf::kernel_offsets();
-        let needs_offsets = options.config.pid_namespace_level != 0 || options.config.only_uid != 0;
+        let needs_offsets = options.config.pid_namespace_inode != 0 || options.config.only_uid != 0;
         options.config.offsets = match offsets {
             Ok(offsets) => offsets,
             Err(error) if needs_offsets => {
@@ -107,9 +107,7 @@ impl Programs {
                 for (to, from) in comm.iter_mut().take(COMM - 1).zip(name.bytes()) {
                     *to = from;
                 }
-                names
-                    .insert(comm, 1, 0)
-                    .context("tell the kernel a process name")?;
+                names.insert(comm, 1, 0).context("tell the kernel a process name")?;
             }
             self.attach("process_exec", "sched_process_exec")?;
         }
@@ -119,9 +117,7 @@ impl Programs {
     fn attach(&mut self, name: &str, tracepoint: &str) -> Result<()> {
         let program = self.ebpf.program_mut(name).ok_or_else(|| absent(name))?;
         let program: &mut RawTracePoint = program.try_into()?;
-        program
-            .load()
-            .with_context(|| format!("load the kernel program {name}"))?;
+        program.load().with_context(|| format!("load the kernel program {name}"))?;
         let attached = program.attach(tracepoint);
         attached.with_context(|| format!("attach {name} to the tracepoint {tracepoint}"))?;
         Ok(())
@@ -134,9 +130,7 @@ impl Programs {
 
     /// Makes a process a target.
     pub(crate) fn add_target(&mut self, pid: u32) -> Result<()> {
-        self.targets
-            .insert(pid, 0, 0)
-            .with_context(|| format!("make process {pid} a target"))
+        self.targets.insert(pid, 0, 0).with_context(|| format!("make process {pid} a target"))
     }
 
     /// Takes a process out of the targets; it may not be among them.
@@ -152,14 +146,9 @@ impl Programs {
         frequency: u64,
         cpus: &[u32],
     ) -> Result<()> {
-        let program = self
-            .ebpf
-            .program_mut("cpu_sample")
-            .ok_or_else(|| absent("cpu_sample"))?;
+        let program = self.ebpf.program_mut("cpu_sample").ok_or_else(|| absent("cpu_sample"))?;
         let program: &mut PerfEvent = program.try_into()?;
-        program
-            .load()
-            .context("load the kernel program cpu_sample")?;
+        program.load().context("load the kernel program cpu_sample")?;
         let fd = program.fd()?.as_fd();
         for &cpu in cpus {
             let opened = SamplingEvent::open(event, frequency, cpu, fd);

@@ -16,7 +16,7 @@ pub(crate) use features::{
     Feature, capabilities, has_capability, kernel_release, lockable_memory, paranoia,
 };
 pub(crate) use load::{LoadOptions, Programs};
-pub(crate) use perf::Event;
+pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;
 pub(crate) use side_band::{SideBand, SideBandBatch};
 pub(crate) use stat::Counts;

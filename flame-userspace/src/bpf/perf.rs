@@ -43,10 +43,7 @@ const NAMES: [(&str, Event); 7] = [
     ("cpu-clock", Event::CpuClock),
     ("cycles", Event::Hardware(Counter::Cycles)),
     ("instructions", Event::Hardware(Counter::Instructions)),
-    (
-        "cache-references",
-        Event::Hardware(Counter::CacheReferences),
-    ),
+    ("cache-references", Event::Hardware(Counter::CacheReferences)),
     ("cache-misses", Event::Hardware(Counter::CacheMisses)),
     ("branches", Event::Hardware(Counter::Branches)),
     ("branch-misses", Event::Hardware(Counter::BranchMisses)),
@@ -55,18 +52,12 @@ const NAMES: [(&str, Event); 7] = [
 impl Event {
     /// The event of a name, such as `cycles`.
     pub fn from_name(name: &str) -> Option<Self> {
-        NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, event)| *event)
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, event)| *event)
     }
 
     /// The event's name.
     pub fn name(self) -> &'static str {
-        NAMES
-            .iter()
-            .find(|(_, event)| *event == self)
-            .map_or("", |(name, _)| name)
+        NAMES.iter().find(|(_, event)| *event == self).map_or("", |(name, _)| name)
     }
 
     /// Every name.
@@ -98,14 +89,7 @@ fn zeroed() -> perf_event_attr {
 fn open(attr: &perf_event_attr, cpu: u32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads `attr.size` bytes of a struct that lives through the call.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const *attr,
-            -1,
-            cpu,
-            -1,
-            FLAG_CLOEXEC,
-        )
+        libc::syscall(libc::SYS_perf_event_open, &raw const *attr, -1, cpu, -1, FLAG_CLOEXEC)
     };
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -228,19 +212,11 @@ impl RecordRing {
                 && let (Some(base), Some(mapped)) =
                     (NonNull::new(base.cast::<u8>()), NonZeroUsize::new(mapped))
             {
-                return Ok(Self {
-                    _event: event,
-                    base,
-                    mapped,
-                    page,
-                });
+                return Ok(Self { _event: event, base, mapped, page });
             }
             data /= 2;
         }
-        bail!(
-            "map the process records of CPU {cpu}: {}",
-            io::Error::last_os_error()
-        );
+        bail!("map the process records of CPU {cpu}: {}", io::Error::last_os_error());
     }
 
     /// Calls `each` with every waiting record: its type, its misc bits and its body.

@@ -47,9 +47,7 @@ impl SideBand {
     /// Opens the records of these CPUs. They flow from now on.
     pub(crate) fn open(cpus: &[u32]) -> Result<Self> {
         let rings = cpus.iter().map(|&cpu| RecordRing::open(cpu, RING_BYTES));
-        Ok(Self {
-            rings: rings.collect::<Result<_>>()?,
-        })
+        Ok(Self { rings: rings.collect::<Result<_>>()? })
     }
 
     /// Reads all waiting records.
@@ -90,15 +88,10 @@ fn decode(kind: u32, misc: u16, body: &[u8]) -> Option<Decoded> {
             comm: String::from_utf8_lossy(text(own, 8)?).into_owned(),
             exec: misc & MISC_COMM_EXEC != 0,
         },
-        FORK => ProcessEvent::Fork {
-            pid: word(own, 0)?,
-            parent: word(own, 4)?,
-            tid: word(own, 8)?,
-        },
-        EXIT => ProcessEvent::Exit {
-            pid: word(own, 0)?,
-            tid: word(own, 8)?,
-        },
+        FORK => {
+            ProcessEvent::Fork { pid: word(own, 0)?, parent: word(own, 4)?, tid: word(own, 8)? }
+        }
+        EXIT => ProcessEvent::Exit { pid: word(own, 0)?, tid: word(own, 8)? },
         MMAP2 if word(own, 56)? & PROT_EXEC != 0 => ProcessEvent::Mmap {
             pid: word(own, 0)?,
             start: long(own, 8)?,
@@ -153,33 +146,18 @@ mod tests {
 
     fn mmap(misc: u16, tail: &[u8]) -> Option<Decoded> {
         let numbers = [[7u8, 0, 0, 0], [8, 0, 0, 0]].concat();
-        let range: Vec<u8> = [0x1000u64, 0x2000, 0x3000]
-            .iter()
-            .flat_map(|n| n.to_ne_bytes())
-            .collect();
+        let range: Vec<u8> =
+            [0x1000u64, 0x2000, 0x3000].iter().flat_map(|n| n.to_ne_bytes()).collect();
         let protection = [5u32, 2].map(u32::to_ne_bytes).concat();
         let path = b"/bin/true\0\0\0\0\0\0\0";
-        decode(
-            MMAP2,
-            misc,
-            &body(&[&numbers, &range, tail, &protection, path], 99),
-        )
+        decode(MMAP2, misc, &body(&[&numbers, &range, tail, &protection, path], 99))
     }
 
     #[test]
     fn an_mmap_record_tells_the_file_by_build_id_or_inode() {
         let build_id: Vec<u8> = [vec![20, 0, 0, 0], (1..=20).collect()].concat();
-        let Some(Decoded::Event(
-            99,
-            ProcessEvent::Mmap {
-                pid,
-                start,
-                offset,
-                path,
-                identity,
-                ..
-            },
-        )) = mmap(MISC_MMAP_BUILD_ID, &build_id)
+        let Some(Decoded::Event(99, ProcessEvent::Mmap { pid, start, offset, path, identity, .. })) =
+            mmap(MISC_MMAP_BUILD_ID, &build_id)
         else {
             panic!("an mmap event");
         };
@@ -192,14 +170,7 @@ mod tests {
             panic!("an mmap event");
         };
         let inode = 0x0505_0505_0505_0505;
-        assert_eq!(
-            identity,
-            FileIdentity::Inode {
-                major: 8,
-                minor: 1,
-                inode
-            }
-        );
+        assert_eq!(identity, FileIdentity::Inode { major: 8, minor: 1, inode });
     }
 
     #[test]

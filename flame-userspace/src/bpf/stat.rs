@@ -13,9 +13,7 @@ impl Counts {
     pub(crate) fn read(map: &PerCpuArray<MapData, u64>) -> Result<Self> {
         let mut counts = Self::default();
         for stat in Stat::ALL {
-            let per_cpu = map
-                .get(&(stat as u32), 0)
-                .context("read the programs' counters")?;
+            let per_cpu = map.get(&(stat as u32), 0).context("read the programs' counters")?;
             counts.0[stat as usize] = per_cpu.iter().sum();
         }
         Ok(counts)

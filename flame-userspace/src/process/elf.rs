@@ -68,9 +68,8 @@ impl ElfLayout {
         }
         if let Ok(sections) = header.sections(endian, bytes) {
             use object::read::elf::SectionHeader as _;
-            layout.has_symbols = sections
-                .iter()
-                .any(|section| section.sh_type(endian) == elf::SHT_SYMTAB);
+            layout.has_symbols =
+                sections.iter().any(|section| section.sh_type(endian) == elf::SHT_SYMTAB);
         }
         Some(layout)
     }
@@ -80,16 +79,9 @@ impl ElfLayout {
     pub(crate) fn address_of_offset(&self, offset: u64) -> Option<u64> {
         let holds = |s: &&Segment| (s.offset..s.offset.saturating_add(s.length)).contains(&offset);
         // Of segments that share a page the executable one is meant.
-        let segment = self
-            .segments
-            .iter()
-            .filter(holds)
-            .max_by_key(|segment| segment.executable)?;
-        Some(
-            offset
-                .wrapping_sub(segment.offset)
-                .wrapping_add(segment.address),
-        )
+        let segment =
+            self.segments.iter().filter(holds).max_by_key(|segment| segment.executable)?;
+        Some(offset.wrapping_sub(segment.offset).wrapping_add(segment.address))
     }
 
     /// The executable segment that an address of the file's address space lies in.
@@ -135,17 +127,10 @@ mod tests {
     fn the_layout_of_this_test_binary_is_read() {
         let file = File::open("/proc/self/exe").expect("this test binary");
         let layout = ElfLayout::read(&file).expect("an ELF file");
-        let code = layout
-            .segments
-            .iter()
-            .find(|s| s.executable)
-            .expect("it has code");
+        let code = layout.segments.iter().find(|s| s.executable).expect("it has code");
         assert!(layout.has_symbols);
         assert_eq!(layout.address_of_offset(code.offset), Some(code.address));
-        assert_eq!(
-            layout.code_segment(code.address + code.length - 1),
-            Some(*code)
-        );
+        assert_eq!(layout.code_segment(code.address + code.length - 1), Some(*code));
         assert_eq!(layout.code_segment(code.address + code.length), None);
         assert_eq!(layout.address_of_offset(u64::MAX), None);
     }

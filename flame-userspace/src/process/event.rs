@@ -6,12 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProcessEvent {
     /// A thread got a name; `exec` if because its process runs a new program.
-    Comm {
-        pid: u32,
-        tid: u32,
-        comm: String,
-        exec: bool,
-    },
+    Comm { pid: u32, tid: u32, comm: String, exec: bool },
     /// A process (`tid == pid`) or a thread came to be.
     Fork { pid: u32, parent: u32, tid: u32 },
     /// A thread ended.

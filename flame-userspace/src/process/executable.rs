@@ -57,10 +57,7 @@ pub(crate) struct Executables {
 impl Executables {
     /// An empty set.
     pub(crate) fn new() -> Self {
-        Self {
-            own_mount_namespace: procfs::mount_namespace(std::process::id()),
-            ..Self::default()
-        }
+        Self { own_mount_namespace: procfs::mount_namespace(std::process::id()), ..Self::default() }
     }
 
     /// One executable.
@@ -79,12 +76,7 @@ impl Executables {
         let file = self.open(mapped);
         let inode = file.as_ref().and_then(|file| {
             let meta = file.metadata().ok()?;
-            Some((
-                meta.dev(),
-                meta.ino(),
-                meta.size() as i64,
-                meta.mtime_nsec() ^ meta.mtime(),
-            ))
+            Some((meta.dev(), meta.ino(), meta.size() as i64, meta.mtime_nsec() ^ meta.mtime()))
         });
         if let Some(&id) = inode.and_then(|key| self.by_inode.get(&key)) {
             self.by_sight.insert(sight, id);
@@ -96,17 +88,9 @@ impl Executables {
         {
             layout.build_id = Some(id.clone());
         }
-        let debug_file = if layout.has_symbols {
-            None
-        } else {
-            debug_file(mapped.pid, &layout)
-        };
-        let executable = Executable {
-            path: without_deleted(mapped.path),
-            file,
-            debug_file,
-            layout,
-        };
+        let debug_file = if layout.has_symbols { None } else { debug_file(mapped.pid, &layout) };
+        let executable =
+            Executable { path: without_deleted(mapped.path), file, debug_file, layout };
         // An earlier try that could not open the file gives way, under its own handle.
         let id = match self.by_sight.get(&sight) {
             Some(&id) => {
@@ -129,13 +113,7 @@ impl Executables {
     /// else by its path in the process's file system, or in flame's own where the two are the
     /// same, if it is the file that the kernel described.
     fn open(&self, mapped: Mapped<'_>) -> Option<File> {
-        let Mapped {
-            pid,
-            start,
-            end,
-            path,
-            ..
-        } = mapped;
+        let Mapped { pid, start, end, path, .. } = mapped;
         let described = |file: &File| is_described(file, mapped.identity);
         let link = format!("/proc/{pid}/map_files/{start:x}-{end:x}");
         let of_mapping = || match mapped.identity {
@@ -156,10 +134,7 @@ impl Executables {
 fn is_described(file: &File, identity: &FileIdentity) -> bool {
     match identity {
         FileIdentity::BuildId(id) => {
-            ElfLayout::read(file)
-                .and_then(|layout| layout.build_id)
-                .as_ref()
-                == Some(id)
+            ElfLayout::read(file).and_then(|layout| layout.build_id).as_ref() == Some(id)
         }
         // The device of an overlay or a subvolume differs from the one that stat(2) tells: the
         // inode alone has to do.
@@ -196,10 +171,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The kernel marks the path of a file that has no name any more.
 fn without_deleted(path: &Path) -> PathBuf {
-    match path
-        .to_str()
-        .and_then(|text| text.strip_suffix(" (deleted)"))
-    {
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
         Some(text) => text.into(),
         None => path.to_owned(),
     }
@@ -215,9 +187,7 @@ pub(crate) fn can_open_map_files() -> bool {
     let Ok(entries) = fs::read_dir("/proc/self/map_files") else {
         return false;
     };
-    entries
-        .flatten()
-        .any(|entry| File::open(entry.path()).is_ok())
+    entries.flatten().any(|entry| File::open(entry.path()).is_ok())
 }
 
 #[cfg(test)]
@@ -243,13 +213,7 @@ mod tests {
         assert_eq!(executables.intern(mapped), id);
         assert!(executables.get(id).file.is_some());
         let wrong = FileIdentity::BuildId(vec![1; 20]);
-        let other = executables.intern(Mapped {
-            identity: &wrong,
-            ..mapped
-        });
-        assert!(
-            executables.get(other).file.is_none(),
-            "another build is not taken for it"
-        );
+        let other = executables.intern(Mapped { identity: &wrong, ..mapped });
+        assert!(executables.get(other).file.is_none(), "another build is not taken for it");
     }
 }

@@ -18,9 +18,7 @@ pub(crate) struct CodeMapping {
 
 /// The executable mappings in `text`. Lines that are not of the format are left out.
 pub(crate) fn parse(text: &[u8]) -> Vec<CodeMapping> {
-    text.split(|&byte| byte == b'\n')
-        .filter_map(parse_line)
-        .collect()
+    text.split(|&byte| byte == b'\n').filter_map(parse_line).collect()
 }
 
 /// `start-end perms offset major:minor inode      path`
@@ -75,10 +73,7 @@ fn path_from(bytes: &[u8]) -> PathBuf {
 /// Takes the field up to the next space off `rest`.
 fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let line = rest.trim_ascii_start();
-    let end = line
-        .iter()
-        .position(|&byte| byte == b' ')
-        .unwrap_or(line.len());
+    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
     let (field, tail) = line.split_at(end);
     *rest = tail;
     (!field.is_empty()).then_some(field)
@@ -99,23 +94,10 @@ garbage
 55d0c0028000-zz r-xp 00028000 fe:01 1234   /usr/bin/a
 ";
         let found = parse(text);
-        let paths: Vec<_> = found
-            .iter()
-            .map(|m| m.path.to_str().unwrap_or("?"))
-            .collect();
+        let paths: Vec<_> = found.iter().map(|m| m.path.to_str().unwrap_or("?")).collect();
         assert_eq!(paths, ["/usr/bin/a b (deleted)", "", "[vdso]"]);
-        assert_eq!(
-            (found[0].start, found[0].offset),
-            (0x55d0_c002_8000, 0x28000)
-        );
-        assert_eq!(
-            found[0].identity,
-            FileIdentity::Inode {
-                major: 0xfe,
-                minor: 1,
-                inode: 1234
-            }
-        );
+        assert_eq!((found[0].start, found[0].offset), (0x55d0_c002_8000, 0x28000));
+        assert_eq!(found[0].identity, FileIdentity::Inode { major: 0xfe, minor: 1, inode: 1234 });
     }
 
     #[test]

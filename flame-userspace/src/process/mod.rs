@@ -11,8 +11,11 @@ mod table;
 
 pub(crate) use elf::{ElfLayout, Segment};
 pub(crate) use event::{FileIdentity, ProcessEvent};
-pub(crate) use executable::{Executable, ExecutableId, Executables};
+pub(crate) use executable::{
+    Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
+};
 pub(crate) use procfs::{
-    cgroup_processes, kernel_thread, owner, pids, pids_named, process_name, start_time,
+    cgroup_processes, code_mappings, descendants, kernel_thread, owner, pids_named, process_name,
+    state,
 };
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::maps::{self, CodeMapping};
 
@@ -15,11 +15,7 @@ const LONGEST: u64 = 64 << 20;
 /// Reads at most [`LONGEST`] bytes of a file.
 fn read(path: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)
-        .ok()?
-        .take(LONGEST)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -28,18 +24,12 @@ pub(crate) fn pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The pids of the processes whose name is `comm`.
 pub(crate) fn pids_named(comm: &str) -> Vec<u32> {
-    pids()
-        .into_iter()
-        .filter(|&pid| process_name(pid).as_deref() == Some(comm))
-        .collect()
+    pids().into_iter().filter(|&pid| process_name(pid).as_deref() == Some(comm)).collect()
 }
 
 /// The processes of a cgroup and of the cgroups below it.
@@ -51,9 +41,7 @@ pub(crate) fn cgroup_processes(directory: &Path) -> HashSet<u32> {
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
         if let Ok(entries) = fs::read_dir(&directory) {
-            let folders = entries
-                .flatten()
-                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+            let folders = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
             open.extend(folders.map(|entry| entry.path()));
         }
     }
@@ -70,6 +58,35 @@ pub(crate) fn process_name(pid: u32) -> Option<String> {
 /// The executable mappings of a process.
 pub(crate) fn code_mappings(pid: u32) -> Option<Vec<CodeMapping>> {
     Some(maps::parse(&read(&format!("/proc/{pid}/maps"))?))
+}
+
+/// The program that a process runs, by its path.
+pub(crate) fn program(pid: u32) -> Option<PathBuf> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(
+        path.to_str()
+            .and_then(|p| p.strip_suffix(" (deleted)"))
+            .map_or(path.clone(), PathBuf::from),
+    )
+}
+
+/// The parent of each process.
+fn parents() -> Vec<(u32, u32)> {
+    pids().into_iter().filter_map(|pid| Some((pid, stat_field(pid, 4)? as u32))).collect()
+}
+
+/// The processes that descend from these, themselves left out.
+pub(crate) fn descendants(of: &[u32]) -> Vec<u32> {
+    let parents = parents();
+    let mut all: Vec<u32> = of.to_vec();
+    let mut next = 0;
+    while let Some(&parent) = all.get(next) {
+        next += 1;
+        let born = parents.iter().filter(|(pid, of)| *of == parent && !all.contains(pid));
+        let born: Vec<u32> = born.map(|(pid, _)| *pid).collect();
+        all.extend(born);
+    }
+    all.split_off(of.len())
 }
 
 /// The effective user of a process.
@@ -92,25 +109,28 @@ pub(crate) fn kernel_thread(pid: u32) -> bool {
     stat_field(pid, 9).is_some_and(|flags| flags & 0x0020_0000 != 0)
 }
 
-/// When a process started, in clock ticks since boot: with its pid, who it is.
-pub(crate) fn start_time(pid: u32) -> Option<u64> {
-    stat_field(pid, 22)
+/// The letter of a process's state, as in proc_pid_stat(5).
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let text = stat_after_name(pid)?;
+    text.trim_start().chars().next()
 }
 
 /// Field `number` of `/proc/PID/stat`, from 1 as in proc_pid_stat(5); not 1 to 3.
 fn stat_field(pid: u32, number: usize) -> Option<u64> {
+    stat_after_name(pid)?.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+/// The fields of `/proc/PID/stat` from the third on. The second, the name in parentheses, may
+/// hold spaces and parentheses itself.
+fn stat_after_name(pid: u32) -> Option<String> {
     let bytes = read(&format!("/proc/{pid}/stat"))?;
-    // The name, in parentheses, may hold spaces and parentheses itself.
     let after_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
-    let text = std::str::from_utf8(&bytes[after_name..]).ok()?;
-    text.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+    String::from_utf8(bytes[after_name..].to_vec()).ok()
 }
 
 /// Which mount namespace a process lives in.
 pub(crate) fn mount_namespace(pid: u32) -> Option<u64> {
-    fs::metadata(format!("/proc/{pid}/ns/mnt"))
-        .ok()
-        .map(|ns| ns.ino())
+    fs::metadata(format!("/proc/{pid}/ns/mnt")).ok().map(|ns| ns.ino())
 }
 
 #[cfg(test)]
@@ -124,7 +144,7 @@ mod tests {
         assert!(pids().contains(&own));
         assert!(pids_named(&name).contains(&own));
         assert!(!kernel_thread(own));
-        assert!(start_time(own).is_some());
+        assert_eq!(state(own), Some('R'));
         assert!(innermost_pid(own).is_some());
         let mappings = code_mappings(own).expect("this process has mappings");
         assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));

@@ -49,15 +49,9 @@ mod tests {
     #[test]
     fn a_regular_file_is_opened_and_nothing_else() {
         let own = std::process::id();
-        assert!(
-            open(own, Path::new("/proc/self/status"), true).is_none(),
-            "a magic link"
-        );
+        assert!(open(own, Path::new("/proc/self/exe"), true).is_none(), "a magic link");
         assert!(open(own, Path::new("/etc/passwd"), false).is_some());
-        assert!(
-            open(own, Path::new("/../../etc/passwd"), false).is_some(),
-            "root has no parent"
-        );
+        assert!(open(own, Path::new("/../../etc/passwd"), false).is_some(), "root has no parent");
         assert!(open(own, Path::new("/dev/null"), true).is_none());
         assert!(open(own, Path::new("/"), true).is_none());
         assert!(open(u32::MAX, Path::new("/etc/passwd"), true).is_none());

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::executable::{Mapped, file_owner};
 use super::{Executable, ExecutableId, Executables, FileIdentity, ProcessEvent, procfs, root};
@@ -32,6 +33,8 @@ pub(crate) enum CodeAddress {
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) comm: String,
+    /// The program that it runs, by its path in its own file system, if known.
+    pub(crate) program: Option<PathBuf>,
     /// Names of generated code: `/tmp/perf-PID.map`, opened when it was first needed.
     pub(crate) perf_map: Option<File>,
     perf_map_sought: bool,
@@ -51,9 +54,12 @@ struct Mapping {
     code: Code,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Code {
     File(ExecutableId),
+    /// A file of a process that ran before flame: opened when a sample falls in it, so that a
+    /// machine full of idle processes costs nothing.
+    Unopened(Arc<Path>, FileIdentity),
     Vdso,
     Generated,
 }
@@ -105,15 +111,11 @@ impl ProcessTable {
     /// meanwhile is taken in without mappings.
     pub(crate) fn add_running(&mut self, pid: u32) -> ProcessId {
         let id = self.begin(pid, procfs::process_name(pid).unwrap_or_default());
+        self.get_mut(id).program = procfs::program(pid);
         for found in procfs::code_mappings(pid).unwrap_or_default() {
-            self.map(
-                id,
-                found.start,
-                found.end,
-                found.offset,
-                &found.path,
-                &found.identity,
-            );
+            let code = classify(&found.path)
+                .unwrap_or_else(|| Code::Unopened(found.path.as_path().into(), found.identity));
+            self.map(id, found.start, Mapping { end: found.end, offset: found.offset, code });
         }
         id
     }
@@ -136,23 +138,16 @@ impl ProcessTable {
     pub(crate) fn apply(&mut self, event: ProcessEvent) {
         match event {
             ProcessEvent::Fork { pid, parent, tid } => self.fork(pid, parent, tid),
-            ProcessEvent::Comm {
-                pid,
-                tid,
-                comm,
-                exec,
-            } => self.name(pid, tid, comm, exec),
-            ProcessEvent::Mmap {
-                pid,
-                start,
-                length,
-                offset,
-                path,
-                identity,
-            } => {
+            ProcessEvent::Comm { pid, tid, comm, exec } => self.name(pid, tid, comm, exec),
+            ProcessEvent::Mmap { pid, start, length, offset, path, identity } => {
                 if let Some(&id) = self.current.get(&pid) {
                     let end = start.saturating_add(length);
-                    self.map(id, start, end, offset, &path, &identity);
+                    let code = classify(&path).unwrap_or_else(|| {
+                        // The first file that a new program maps is the program itself.
+                        self.get_mut(id).program.get_or_insert_with(|| path.clone());
+                        Code::File(self.open(id, start, end, &path, &identity))
+                    });
+                    self.map(id, start, Mapping { end, offset, code });
                 }
             }
             ProcessEvent::Exit { pid, tid } => {
@@ -182,6 +177,11 @@ impl ProcessTable {
         }
     }
 
+    /// Whether a process of this pid is followed.
+    pub(crate) fn knows(&self, pid: u32) -> bool {
+        self.current.contains_key(&pid)
+    }
+
     /// How often the mappings of a process have changed: a stack of addresses means the same as
     /// long as this stays.
     pub(crate) fn epoch(&self, id: ProcessId) -> u32 {
@@ -195,12 +195,20 @@ impl ProcessTable {
         let Some((&start, mapping)) = below.filter(|(_, mapping)| address < mapping.end) else {
             return CodeAddress::Unmapped(address);
         };
+        let Mapping { end, offset, code } = mapping.clone();
         let into = address - start;
-        match mapping.code {
-            Code::File(executable) => {
-                let offset = mapping.offset.wrapping_add(into);
-                let file = self.executables.get(executable);
-                CodeAddress::Executable(executable, file.address_of_offset(offset))
+        let in_file = |table: &Self, executable| {
+            let file = table.executables.get(executable);
+            CodeAddress::Executable(executable, file.address_of_offset(offset.wrapping_add(into)))
+        };
+        match code {
+            Code::File(executable) => in_file(self, executable),
+            Code::Unopened(path, identity) => {
+                let executable = self.open(id, start, end, &path, &identity);
+                if let Some(mapping) = self.get_mut(id).mappings.get_mut(&start) {
+                    mapping.code = Code::File(executable);
+                }
+                in_file(self, executable)
             }
             Code::Vdso => CodeAddress::Vdso(into),
             Code::Generated => {
@@ -220,6 +228,7 @@ impl ProcessTable {
         self.processes.push(Process {
             pid,
             comm,
+            program: None,
             perf_map: None,
             perf_map_sought: false,
             mappings: BTreeMap::new(),
@@ -237,17 +246,12 @@ impl ProcessTable {
             return;
         }
         if let Some(&parent) = self.current.get(&parent) {
-            let Process {
-                comm,
-                mappings,
-                mount_namespace,
-                owner,
-                ..
-            } = self.get(parent);
-            let (comm, mappings) = (comm.clone(), mappings.clone());
+            let Process { comm, program, mappings, mount_namespace, owner, .. } = self.get(parent);
+            let (comm, program, mappings) = (comm.clone(), program.clone(), mappings.clone());
             let (mount_namespace, owner) = (*mount_namespace, *owner);
             let id = self.begin(pid, comm);
             let child = self.get_mut(id);
+            child.program = program;
             child.mappings = mappings;
             child.mount_namespace = child.mount_namespace.or(mount_namespace);
             child.owner = child.owner.or(owner);
@@ -267,6 +271,7 @@ impl ProcessTable {
             (Some(id), true) => {
                 let process = self.get_mut(id);
                 process.comm = comm;
+                process.program = None;
                 process.mappings.clear();
                 process.epoch += 1;
                 process.perf_map = None;
@@ -281,37 +286,22 @@ impl ProcessTable {
         }
     }
 
-    fn map(
+    fn map(&mut self, id: ProcessId, start: u64, mapping: Mapping) {
+        let process = self.get_mut(id);
+        process.epoch += 1;
+        insert(&mut process.mappings, start, mapping);
+    }
+
+    fn open(
         &mut self,
         id: ProcessId,
         start: u64,
         end: u64,
-        offset: u64,
         path: &Path,
         identity: &FileIdentity,
-    ) {
-        let (pid, mount_namespace) = (self.get(id).pid, self.get(id).mount_namespace);
-        let text = path.to_string_lossy();
-        let code = if text == "[vdso]" {
-            Code::Vdso
-        } else if is_anonymous(&text) {
-            Code::Generated
-        } else if text.starts_with('/') {
-            let mapped = Mapped {
-                pid,
-                start,
-                end,
-                path,
-                identity,
-                mount_namespace,
-            };
-            Code::File(self.executables.intern(mapped))
-        } else {
-            Code::Generated
-        };
-        let process = self.get_mut(id);
-        process.epoch += 1;
-        insert(&mut process.mappings, start, Mapping { end, offset, code });
+    ) -> ExecutableId {
+        let Process { pid, mount_namespace, .. } = *self.get(id);
+        self.executables.intern(Mapped { pid, start, end, path, identity, mount_namespace })
     }
 
     /// Opens the process's perf map, once: a regular file, no link, of the process's own user.
@@ -326,6 +316,18 @@ impl ProcessTable {
         process.perf_map = root::open(process.pid, &path, false)
             .or_else(|| root::open(std::process::id(), &path, false))
             .filter(|file| process.owner.is_some() && file_owner(file) == process.owner);
+    }
+}
+
+/// What the path of a mapping says of its code; `None` for a file.
+fn classify(path: &Path) -> Option<Code> {
+    let text = path.to_string_lossy();
+    if text == "[vdso]" {
+        Some(Code::Vdso)
+    } else if is_anonymous(&text) || !text.starts_with('/') {
+        Some(Code::Generated)
+    } else {
+        None
     }
 }
 
@@ -355,13 +357,7 @@ fn insert(mappings: &mut BTreeMap<u64, Mapping>, start: u64, new: Mapping) {
     for at in over {
         let old = mappings.remove(&at).expect("the key was just read");
         if at < start {
-            mappings.insert(
-                at,
-                Mapping {
-                    end: start,
-                    ..old.clone()
-                },
-            );
+            mappings.insert(at, Mapping { end: start, ..old.clone() });
         }
         if old.end > new.end {
             let offset = old.offset.wrapping_add(new.end - at);
@@ -382,21 +378,12 @@ mod tests {
             length,
             offset: 0,
             path: "//anon".into(),
-            identity: FileIdentity::Inode {
-                major: 0,
-                minor: 0,
-                inode: 0,
-            },
+            identity: FileIdentity::Inode { major: 0, minor: 0, inode: 0 },
         }
     }
 
     fn exec(pid: u32, comm: &str) -> ProcessEvent {
-        ProcessEvent::Comm {
-            pid,
-            tid: pid,
-            comm: comm.into(),
-            exec: true,
-        }
+        ProcessEvent::Comm { pid, tid: pid, comm: comm.into(), exec: true }
     }
 
     /// A pid that no process of this machine can have.
@@ -404,26 +391,12 @@ mod tests {
 
     #[test]
     fn a_mapping_over_another_cuts_it() {
-        let mapping = |end, offset| Mapping {
-            end,
-            offset,
-            code: Code::Generated,
-        };
+        let mapping = |end, offset| Mapping { end, offset, code: Code::Generated };
         let mut mappings = BTreeMap::new();
         insert(&mut mappings, 0x1000, mapping(0x9000, 0));
         insert(&mut mappings, 0x3000, mapping(0x5000, 0));
-        let ranges: Vec<_> = mappings
-            .iter()
-            .map(|(s, m)| (*s, m.end, m.offset))
-            .collect();
-        assert_eq!(
-            ranges,
-            [
-                (0x1000, 0x3000, 0),
-                (0x3000, 0x5000, 0),
-                (0x5000, 0x9000, 0x4000)
-            ]
-        );
+        let ranges: Vec<_> = mappings.iter().map(|(s, m)| (*s, m.end, m.offset)).collect();
+        assert_eq!(ranges, [(0x1000, 0x3000, 0), (0x3000, 0x5000, 0), (0x5000, 0x9000, 0x4000)]);
         insert(&mut mappings, 0x0, mapping(0x10000, 0));
         assert_eq!(mappings.len(), 1);
     }
@@ -433,23 +406,12 @@ mod tests {
         let mut table = ProcessTable::new(true, HashSet::new());
         table.apply(exec(PID, "parent"));
         table.apply(anonymous(PID, 0x1000, 0x1000));
-        table.apply(ProcessEvent::Fork {
-            pid: PID + 1,
-            parent: PID,
-            tid: PID + 1,
-        });
+        table.apply(ProcessEvent::Fork { pid: PID + 1, parent: PID, tid: PID + 1 });
         let child = table.of_sample(PID + 1, "");
         assert_eq!(table.get(child).comm, "parent");
-        assert_eq!(
-            table.locate(child, 0x1800),
-            CodeAddress::Generated(child, 0x1800)
-        );
+        assert_eq!(table.locate(child, 0x1800), CodeAddress::Generated(child, 0x1800));
         table.apply(exec(PID + 1, "child"));
-        assert_eq!(
-            table.of_sample(PID + 1, ""),
-            child,
-            "exec keeps the process"
-        );
+        assert_eq!(table.of_sample(PID + 1, ""), child, "exec keeps the process");
         assert_eq!(table.locate(child, 0x1800), CodeAddress::Unmapped(0x1800));
     }
 
@@ -459,11 +421,7 @@ mod tests {
         table.apply(exec(PID, "first"));
         let first = table.of_sample(PID, "");
         table.apply(ProcessEvent::Exit { pid: PID, tid: PID });
-        table.apply(ProcessEvent::Fork {
-            pid: PID,
-            parent: 1,
-            tid: PID,
-        });
+        table.apply(ProcessEvent::Fork { pid: PID, parent: 1, tid: PID });
         table.apply(exec(PID, "second"));
         let second = table.of_sample(PID, "");
         assert_ne!(first, second);

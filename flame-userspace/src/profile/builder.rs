@@ -24,16 +24,9 @@ impl Builder {
     ///
     /// Panics if `sample_types` is not empty and `default` is not one of its columns.
     pub fn new(sample_types: Vec<SampleType>, default: usize) -> Self {
-        assert!(
-            default < sample_types.len().max(1),
-            "the default is a column of the profile"
-        );
+        assert!(default < sample_types.len().max(1), "the default is a column of the profile");
         Self {
-            profile: Profile {
-                sample_types,
-                default_sample_type: default,
-                ..Profile::default()
-            },
+            profile: Profile { sample_types, default_sample_type: default, ..Profile::default() },
             ..Self::default()
         }
     }
@@ -67,46 +60,23 @@ impl Builder {
 
     /// The handle of a mapping. The first one added should be the main binary's.
     pub fn mapping(&mut self, mapping: Mapping) -> MappingId {
-        intern(
-            &mut self.mappings,
-            &mut self.profile.mappings,
-            mapping,
-            MappingId::new,
-        )
+        intern(&mut self.mappings, &mut self.profile.mappings, mapping, MappingId::new)
     }
 
     /// The handle of a function.
     pub fn function(&mut self, function: Function) -> FunctionId {
-        intern(
-            &mut self.functions,
-            &mut self.profile.functions,
-            function,
-            FunctionId::new,
-        )
+        intern(&mut self.functions, &mut self.profile.functions, function, FunctionId::new)
     }
 
     /// The handle of a location.
     pub fn location(&mut self, location: Location) -> LocationId {
-        intern(
-            &mut self.locations,
-            &mut self.profile.locations,
-            location,
-            LocationId::new,
-        )
+        intern(&mut self.locations, &mut self.profile.locations, location, LocationId::new)
     }
 
     /// The stack that `caller` makes by calling `location`.
     pub fn push_frame(&mut self, caller: Option<StackId>, location: LocationId) -> StackId {
-        let node = StackNode {
-            parent: caller,
-            location,
-        };
-        intern(
-            &mut self.stacks,
-            &mut self.profile.stacks,
-            node,
-            StackId::new,
-        )
+        let node = StackNode { parent: caller, location };
+        intern(&mut self.stacks, &mut self.profile.stacks, node, StackId::new)
     }
 
     /// The stack of these locations, given outermost first.
@@ -123,31 +93,20 @@ impl Builder {
 
     /// A text label, for [`label_set`](Self::label_set).
     pub fn text_label(&mut self, key: &str, value: &str) -> Label {
-        Label {
-            key: self.string(key),
-            value: LabelValue::Text(self.string(value)),
-        }
+        Label { key: self.string(key), value: LabelValue::Text(self.string(value)) }
     }
 
     /// A number label, for [`label_set`](Self::label_set).
     pub fn number_label(&mut self, key: &str, value: i64, unit: &str) -> Label {
         Label {
             key: self.string(key),
-            value: LabelValue::Number {
-                value,
-                unit: self.string(unit),
-            },
+            value: LabelValue::Number { value, unit: self.string(unit) },
         }
     }
 
     /// The handle of a set of labels.
     pub fn label_set(&mut self, labels: Vec<Label>) -> LabelSetId {
-        intern(
-            &mut self.label_sets,
-            &mut self.profile.label_sets,
-            labels,
-            LabelSetId::new,
-        )
+        intern(&mut self.label_sets, &mut self.profile.label_sets, labels, LabelSetId::new)
     }
 
     /// Adds values to the sample of this stack and these labels.
@@ -158,9 +117,7 @@ impl Builder {
         assert_eq!(values.len(), width, "one value for each sample type");
         let row = *self.samples.entry((stack, labels)).or_insert_with(|| {
             self.profile.samples.push(Sample { stack, labels });
-            self.profile
-                .values
-                .resize(self.profile.samples.len() * width, 0);
+            self.profile.values.resize(self.profile.samples.len() * width, 0);
             self.profile.samples.len() - 1
         });
         for (sum, value) in self.profile.values[row * width..].iter_mut().zip(values) {
@@ -194,11 +151,7 @@ mod tests {
     #[test]
     fn equal_samples_are_added_up_and_shared_callers_stored_once() {
         let mut builder = Builder::new(vec![SampleType::new("samples", "count")], 0);
-        let at = |address| Location {
-            mapping: None,
-            address,
-            lines: Vec::new(),
-        };
+        let at = |address| Location { mapping: None, address, lines: Vec::new() };
         let [main, a, b] = [1, 2, 3].map(|address| builder.location(at(address)));
         let none = builder.label_set(Vec::new());
         let first = builder.stack([main, a]);
@@ -210,10 +163,7 @@ mod tests {
 
         assert_eq!(profile.stacks().len(), 3, "main is stored once");
         assert_eq!(profile.sample_count(), 2);
-        assert_eq!(
-            profile.samples().map(|s| s.values[0]).collect::<Vec<_>>(),
-            [i64::MAX, 2]
-        );
+        assert_eq!(profile.samples().map(|s| s.values[0]).collect::<Vec<_>>(), [i64::MAX, 2]);
         assert_eq!(profile.frames(first).collect::<Vec<_>>(), [a, main]);
         assert_eq!(profile.total(0), i64::MAX);
     }

@@ -158,41 +158,31 @@ impl Profile {
     /// Every sample with its values, one value per sample type.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = SampleRef<'_>> {
         let width = self.sample_types.len();
-        self.samples
-            .iter()
-            .enumerate()
-            .map(move |(row, sample)| SampleRef {
-                stack: sample.stack,
-                labels: sample.labels,
-                values: &self.values[row * width..(row + 1) * width],
-            })
+        self.samples.iter().enumerate().map(move |(row, sample)| SampleRef {
+            stack: sample.stack,
+            labels: sample.labels,
+            values: &self.values[row * width..(row + 1) * width],
+        })
     }
 
     /// The sum of one column over all samples, saturating.
     pub fn total(&self, sample_type: usize) -> i64 {
-        self.samples()
-            .fold(0i64, |sum, s| sum.saturating_add(s.values[sample_type]))
+        self.samples().fold(0i64, |sum, s| sum.saturating_add(s.values[sample_type]))
     }
 
     /// The value of the text label `key` in a set, if it is there.
     pub fn text_label(&self, set: LabelSetId, key: &str) -> Option<&str> {
-        self.labels(set)
-            .iter()
-            .find(|l| self.string(l.key) == key)
-            .and_then(|l| match l.value {
-                LabelValue::Text(text) => Some(self.string(text)),
-                LabelValue::Number { .. } => None,
-            })
+        self.labels(set).iter().find(|l| self.string(l.key) == key).and_then(|l| match l.value {
+            LabelValue::Text(text) => Some(self.string(text)),
+            LabelValue::Number { .. } => None,
+        })
     }
 
     /// The value of the number label `key` in a set, if it is there.
     pub fn number_label(&self, set: LabelSetId, key: &str) -> Option<i64> {
-        self.labels(set)
-            .iter()
-            .find(|l| self.string(l.key) == key)
-            .and_then(|l| match l.value {
-                LabelValue::Number { value, .. } => Some(value),
-                LabelValue::Text(_) => None,
-            })
+        self.labels(set).iter().find(|l| self.string(l.key) == key).and_then(|l| match l.value {
+            LabelValue::Number { value, .. } => Some(value),
+            LabelValue::Text(_) => None,
+        })
     }
 }

@@ -14,10 +14,7 @@ pub struct StringTable {
 
 impl Default for StringTable {
     fn default() -> Self {
-        let mut table = Self {
-            texts: Vec::new(),
-            rows: HashMap::new(),
-        };
+        let mut table = Self { texts: Vec::new(), rows: HashMap::new() };
         table.intern("");
         table
     }

@@ -103,13 +103,10 @@ impl CallTree {
 }
 
 fn comm(profile: &Profile, sample: &super::SampleRef<'_>) -> Option<StringId> {
-    profile
-        .labels(sample.labels)
-        .iter()
-        .find_map(|label| match label.value {
-            super::LabelValue::Text(text) if profile.string(label.key) == "comm" => Some(text),
-            _ => None,
-        })
+    profile.labels(sample.labels).iter().find_map(|label| match label.value {
+        super::LabelValue::Text(text) if profile.string(label.key) == "comm" => Some(text),
+        _ => None,
+    })
 }
 
 #[derive(Default)]
@@ -134,10 +131,7 @@ impl Growing {
         let location = profile.location(location);
         let mapping = location.mapping;
         if location.lines.is_empty() {
-            let name = FrameName::Address {
-                mapping,
-                address: location.address,
-            };
+            let name = FrameName::Address { mapping, address: location.address };
             return vec![(self.frame(name), 0)];
         }
         let outermost = location.lines.len() - 1;
@@ -145,11 +139,7 @@ impl Growing {
         named
             .map(|(i, line)| {
                 let inlined = i != outermost;
-                let name = FrameName::Function {
-                    function: line.function,
-                    mapping,
-                    inlined,
-                };
+                let name = FrameName::Function { function: line.function, mapping, inlined };
                 (self.frame(name), line.line)
             })
             .collect()
@@ -158,13 +148,7 @@ impl Growing {
     /// The child of `parent` for `frame`, with `value` added to its total.
     fn descend(&mut self, parent: Option<u32>, frame: u32, line: i64, value: i64) -> u32 {
         let row = *self.children.entry((parent, frame)).or_insert_with(|| {
-            self.tree.nodes.push(Node {
-                parent,
-                frame,
-                self_value: 0,
-                total: 0,
-                line: 0,
-            });
+            self.tree.nodes.push(Node { parent, frame, self_value: 0, total: 0, line: 0 });
             self.tree.nodes.len() as u32 - 1
         });
         let node = &mut self.tree.nodes[row as usize];
@@ -203,53 +187,28 @@ mod tests {
         let function = |b: &mut Builder, name: &str| {
             let name = b.string(name);
             let file = b.string("a.c");
-            b.function(Function {
-                name,
-                system_name: name,
-                file,
-                start_line: 1,
-            })
+            b.function(Function { name, system_name: name, file, start_line: 1 })
         };
         let outer = function(&mut b, "outer");
         let inner = function(&mut b, "inner");
-        let line = |function, line| Line {
-            function,
-            line,
-            column: 0,
-        };
+        let line = |function, line| Line { function, line, column: 0 };
         let a = b.location(Location {
             mapping: None,
             address: 1,
             lines: vec![line(inner, 10), line(outer, 5)],
         });
-        let c = b.location(Location {
-            mapping: None,
-            address: 2,
-            lines: vec![line(outer, 7)],
-        });
+        let c = b.location(Location { mapping: None, address: 2, lines: vec![line(outer, 7)] });
         let none = b.label_set(Vec::new());
         let (a, c) = (b.stack([a]), b.stack([c]));
         b.sample(a, none, &[3]);
         b.sample(c, none, &[4]);
-        let tree = CallTree::build(
-            &b.finish(),
-            TreeOptions {
-                sample_type: 0,
-                by_process: false,
-            },
-        );
+        let tree = CallTree::build(&b.finish(), TreeOptions { sample_type: 0, by_process: false });
 
         assert_eq!(tree.total, 7);
         assert_eq!(tree.nodes.len(), 2, "outer, and inner inlined into it");
         let outer = tree.nodes[0];
-        assert_eq!(
-            (outer.parent, outer.total, outer.self_value, outer.line),
-            (None, 7, 4, 7)
-        );
+        assert_eq!((outer.parent, outer.total, outer.self_value, outer.line), (None, 7, 4, 7));
         let inner = tree.nodes[1];
-        assert_eq!(
-            (inner.parent, inner.total, inner.self_value, inner.line),
-            (Some(0), 3, 3, 10)
-        );
+        assert_eq!((inner.parent, inner.total, inner.self_value, inner.line), (Some(0), 3, 3, 10));
     }
 }

@@ -14,10 +14,7 @@ pub struct SampleType {
 impl SampleType {
     /// A sample type from its two texts.
     pub fn new(kind: impl Into<String>, unit: impl Into<Unit>) -> Self {
-        Self {
-            kind: kind.into(),
-            unit: unit.into(),
-        }
+        Self { kind: kind.into(), unit: unit.into() }
     }
 }
 

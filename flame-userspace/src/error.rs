@@ -1,0 +1,65 @@
+//! The library's one public error.
+
+use std::fmt;
+
+/// What kind of failure an [`Error`] is: what a caller may want to branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// This process may not do what was asked.
+    Permission,
+    /// There is nothing (left) to profile.
+    NoTarget,
+    /// A command was not found.
+    CommandNotFound,
+    /// A command was found and cannot be executed.
+    CommandNotExecutable,
+    /// Anything else; the message tells.
+    Other,
+}
+
+/// An error with its causes; shown, it tells what was attempted and what to do next.
+pub struct Error {
+    kind: ErrorKind,
+    source: anyhow::Error,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, source: anyhow::Error) -> Self {
+        Self { kind, source }
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(source: anyhow::Error) -> Self {
+        let denied = source.chain().any(|cause| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+        });
+        Self::new(if denied { ErrorKind::Permission } else { ErrorKind::Other }, source)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.source)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.source, f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
+}

@@ -1,0 +1,268 @@
+//! The flamegraph page: one HTML file with the viewer and the profile inside, which asks the
+//! network for nothing and needs no server.
+//!
+//! The viewer is plain ES modules in `viewer/`. They are joined into one script, because modules
+//! inside a page cannot import one another: `import` and `export` are taken out, so top-level
+//! names must be unique across the modules (a test sees to it). The page's content security policy
+//! names that script and the style sheet by their hashes and forbids everything else.
+
+mod base64;
+mod block;
+mod sha256;
+mod viewer;
+
+use std::io::{self, Write as _};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::text;
+use crate::analyze;
+use crate::profile::Profile;
+use crate::profile::tree::{CallTree, TreeOptions};
+
+/// How many of the heaviest functions stand in the page for readers without scripts.
+const STATIC_ROWS: usize = 30;
+
+/// What comes before a page's version, its source id and the rest. [`source_of`] reads it back.
+const BEFORE_VERSION: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+    <meta name=\"generator\" content=\"flame ";
+const BEFORE_SOURCE: &str = "\">\n<meta name=\"flame-source\" content=\"";
+const AFTER_SOURCE: &str = "\">\n";
+/// The longest head that [`source_of`] reads.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// What a page says besides the profile.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// The heading, and the title of the browser's tab.
+    pub title: &'a str,
+    /// Whether each process is the outermost frame of its samples.
+    pub by_process: bool,
+    /// What the page was made from, for [`source_of`]; at most some 8 KiB.
+    pub source_id: &'a str,
+}
+
+/// Writes `profile` as a page.
+pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Result<()> {
+    let trees: Vec<CallTree> = (0..profile.sample_types().len())
+        .map(|sample_type| {
+            let options = TreeOptions {
+                sample_type,
+                by_process: page.by_process,
+            };
+            CallTree::build(profile, options)
+        })
+        .collect();
+    let shown = trees.get(profile.default_sample_type());
+    let tree = shown.filter(|_| profile.sample_count() > 0);
+
+    let script = viewer::script();
+    out.write_all(BEFORE_VERSION.as_bytes())?;
+    out.write_all(env!("CARGO_PKG_VERSION").as_bytes())?;
+    out.write_all(BEFORE_SOURCE.as_bytes())?;
+    out.write_all(text::attribute(page.source_id).as_bytes())?;
+    out.write_all(AFTER_SOURCE.as_bytes())?;
+    for part in viewer::parts(viewer::INDEX) {
+        match part {
+            viewer::Part::Text(text) => out.write_all(text.as_bytes())?,
+            viewer::Part::Slot("policy") => write!(
+                out,
+                "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; \
+                 base-uri 'none'; form-action 'none'",
+                source_hash(&script),
+                source_hash(viewer::STYLE),
+            )?,
+            viewer::Part::Slot("title") => out.write_all(text::markup(page.title).as_bytes())?,
+            viewer::Part::Slot("style") => out.write_all(viewer::STYLE.as_bytes())?,
+            viewer::Part::Slot("main") => {
+                let main = if tree.is_some() {
+                    viewer::APP
+                } else {
+                    viewer::EMPTY
+                };
+                out.write_all(main.as_bytes())?;
+            }
+            viewer::Part::Slot("heaviest") => {
+                if let Some(tree) = tree {
+                    write_heaviest(profile, tree, out)?;
+                }
+            }
+            viewer::Part::Slot("about") => write_about(profile, tree.is_none(), out)?,
+            viewer::Part::Slot("data") => {
+                if tree.is_some() {
+                    write_data(&block::encode(profile, &trees), &script, out)?;
+                }
+            }
+            viewer::Part::Slot(unknown) => {
+                return Err(io::Error::other(format!("no such slot: {unknown}")));
+            }
+        }
+    }
+    out.flush()
+}
+
+/// The source id of a page that flame made; `None` for any other file.
+///
+/// Only the start of `html` is read, and it must be what [`write`] writes, byte for byte: a page
+/// that merely quotes such a line somewhere is not one of ours.
+pub fn source_of(html: &[u8]) -> Option<String> {
+    let head = &html[..html.len().min(HEAD_LIMIT)];
+    let rest = head.strip_prefix(BEFORE_VERSION.as_bytes())?;
+    let version = rest.iter().position(|byte| *byte == b'"')?;
+    let rest = rest[version..].strip_prefix(BEFORE_SOURCE.as_bytes())?;
+    let length = rest.iter().position(|byte| *byte == b'"')?;
+    rest[length..].strip_prefix(AFTER_SOURCE.as_bytes())?;
+    text::from_attribute(std::str::from_utf8(&rest[..length]).ok()?)
+}
+
+/// How a content security policy names an inline script or style.
+fn source_hash(text: &str) -> String {
+    format!(
+        "sha256-{}",
+        base64::encode(&sha256::digest(text.as_bytes()))
+    )
+}
+
+/// The script and the data that it draws.
+fn write_data(block: &[u8], script: &str, out: &mut impl io::Write) -> io::Result<()> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(block)?;
+    // A browser runs no script of an unknown type; base64 cannot end the element.
+    out.write_all(b"<script type=\"application/octet-stream\" id=\"flame-data\">")?;
+    base64::write(&gzip.finish()?, out)?;
+    write!(
+        out,
+        "</script>\n<script type=\"module\">{script}</script>\n"
+    )
+}
+
+/// The heaviest functions as a table, for readers without scripts.
+fn write_heaviest(profile: &Profile, tree: &CallTree, out: &mut impl io::Write) -> io::Result<()> {
+    let unit = &profile.sample_types()[profile.default_sample_type()].unit;
+    let value = |value: i64| {
+        let share = 100.0 * value as f64 / tree.total.max(1) as f64;
+        format!("<td>{}<td>{share:.1} %", text::markup(&unit.format(value)))
+    };
+    out.write_all(
+        b"<table class=\"static\"><caption>The heaviest functions</caption>\n<thead><tr>\
+          <th scope=\"col\">Self<th scope=\"col\">%<th scope=\"col\">Total<th scope=\"col\">%\
+          <th scope=\"col\">Function<th scope=\"col\">Module</thead>\n<tbody>\n",
+    )?;
+    for row in analyze::top(profile, tree).iter().take(STATIC_ROWS) {
+        writeln!(
+            out,
+            "<tr>{}{}<td>{}<td>{}",
+            value(row.self_value),
+            value(row.total),
+            text::markup(&row.name),
+            text::markup(&row.module),
+        )?;
+    }
+    out.write_all(b"</tbody></table>\n")
+}
+
+/// The profile's comments.
+fn write_about(profile: &Profile, open: bool, out: &mut impl io::Write) -> io::Result<()> {
+    if profile.comments().is_empty() {
+        return Ok(());
+    }
+    let open = if open { " open" } else { "" };
+    writeln!(
+        out,
+        "<details class=\"about\"{open}><summary>About this profile</summary>\n<ul>"
+    )?;
+    for comment in profile.comments() {
+        writeln!(out, "<li>{}</li>", text::markup(comment))?;
+    }
+    out.write_all(b"</ul></details>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::example;
+
+    fn page(profile: &Profile, title: &str, source_id: &str) -> String {
+        let page = Page {
+            title,
+            by_process: true,
+            source_id,
+        };
+        let mut out = Vec::new();
+        write(profile, &page, &mut out).expect("a Vec takes every write");
+        String::from_utf8(out).expect("a page is UTF-8")
+    }
+
+    #[test]
+    fn a_page_tells_its_source_and_other_files_do_not() {
+        for id in ["", "app.pb.gz", "a\"b&<'>\n\u{202e}é"] {
+            let html = page(&example::small(), "t", id);
+            assert_eq!(source_of(html.as_bytes()).as_deref(), Some(id));
+        }
+        let html = page(&example::empty(), "t", "id");
+        let head = html.find("<meta name=\"viewport").expect("it follows");
+        for cut in 0..head {
+            assert_eq!(source_of(&html.as_bytes()[..cut]), None, "cut at {cut}");
+        }
+        let quoted = format!("<!-- a report -->\n{html}");
+        assert_eq!(source_of(quoted.as_bytes()), None);
+        let mut endless =
+            html.as_bytes()[..html.find("content=\"id").expect("it is there")].to_vec();
+        endless.resize(1 << 20, b'a');
+        assert_eq!(source_of(&endless), None);
+        assert_eq!(source_of(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn hostile_names_do_not_become_markup() {
+        let evil = "</script></title></style>--><img src=x onerror=alert(1)>\u{202e}";
+        let html = page(&example::of_names(&["main", evil]), evil, evil);
+        assert!(!html.contains("<img"), "a name became an element");
+        assert!(
+            !html.contains('\u{202e}'),
+            "a name sets the direction of text"
+        );
+        assert_eq!(html.matches("</script>").count(), 2, "data and script");
+        assert_eq!(html.matches("</title>").count(), 1);
+    }
+
+    #[test]
+    fn a_page_without_samples_says_so_and_shows_the_comments() {
+        for profile in [example::empty(), Profile::default()] {
+            let html = page(&profile, "t", "id");
+            assert!(html.contains("No samples"));
+            assert!(!html.contains("<script"));
+        }
+        let html = page(&example::empty(), "t", "id");
+        assert!(html.contains("<details class=\"about\" open>"));
+        assert!(html.contains("lost: 3 &lt;samples&gt;"));
+    }
+
+    #[test]
+    fn a_page_without_scripts_lists_the_heaviest_functions() {
+        let html = page(&example::small(), "t", "id");
+        let table = html.split("<noscript>").nth(1).expect("a noscript element");
+        let table = table.split("</noscript>").next().expect("its content");
+        assert!(table.contains("<td>30.00 ms<td>60.0 %<td>35.00 ms<td>70.0 %<td>parse<td>app"));
+        assert!(page(&example::stackless(), "t", "id").contains("flame-data"));
+    }
+
+    #[test]
+    fn the_policy_allows_the_script_and_style_in_the_page_and_nothing_else() {
+        let html = page(&example::small(), "t", "id");
+        let between = |start: &str, end: &str| {
+            let rest = html.split(start).nth(1).expect(start);
+            rest.split(end).next().expect(end).to_owned()
+        };
+        let policy = between("Content-Security-Policy\" content=\"", "\"");
+        assert!(policy.starts_with("default-src 'none';"));
+        let script = between("<script type=\"module\">", "</script>");
+        assert!(policy.contains(&format!("script-src '{}'", source_hash(&script))));
+        let style = between("<style>", "</style>");
+        assert!(policy.contains(&format!("style-src '{}'", source_hash(&style))));
+        for forbidden in ["http:", "https:", "innerHTML", " style=\"", " onclick="] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The files of `viewer/`, put together.
+
+/// The page, with slots to fill.
+pub(super) const INDEX: &str = include_str!("../../../viewer/index.html");
+/// What the page holds where there is something to draw.
+pub(super) const APP: &str = include_str!("../../../viewer/app.html");
+/// What it holds where there is nothing.
+pub(super) const EMPTY: &str = include_str!("../../../viewer/empty.html");
+/// The style sheet.
+pub(super) const STYLE: &str = include_str!("../../../viewer/style.css");
+
+/// The modules, each after those that it imports.
+const MODULES: &[&str] = &[
+    include_str!("../../../viewer/units.js"),
+    include_str!("../../../viewer/names.js"),
+    include_str!("../../../viewer/palette.js"),
+    include_str!("../../../viewer/decode.js"),
+    include_str!("../../../viewer/model.js"),
+    include_str!("../../../viewer/layout.js"),
+    include_str!("../../../viewer/search.js"),
+    include_str!("../../../viewer/flamegraph.js"),
+    include_str!("../../../viewer/tooltip.js"),
+    include_str!("../../../viewer/table.js"),
+    include_str!("../../../viewer/zoom.js"),
+    include_str!("../../../viewer/main.js"),
+];
+
+/// The modules as one script. Imports are each on one line, and exports are declarations.
+pub(super) fn script() -> String {
+    let mut script = String::from("\n");
+    for line in MODULES.iter().flat_map(|module| module.lines()) {
+        if line.starts_with("import ") {
+            continue;
+        }
+        script.push_str(line.strip_prefix("export ").unwrap_or(line));
+        script.push('\n');
+    }
+    script
+}
+
+/// A piece of a template.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// Text to copy.
+    Text(&'a str),
+    /// The name of what goes here, written `{{name}}`.
+    Slot(&'a str),
+}
+
+/// The pieces of `template`. What fills a slot is not looked at again.
+pub(super) fn parts(template: &str) -> impl Iterator<Item = Part<'_>> {
+    template.split("{{").enumerate().flat_map(|(i, piece)| {
+        let (slot, text) = match piece.split_once("}}") {
+            Some((slot, text)) if i > 0 => (Some(Part::Slot(slot)), text),
+            _ => (None, piece),
+        };
+        slot.into_iter().chain([Part::Text(text)])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn templates_come_apart_at_their_slots() {
+        let pieces: Vec<_> = parts("a{{b}}c{{d}}").collect();
+        assert_eq!(
+            pieces,
+            [
+                Part::Text("a"),
+                Part::Slot("b"),
+                Part::Text("c"),
+                Part::Slot("d"),
+                Part::Text("")
+            ]
+        );
+    }
+
+    #[test]
+    fn the_modules_join_into_one_script() {
+        let script = script();
+        let mut names = HashSet::new();
+        for line in script.lines() {
+            assert!(
+                !line.starts_with("import") && !line.starts_with("export"),
+                "{line}"
+            );
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
+            let mut word = words.next();
+            if word == Some("async") {
+                word = words.next();
+            }
+            if matches!(word, Some("const" | "let" | "function" | "class")) {
+                let name = words
+                    .find(|word| !word.is_empty())
+                    .expect("a declaration has a name");
+                assert!(names.insert(name), "{name} is declared twice");
+            }
+        }
+        assert!(
+            names.contains("main"),
+            "top-level declarations are found: {names:?}"
+        );
+        assert!(!script.contains("</script"), "the script would end early");
+        assert!(
+            !script.contains("<!--"),
+            "the script would be read as a comment"
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! A flamegraph as one static SVG image: the root on top, callees by falling value. Frames too
+//! narrow to see are left out, so the file stays small however large the profile is.
+
+mod draw;
+mod layout;
+
+use std::io;
+
+use crate::profile::Profile;
+use crate::profile::tree::{CallTree, TreeOptions};
+
+/// What an image shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The heading.
+    pub title: &'a str,
+    /// The column whose values are the widths.
+    pub sample_type: usize,
+    /// Whether each process is the outermost frame of its samples.
+    pub by_process: bool,
+}
+
+/// Writes `profile` as an image. Panics if it has no such sample type but has samples.
+pub fn write(profile: &Profile, options: &Options, out: &mut impl io::Write) -> io::Result<()> {
+    let tree = if profile.sample_count() == 0 {
+        CallTree::default()
+    } else {
+        let options = TreeOptions {
+            sample_type: options.sample_type,
+            by_process: options.by_process,
+        };
+        CallTree::build(profile, options)
+    };
+    let boxes = layout::lay_out(&tree, draw::WIDTH, draw::NARROWEST);
+    draw::draw(profile, options, &tree, &boxes, out)
+}

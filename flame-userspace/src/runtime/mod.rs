@@ -1,0 +1,3 @@
+//! What language runtimes tell of the code that they generate.
+
+pub(crate) mod perf_map;

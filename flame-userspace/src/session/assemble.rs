@@ -1,0 +1,350 @@
+//! From sums of addresses to a profile with names.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::Result;
+
+use super::quality::Quality;
+use super::{UnnamedFile, advice};
+use crate::aggregate::{Aggregate, Key};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, hex};
+use crate::profile::{
+    Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile,
+    SampleType, StackId,
+};
+use crate::symbolize::{FileRequest, GeneratedRequest, Names, Request, Symbol};
+
+/// What a profile says of its session besides the samples.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) sample_types: Vec<SampleType>,
+    pub(super) default: usize,
+    pub(super) period_type: SampleType,
+    pub(super) period: i64,
+    pub(super) start_ns: i64,
+    pub(super) duration_ns: i64,
+}
+
+/// The addresses of a sum that want names.
+pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Request> {
+    let addresses: BTreeSet<CodeAddress> =
+        sum.stacks.iter().flat_map(|stack| stack.iter().copied()).collect();
+    let mut files: HashMap<ExecutableId, Vec<u64>> = HashMap::new();
+    let mut generated: HashMap<ProcessId, Vec<u64>> = HashMap::new();
+    let mut request = Request::default();
+    for address in addresses {
+        match address {
+            CodeAddress::Executable(id, address) => files.entry(id).or_default().push(address),
+            CodeAddress::Generated(id, address) => generated.entry(id).or_default().push(address),
+            CodeAddress::Vdso(offset) => request.vdso.push(offset),
+            CodeAddress::Kernel(address) => request.kernel.push(address),
+            CodeAddress::Unmapped(_) => {}
+        }
+    }
+    for (executable, addresses) in files {
+        let found = processes.executable(executable);
+        if let Some(file) = &found.file {
+            request.files.push(FileRequest {
+                executable,
+                name: found.path.display().to_string(),
+                file: file.try_clone()?,
+                debug_file: found.debug_file.as_ref().map(|file| file.try_clone()).transpose()?,
+                addresses,
+            });
+        }
+    }
+    for (process, addresses) in generated {
+        if let Some(map) = &processes.get(process).perf_map {
+            request.generated.push(GeneratedRequest {
+                process,
+                perf_map: map.try_clone()?,
+                addresses,
+            });
+        }
+    }
+    Ok(request)
+}
+
+/// Adds to `quality` what has no name, and what would give it one.
+pub(super) fn judge_names(
+    sum: &Aggregate,
+    processes: &ProcessTable,
+    names: &Names,
+    quality: &mut Quality,
+) {
+    let mut counts = vec![0u64; sum.stacks.len()];
+    let mut sampled = BTreeSet::new();
+    let mut generated: HashMap<ProcessId, u64> = HashMap::new();
+    for (key, (count, _)) in &sum.sums {
+        counts[key.stack as usize] += count;
+        sampled.insert(key.process);
+    }
+    let mut files: HashMap<ExecutableId, u64> = HashMap::new();
+    let mut unmapped = 0;
+    for (stack, count) in sum.stacks.iter().zip(counts) {
+        let mut in_generated = None;
+        for &address in stack.iter() {
+            quality.frames += count;
+            if !names.get(address).is_empty() {
+                continue;
+            }
+            quality.unnamed += count;
+            match address {
+                CodeAddress::Executable(id, _) => *files.entry(id).or_default() += count,
+                CodeAddress::Generated(process, _) => in_generated = Some(process),
+                CodeAddress::Unmapped(_) => unmapped += count,
+                CodeAddress::Vdso(_) | CodeAddress::Kernel(_) => {}
+            }
+        }
+        if let Some(process) = in_generated {
+            *generated.entry(process).or_default() += count;
+        }
+    }
+    quality.processes = sampled.len() as u64;
+    quality.generated = generated.values().sum();
+    quality.unnamed_files = unnamed_files(files, processes);
+    note_generated(generated, processes, quality);
+    if unmapped > 0 {
+        quality.notes.push(format!("{unmapped} frames lie in no known mapping"));
+    }
+    quality.notes.extend(names.problems.iter().cloned());
+}
+
+/// The files with most unnamed frames, at most this many.
+const MOST_FILES: usize = 10;
+
+fn unnamed_files(files: HashMap<ExecutableId, u64>, processes: &ProcessTable) -> Vec<UnnamedFile> {
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_by_key(|&(id, frames)| (std::cmp::Reverse(frames), id));
+    files.truncate(MOST_FILES);
+    let unnamed = |(id, frames)| {
+        let executable = processes.executable(id);
+        let build_id = executable.layout.build_id.as_deref();
+        let advice = match (&executable.file, executable.layout.has_symbols) {
+            (None, _) => "the file could not be opened".to_owned(),
+            (Some(_), true) => "its symbols do not cover this code".to_owned(),
+            (Some(_), false) => advice::for_file(&executable.path, build_id),
+        };
+        let build_id = build_id.map(hex).unwrap_or_default();
+        UnnamedFile { path: executable.path.clone(), build_id, frames, advice }
+    };
+    files.into_iter().map(unnamed).collect()
+}
+
+fn note_generated(
+    generated: HashMap<ProcessId, u64>,
+    processes: &ProcessTable,
+    quality: &mut Quality,
+) {
+    let mut by_program: HashMap<(&str, &str), u64> = HashMap::new();
+    for (id, samples) in generated {
+        let process = processes.get(id);
+        let advice = advice::for_generated_code(process.program.as_deref());
+        *by_program.entry((&process.comm, advice)).or_default() += samples;
+    }
+    let mut rows: Vec<_> = by_program.into_iter().collect();
+    rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    for ((comm, advice), samples) in rows {
+        let share = super::quality::percent(samples, quality.samples);
+        quality.notes.push(format!(
+            "{share} of samples are in generated code of {comm} that has no names; {advice}"
+        ));
+    }
+}
+
+/// The profile of a sum, or of one process of it.
+pub(super) fn profile(
+    sum: &Aggregate,
+    processes: &ProcessTable,
+    names: &Names,
+    frame: &Frame,
+    only: Option<ProcessId>,
+    comments: &[String],
+) -> Profile {
+    let mut assembly = Assembly::new(sum, processes, names, frame);
+    for comment in comments {
+        assembly.builder.comment(comment);
+    }
+    let mut rows: Vec<(&Key, &(u64, u64))> = sum
+        .sums
+        .iter()
+        .filter(|(key, _)| only.is_none_or(|process| key.process == process))
+        .collect();
+    // In a fixed order, so that the same session gives the same file.
+    rows.sort_by(|(a, _), (b, _)| {
+        (a.process, a.tid, &a.thread, a.stack).cmp(&(b.process, b.tid, &b.thread, b.stack))
+    });
+    assembly.map_main_program(&rows);
+    for (key, &(count, value)) in rows {
+        let stack = assembly.stack(key.stack);
+        let labels = assembly.labels(key);
+        let (count, value) = (count as i64, i64::try_from(value).unwrap_or(i64::MAX));
+        assembly.builder.sample(stack, labels, &[count, value]);
+    }
+    assembly.builder.finish()
+}
+
+struct Assembly<'a> {
+    sum: &'a Aggregate,
+    processes: &'a ProcessTable,
+    names: &'a Names,
+    builder: Builder,
+    stacks: HashMap<u32, Option<StackId>>,
+    locations: HashMap<CodeAddress, LocationId>,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(
+        sum: &'a Aggregate,
+        processes: &'a ProcessTable,
+        names: &'a Names,
+        frame: &Frame,
+    ) -> Self {
+        let mut builder = Builder::new(frame.sample_types.clone(), frame.default);
+        builder.period(frame.period_type.clone(), frame.period);
+        builder.time(frame.start_ns, frame.duration_ns);
+        let (stacks, locations) = (HashMap::new(), HashMap::new());
+        Self { sum, processes, names, builder, stacks, locations }
+    }
+
+    /// Puts the program of the process with most samples first among the mappings, as readers of
+    /// pprof expect.
+    fn map_main_program(&mut self, rows: &[(&Key, &(u64, u64))]) {
+        let mut counts: HashMap<ProcessId, u64> = HashMap::new();
+        for (key, (count, _)) in rows {
+            *counts.entry(key.process).or_default() += count;
+        }
+        let Some((&main, _)) =
+            counts.iter().max_by_key(|&(&id, &count)| (count, std::cmp::Reverse(id)))
+        else {
+            return;
+        };
+        let program = self.processes.get(main).program.as_deref();
+        let sum = self.sum;
+        let own = rows.iter().filter(|(key, _)| key.process == main);
+        let mut addresses = own.flat_map(|(key, _)| sum.stacks[key.stack as usize].iter());
+        let in_program = addresses.find(|address| match address {
+            CodeAddress::Executable(id, _) => {
+                Some(self.processes.executable(*id).path.as_path()) == program
+            }
+            _ => false,
+        });
+        if let Some(&CodeAddress::Executable(id, address)) = in_program {
+            self.file_mapping(id, address);
+        }
+    }
+
+    fn labels(&mut self, key: &Key) -> LabelSetId {
+        let process = self.processes.get(key.process);
+        let labels = vec![
+            self.builder.number_label("pid", process.pid.into(), ""),
+            self.builder.number_label("tid", key.tid.into(), ""),
+            self.builder.text_label("comm", &process.comm),
+            self.builder.text_label("thread", &key.thread),
+        ];
+        self.builder.label_set(labels)
+    }
+
+    fn stack(&mut self, row: u32) -> Option<StackId> {
+        if let Some(&stack) = self.stacks.get(&row) {
+            return stack;
+        }
+        let addresses = std::sync::Arc::clone(&self.sum.stacks[row as usize]);
+        let mut stack = None;
+        for &address in addresses.iter().rev() {
+            let location = self.location(address);
+            stack = Some(self.builder.push_frame(stack, location));
+        }
+        self.stacks.insert(row, stack);
+        stack
+    }
+
+    fn location(&mut self, address: CodeAddress) -> LocationId {
+        if let Some(&location) = self.locations.get(&address) {
+            return location;
+        }
+        let (mapping, place) = match address {
+            CodeAddress::Executable(id, address) => (Some(self.file_mapping(id, address)), address),
+            CodeAddress::Vdso(offset) => (Some(self.named_mapping("[vdso]", VDSO)), offset),
+            CodeAddress::Kernel(address) => {
+                (Some(self.named_mapping("[kernel.kallsyms]", KERNEL)), address)
+            }
+            CodeAddress::Generated(_, address) => {
+                (Some(self.named_mapping("[generated code]", USER)), address)
+            }
+            CodeAddress::Unmapped(address) => (None, address),
+        };
+        let names = self.names;
+        let lines = names.get(address).iter().map(|symbol| self.line(symbol)).collect();
+        let location = self.builder.location(Location { mapping, address: place, lines });
+        self.locations.insert(address, location);
+        location
+    }
+
+    fn line(&mut self, symbol: &Symbol) -> Line {
+        let function = Function {
+            name: self.builder.string(&symbol.name),
+            system_name: self.builder.string(&symbol.system_name),
+            file: self.builder.string(&symbol.file),
+            start_line: 0,
+        };
+        Line {
+            function: self.builder.function(function),
+            line: symbol.line.into(),
+            column: symbol.column.into(),
+        }
+    }
+
+    /// The mapping of the part of an executable that an address lies in, in the file's own
+    /// address space: processes map it at different places, and it is one in the profile.
+    fn file_mapping(&mut self, id: ExecutableId, address: u64) -> MappingId {
+        /// Size of a page: what mappings start at.
+        const PAGE: u64 = 4096;
+        let executable = self.processes.executable(id);
+        let segment = executable.layout.code_segment(address);
+        let (start, limit, file_offset) = match segment {
+            Some(s) => {
+                let lead = s.address % PAGE;
+                let limit = s.address.saturating_add(s.length).next_multiple_of(PAGE);
+                (s.address - lead, limit, s.offset.saturating_sub(lead))
+            }
+            None => (0, u64::MAX, 0),
+        };
+        let path = executable.path.to_string_lossy().into_owned();
+        let build_id = executable.layout.build_id.as_deref().map(hex).unwrap_or_default();
+        self.mapping(start, limit, file_offset, &path, &build_id)
+    }
+
+    fn named_mapping(&mut self, name: &str, (start, limit): (u64, u64)) -> MappingId {
+        self.mapping(start, limit, 0, name, "")
+    }
+
+    fn mapping(
+        &mut self,
+        start: u64,
+        limit: u64,
+        file_offset: u64,
+        path: &str,
+        build_id: &str,
+    ) -> MappingId {
+        let mapping = Mapping {
+            start,
+            limit,
+            file_offset,
+            path: self.builder.string(path),
+            build_id: self.builder.string(build_id),
+            has_functions: true,
+            has_filenames: true,
+            has_line_numbers: true,
+            has_inline_frames: true,
+        };
+        self.builder.mapping(mapping)
+    }
+}
+
+/// Where the vDSO lies, by offset in it.
+const VDSO: (u64, u64) = (0, 0x10000);
+/// Where the kernel's code and its modules' lie: the upper half of the address space.
+const KERNEL: (u64, u64) = (0xffff_8000_0000_0000, u64::MAX);
+/// Where a process's own code can lie.
+const USER: (u64, u64) = (0x1000, 1 << 56);

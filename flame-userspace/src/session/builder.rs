@@ -1,0 +1,302 @@
+//! Setting up a session, and the handle to one that runs.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::{Context as _, Result};
+use flame_common::config::Config;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::pipeline::{Control, Pipeline, Progress, Recording};
+use super::target::Target;
+use crate::bpf::{Event, LoadOptions, Programs, SideBand, online_cpus};
+use crate::error::{Error, ErrorKind};
+use crate::process::{self, ProcessTable};
+use crate::symbolize::Symbolizer;
+
+/// How often each CPU is sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frequency(u32);
+
+impl Frequency {
+    /// Samples per second and CPU, 1 to 10 000; `None` for another number.
+    pub const fn hz(hz: u32) -> Option<Self> {
+        if hz >= 1 && hz <= 10_000 { Some(Self(hz)) } else { None }
+    }
+
+    /// Samples per second and CPU.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// Nanoseconds between two samples of the clock of a CPU.
+    pub const fn period_ns(self) -> u64 {
+        1_000_000_000 / self.0 as u64
+    }
+}
+
+impl Default for Frequency {
+    /// 99 Hz: often enough, and not in step with what programs do each hundredth of a second.
+    fn default() -> Self {
+        Self(99)
+    }
+}
+
+/// What a session does; see [`Session::builder`].
+#[derive(Debug, Clone)]
+pub struct SessionBuilder {
+    pub(super) target: Target,
+    pub(super) frequency: Frequency,
+    pub(super) event: Event,
+    pub(super) kernel_stacks: bool,
+    pub(super) inlined: bool,
+    pub(super) children: bool,
+    pub(super) only_user: Option<u32>,
+    pub(super) verbose: bool,
+}
+
+/// A session that runs. Dropping it ends it without a profile.
+#[derive(Debug)]
+pub struct Session {
+    control: mpsc::Sender<Control>,
+    progress: watch::Receiver<Progress>,
+    warnings: Vec<String>,
+}
+
+impl Session {
+    /// A session of CPU samples of `target`, at 99 Hz, with kernel stacks, inlined functions and
+    /// child processes.
+    pub fn builder(target: Target) -> SessionBuilder {
+        SessionBuilder {
+            target,
+            frequency: Frequency::default(),
+            event: Event::CpuClock,
+            kernel_stacks: true,
+            inlined: true,
+            children: true,
+            only_user: None,
+            verbose: false,
+        }
+    }
+
+    /// What could not be done at the start, a line each: targets that are not there.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// Waits until every target process has ended; for ever if the target is no list of pids.
+    pub async fn targets_ended(&self) {
+        let mut progress = self.progress.clone();
+        if progress.wait_for(|progress| progress.targets_ended).await.is_err() {
+            // The pipeline is gone, and with it what could be waited for.
+        }
+    }
+
+    /// The profile up to now; the next one starts here.
+    pub async fn rotate(&self) -> Result<Recording, Error> {
+        self.ask(Control::Rotate).await
+    }
+
+    /// Ends the session and gives its profile.
+    pub async fn stop(self) -> Result<Recording, Error> {
+        self.ask(Control::Stop).await
+    }
+
+    async fn ask(
+        &self,
+        control: impl FnOnce(oneshot::Sender<Result<Recording>>) -> Control,
+    ) -> Result<Recording, Error> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.control.send(control(reply)).await;
+        sent.ok().context("reach the session, which has ended")?;
+        Ok(answer.await.context("wait for the session's profile")??)
+    }
+}
+
+impl SessionBuilder {
+    /// Sets how often each CPU is sampled.
+    #[must_use]
+    pub fn frequency(mut self, frequency: Frequency) -> Self {
+        self.frequency = frequency;
+        self
+    }
+
+    /// Sets what is sampled by.
+    #[must_use]
+    pub fn event(mut self, event: Event) -> Self {
+        self.event = event;
+        self
+    }
+
+    /// Whether kernel frames are taken.
+    #[must_use]
+    pub fn kernel_stacks(mut self, taken: bool) -> Self {
+        self.kernel_stacks = taken;
+        self
+    }
+
+    /// Whether inlined functions are frames of their own.
+    #[must_use]
+    pub fn inlined_functions(mut self, told_apart: bool) -> Self {
+        self.inlined = told_apart;
+        self
+    }
+
+    /// Whether the processes that targets start are targets too.
+    #[must_use]
+    pub fn children(mut self, followed: bool) -> Self {
+        self.children = followed;
+        self
+    }
+
+    /// Samples the processes of one user alone, and none that run with another's rights.
+    #[must_use]
+    pub fn only_user(mut self, uid: u32) -> Self {
+        self.only_user = Some(uid);
+        self
+    }
+
+    /// Whether the kernel programs pass on what they do, through the `log` crate.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self
+    }
+
+    /// Loads the kernel programs and starts sampling. When it returns, every target is sampled.
+    ///
+    /// Fails with [`ErrorKind::NoTarget`] if no target is there, and with
+    /// [`ErrorKind::Permission`] without the rights to load programs. Runs on a tokio runtime.
+    pub async fn start(self) -> Result<Session, Error> {
+        if self.target.is_empty() {
+            let error = anyhow::anyhow!("no process, name or cgroup was given");
+            return Err(Error::new(ErrorKind::NoTarget, error));
+        }
+        let (targets, mut warnings) = self.find_targets();
+        if targets.is_empty() && self.target.can_end() {
+            let reason = anyhow::anyhow!(warnings.join("; "));
+            return Err(Error::new(ErrorKind::NoTarget, reason));
+        }
+        let pipeline = self.set_up(&targets)?;
+        let (control, requests) = mpsc::channel(4);
+        let (progress, seen) = watch::channel(Progress::default());
+        warnings.extend(pipeline.gone(&targets));
+        if self.target.can_end()
+            && warnings.len() >= self.target.pids.len()
+            && !pipeline.any_alive()
+        {
+            let reason = anyhow::anyhow!(warnings.join("; "));
+            return Err(Error::new(ErrorKind::NoTarget, reason));
+        }
+        tokio::spawn(pipeline.run(requests, progress));
+        Ok(Session { control, progress: seen, warnings })
+    }
+
+    /// The pids to profile that are there, and a line for each that is not.
+    fn find_targets(&self) -> (Vec<u32>, Vec<String>) {
+        let mut warnings = Vec::new();
+        let mut targets = Vec::new();
+        for &pid in &self.target.pids {
+            let problem = if process::process_name(pid).is_none() {
+                Some(format!("there is no process {pid}"))
+            } else if process::kernel_thread(pid) {
+                Some(format!("process {pid} is a kernel thread, which --all alone profiles"))
+            } else {
+                self.only_user.filter(|&uid| process::owner(pid) != Some(uid)).map(|_| {
+                    format!("process {pid} belongs to another user; run flame as root for it")
+                })
+            };
+            match problem {
+                Some(problem) => warnings.push(problem),
+                None => targets.push(pid),
+            }
+        }
+        if self.children {
+            let children = process::descendants(&targets);
+            targets.extend(children);
+        }
+        targets.extend(self.target.named_pids());
+        targets.sort_unstable();
+        targets.dedup();
+        (targets, warnings)
+    }
+
+    fn set_up(&self, targets: &[u32]) -> Result<Pipeline> {
+        let cpus = online_cpus()?;
+        let config = self.config()?;
+        // First the records, so that no change of a process is missed; then the samples.
+        let side_band = SideBand::open(&cpus).context("open the kernel's process records")?;
+        let options = LoadOptions {
+            config,
+            ring_bytes: ring_bytes(self.frequency, cpus.len()),
+            names: self.target.names.clone(),
+        };
+        let (mut programs, ring) = Programs::load(options)?;
+        let every_process = self.target.all || !self.target.cgroups.is_empty();
+        let names = self.target.names.iter().cloned().collect();
+        let mut processes = ProcessTable::new(every_process, names);
+        for &pid in targets {
+            programs.add_target(pid)?;
+            processes.add_running(pid);
+        }
+        let symbolizer = Symbolizer::start(self.inlined)?;
+        programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
+        Pipeline::new(self.clone(), cpus.len(), programs, ring, side_band, processes, symbolizer)
+    }
+
+    fn config(&self) -> Result<Config> {
+        let mut config = Config {
+            follow_children: self.children.into(),
+            kernel_stacks: self.kernel_stacks.into(),
+            verbose: self.verbose.into(),
+            ..Config::default()
+        };
+        if let Some(uid) = self.only_user {
+            (config.only_uid, config.uid) = (1, uid);
+        }
+        config.pid_namespace_inode = pid_namespace()?;
+        self.target.configure(&mut config)?;
+        Ok(config)
+    }
+}
+
+/// Inode number of flame's pid namespace; 0 for the machine's own.
+fn pid_namespace() -> Result<u32> {
+    /// The machine's own (`PROC_PID_INIT_INO` in include/linux/proc_ns.h).
+    const INITIAL: u64 = 0xefff_fffc;
+    let path = "/proc/self/ns/pid";
+    let inode = fs::metadata(path).with_context(|| format!("look at {path}"))?.ino();
+    Ok(if inode == INITIAL { 0 } else { inode as u32 })
+}
+
+/// Room for the samples of a second at 1 KiB each, a power of two from 256 KiB to 64 MiB.
+fn ring_bytes(frequency: Frequency, cpus: usize) -> u32 {
+    let second = u64::from(frequency.get()) * cpus as u64 * 1024;
+    second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequencies_have_bounds() {
+        assert_eq!(Frequency::hz(0), None);
+        assert_eq!(Frequency::hz(10_001), None);
+        assert_eq!(Frequency::hz(10_000).map(Frequency::period_ns), Some(100_000));
+        assert_eq!(Frequency::default().get(), 99);
+    }
+
+    #[test]
+    fn the_ring_grows_with_the_rate_and_has_bounds() {
+        let hz = |hz| Frequency::hz(hz).expect("a frequency");
+        assert_eq!(ring_bytes(hz(1), 1), 256 << 10);
+        assert_eq!(ring_bytes(hz(999), 4), 4 << 20);
+        assert_eq!(ring_bytes(hz(10_000), 512), 64 << 20);
+    }
+}

@@ -1,0 +1,307 @@
+//! The one task that owns a session's state, and takes in what the kernel sends.
+
+use std::os::fd::AsRawFd as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::SessionBuilder;
+use super::assemble::{self, Frame};
+use super::quality::{Quality, SideLosses};
+use super::timeline::{Happened, Timeline, now_ns};
+use crate::aggregate::Aggregator;
+use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch};
+use crate::process::{ProcessEvent, ProcessTable};
+use crate::profile::{Profile, SampleType};
+use crate::symbolize::Symbolizer;
+
+/// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What may be asked of a running pipeline.
+pub(super) enum Control {
+    /// The profile up to now; counting starts afresh.
+    Rotate(oneshot::Sender<Result<Recording>>),
+    /// The profile, and the end.
+    Stop(oneshot::Sender<Result<Recording>>),
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Samples taken in.
+    pub samples: u64,
+    /// Samples lost in the kernel.
+    pub lost: u64,
+    /// Processes seen.
+    pub processes: u64,
+    /// Whether every target process has ended.
+    pub targets_ended: bool,
+}
+
+/// What a session recorded.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// All samples in one profile.
+    pub profile: Profile,
+    /// Each process's samples in a profile of its own: name, pid, profile; most samples first.
+    pub processes: Vec<(String, u32, Profile)>,
+    /// What the numbers do not cover.
+    pub quality: Quality,
+}
+
+/// The state of a session.
+pub(super) struct Pipeline {
+    options: SessionBuilder,
+    cpus: usize,
+    programs: Programs,
+    ring: AsyncFd<SampleRing>,
+    side_band: SideBand,
+    processes: ProcessTable,
+    symbolizer: Symbolizer,
+    timeline: Timeline,
+    aggregator: Aggregator,
+    losses: SideLosses,
+    /// Counters at the start of the part that is being recorded.
+    counted: Counts,
+    began: SystemTime,
+    began_ns: u64,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        options: SessionBuilder,
+        cpus: usize,
+        programs: Programs,
+        ring: SampleRing,
+        side_band: SideBand,
+        processes: ProcessTable,
+        symbolizer: Symbolizer,
+    ) -> Result<Self> {
+        Ok(Self {
+            options,
+            cpus,
+            programs,
+            ring: AsyncFd::new(ring).context("watch the ring of samples")?,
+            side_band,
+            processes,
+            symbolizer,
+            timeline: Timeline::default(),
+            aggregator: Aggregator::default(),
+            losses: SideLosses::default(),
+            counted: Counts::default(),
+            began: SystemTime::now(),
+            began_ns: now_ns(),
+        })
+    }
+
+    /// Works until it is stopped or nobody can stop it any more.
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Control>,
+        progress: watch::Sender<Progress>,
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                request = requests.recv() => match request {
+                    // Whoever asked may have gone meanwhile.
+                    Some(Control::Rotate(reply)) => _ = reply.send(self.record(false).await),
+                    Some(Control::Stop(reply)) => {
+                        _ = reply.send(self.record(true).await);
+                        return;
+                    }
+                    None => return,
+                },
+                _ = tick.tick() => self.take_in(),
+                ready = self.ring.readable() => match ready {
+                    Ok(mut guard) => {
+                        guard.clear_ready();
+                        drop(guard);
+                        self.take_in();
+                    }
+                    Err(error) => log::warn!("watch the ring of samples: {error}"),
+                },
+            }
+            progress.send_replace(self.progress());
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let lost = self.programs.counts().map_or(0, |counts| {
+            counts.since(&self.counted).get(flame_common::stat::Stat::RingFull)
+        });
+        Progress {
+            samples: self.aggregator.samples(),
+            lost,
+            processes: self.processes.count() as u64,
+            targets_ended: self.options.target.can_end() && !self.any_alive(),
+        }
+    }
+
+    /// A line for each of these processes that ended before the sampling began.
+    pub(super) fn gone(&self, targets: &[u32]) -> Vec<String> {
+        let asked = targets.iter().filter(|pid| self.options.target.pids.contains(pid));
+        asked
+            .filter(|&&pid| !is_alive(pid))
+            .map(|pid| format!("process {pid} ended while flame attached to it"))
+            .collect()
+    }
+
+    /// Whether one of the processes that were named by pid still runs.
+    pub(super) fn any_alive(&self) -> bool {
+        self.options.target.pids.iter().any(|&pid| is_alive(pid))
+    }
+
+    /// Reads what waits and takes in what is settled.
+    fn take_in(&mut self) {
+        let began = now_ns();
+        self.read();
+        let settled = self.timeline.settled(began);
+        self.apply(settled);
+        self.processes.sweep();
+    }
+
+    fn read(&mut self) {
+        let mut batch = SideBandBatch::default();
+        self.side_band.drain(&mut batch);
+        let mut samples = Vec::new();
+        self.losses.malformed_samples += self.ring.get_mut().drain(&mut samples);
+        self.losses.lost_records += batch.lost;
+        self.losses.malformed_records += batch.malformed;
+        self.timeline.add(samples, batch.events);
+    }
+
+    fn apply(&mut self, happened: Vec<Happened>) {
+        for one in happened {
+            match one {
+                Happened::Event(event) => {
+                    self.follow(&event);
+                    self.processes.apply(event);
+                }
+                Happened::Sample(sample) => {
+                    let process = self.processes.of_sample(sample.pid, &sample.comm);
+                    self.aggregator.add(&sample, process, &mut self.processes);
+                }
+            }
+        }
+    }
+
+    /// Follows children from user space where the kernel programs cannot.
+    fn follow(&mut self, event: &ProcessEvent) {
+        if self.programs.follows_in_kernel() || !self.options.children || self.options.target.all {
+            return;
+        }
+        match *event {
+            ProcessEvent::Fork { pid, parent, tid } if pid == tid && pid != parent => {
+                if self.processes.knows(parent)
+                    && let Err(error) = self.programs.add_target(pid)
+                {
+                    log::warn!("{error:#}");
+                }
+            }
+            ProcessEvent::Exit { pid, tid } if pid == tid => self.programs.remove_target(pid),
+            _ => {}
+        }
+    }
+
+    /// Makes the profile of what was recorded, and starts the next part or ends.
+    async fn record(&mut self, end: bool) -> Result<Recording> {
+        let ended_ns = now_ns();
+        if end {
+            self.programs.stop_sampling();
+            self.read();
+            let rest = self.timeline.rest();
+            self.apply(rest);
+        } else {
+            self.take_in();
+        }
+        let counts = self.programs.counts()?;
+        let duration_ns = ended_ns.saturating_sub(self.began_ns);
+        let sum = self.aggregator.take();
+        let mut quality = Quality::count(
+            &sum,
+            &counts.since(&self.counted),
+            &std::mem::take(&mut self.losses),
+            self.expected(duration_ns),
+        );
+        let frame = self.frame(duration_ns);
+        (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
+
+        let request = assemble::request(&sum, &self.processes)?;
+        let names = self.symbolizer.names(request).await?;
+        assemble::judge_names(&sum, &self.processes, &names, &mut quality);
+        let comments = self.comments(&quality);
+        let of = |only| assemble::profile(&sum, &self.processes, &names, &frame, only, &comments);
+        let mut ids: Vec<_> = sum.sums.keys().map(|key| key.process).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut processes: Vec<_> = ids
+            .into_iter()
+            .map(|id| {
+                let process = self.processes.get(id);
+                (process.comm.clone(), process.pid, of(Some(id)))
+            })
+            .collect();
+        processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
+        Ok(Recording { profile: of(None), processes, quality })
+    }
+
+    /// How often the sampling clock should have fired in a time, on all CPUs.
+    fn expected(&self, duration_ns: u64) -> Option<u64> {
+        (self.options.event == Event::CpuClock)
+            .then(|| duration_ns / self.options.frequency.period_ns() * self.cpus as u64)
+    }
+
+    fn frame(&self, duration_ns: u64) -> Frame {
+        let samples = SampleType::new("samples", "count");
+        let (value, period) = match self.options.event {
+            Event::CpuClock => {
+                (SampleType::new("cpu", "nanoseconds"), self.options.frequency.period_ns() as i64)
+            }
+            // The kernel varies the distance to keep the rate: there is no one period.
+            Event::Hardware(_) => (SampleType::new(self.options.event.name(), "count"), 0),
+        };
+        let since_epoch = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Frame {
+            sample_types: vec![samples, value.clone()],
+            default: 1,
+            period_type: value,
+            period,
+            start_ns: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
+            duration_ns: duration_ns as i64,
+        }
+    }
+
+    fn comments(&self, quality: &Quality) -> Vec<String> {
+        let options = &self.options;
+        let mut lines = vec![
+            format!("flame {}", env!("CARGO_PKG_VERSION")),
+            format!(
+                "sampled: {} at {} Hz on {} CPUs; user stacks by frame pointer; kernel stacks: {}; child processes: {}",
+                options.event.name(),
+                options.frequency.get(),
+                self.cpus,
+                if options.kernel_stacks { "yes" } else { "no" },
+                if options.children { "yes" } else { "no" },
+            ),
+            "values: each sample stands for one period of CPU time; they are estimates".to_owned(),
+        ];
+        lines.extend(quality.comments());
+        lines
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        log::debug!("ring of samples {} closed", self.ring.get_ref().as_raw_fd());
+    }
+}
+
+/// Whether a process runs: it is there and no zombie.
+fn is_alive(pid: u32) -> bool {
+    crate::process::state(pid).is_some_and(|state| state != 'Z' && state != 'X')
+}

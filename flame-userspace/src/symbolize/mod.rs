@@ -1,0 +1,45 @@
+//! From addresses to names: functions, inlined frames, files and lines.
+//!
+//! blazesym does the work, on a thread of its own: it cannot be shared between threads, and
+//! reading debug information takes long enough to hold up everything else.
+
+mod demangle;
+mod native;
+mod vdso;
+mod worker;
+
+use std::collections::HashMap;
+
+use crate::process::CodeAddress;
+
+pub(crate) use worker::{FileRequest, GeneratedRequest, Request, Symbolizer};
+
+/// A function at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Symbol {
+    /// The name for people, demangled.
+    pub(crate) name: String,
+    /// The linker's name.
+    pub(crate) system_name: String,
+    /// The source file; empty if unknown.
+    pub(crate) file: String,
+    /// The line that runs or that calls; 0 if unknown.
+    pub(crate) line: u32,
+    /// The column; 0 if unknown.
+    pub(crate) column: u16,
+}
+
+/// The functions at addresses, inlined ones first; addresses without a name are absent.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    names: HashMap<CodeAddress, Vec<Symbol>>,
+    /// What could not be read, and why: one line each.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Names {
+    /// The functions at an address, inlined ones first; empty if it has no name.
+    pub(crate) fn get(&self, address: CodeAddress) -> &[Symbol] {
+        self.names.get(&address).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,175 @@
+//! The symbolizer's thread: takes requests, answers with names.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::oneshot;
+
+use super::native::Native;
+use super::{Names, Symbol};
+use crate::process::{CodeAddress, ExecutableId, ProcessId};
+use crate::runtime::perf_map::PerfMap;
+
+/// Addresses to name, each once, with the files to look in.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) files: Vec<FileRequest>,
+    pub(crate) vdso: Vec<u64>,
+    pub(crate) kernel: Vec<u64>,
+    pub(crate) generated: Vec<GeneratedRequest>,
+}
+
+/// Addresses of one executable.
+#[derive(Debug)]
+pub(crate) struct FileRequest {
+    pub(crate) executable: ExecutableId,
+    /// What to call it in messages.
+    pub(crate) name: String,
+    pub(crate) file: File,
+    /// A separate debug file, asked where the file itself has no name.
+    pub(crate) debug_file: Option<File>,
+    pub(crate) addresses: Vec<u64>,
+}
+
+/// Addresses of code that a process generated.
+#[derive(Debug)]
+pub(crate) struct GeneratedRequest {
+    pub(crate) process: ProcessId,
+    pub(crate) perf_map: File,
+    pub(crate) addresses: Vec<u64>,
+}
+
+/// A handle of the symbolizer's thread, which ends when the handle is dropped.
+#[derive(Debug)]
+pub(crate) struct Symbolizer {
+    requests: mpsc::Sender<(Request, oneshot::Sender<Names>)>,
+}
+
+impl Symbolizer {
+    /// Starts the thread. `inlined` functions are frames of their own, or not.
+    pub(crate) fn start(inlined: bool) -> Result<Self> {
+        let (requests, inbox) = mpsc::channel::<(Request, oneshot::Sender<Names>)>();
+        thread::Builder::new()
+            .name("flame-symbols".into())
+            .spawn(move || {
+                let mut worker = Worker::new(inlined);
+                for (request, reply) in inbox {
+                    // Nobody waits any more if the session was dropped meanwhile.
+                    _ = reply.send(worker.answer(request));
+                }
+            })
+            .context("start the symbolizer's thread")?;
+        Ok(Self { requests })
+    }
+
+    /// Names addresses. What cannot be read is told in the answer and costs its names alone.
+    pub(crate) async fn names(&self, request: Request) -> Result<Names> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.requests.send((request, reply));
+        sent.ok().context("reach the symbolizer's thread")?;
+        answer.await.context("wait for the symbolizer's answer")
+    }
+}
+
+struct Worker {
+    inlined: bool,
+    native: Native,
+    vdso: Option<File>,
+    /// Open as long as the thread lives: blazesym knows files by their descriptors.
+    files: HashMap<ExecutableId, (File, Option<File>)>,
+}
+
+impl Worker {
+    fn new(inlined: bool) -> Self {
+        let vdso = super::vdso::file();
+        Self { inlined, native: Native::new(inlined), vdso, files: HashMap::new() }
+    }
+
+    fn answer(&mut self, request: Request) -> Names {
+        let mut names = Names::default();
+        for of in request.files {
+            self.in_file(of, &mut names);
+        }
+        if let Some(vdso) = self.vdso.take() {
+            let found = self.guard(|native| native.in_file(&vdso, &request.vdso));
+            self.vdso = Some(vdso);
+            names.add("the vDSO", &request.vdso, CodeAddress::Vdso, found);
+        }
+        if !request.kernel.is_empty() {
+            let found = self.guard(|native| native.in_kernel(&request.kernel));
+            names.add("the kernel", &request.kernel, CodeAddress::Kernel, found);
+        }
+        for GeneratedRequest { process, perf_map, addresses } in request.generated {
+            let found = PerfMap::read(&perf_map).context("read the perf map").map(|map| {
+                let name = |address| map.name(address).map(generated_symbol);
+                addresses.iter().map(|&address| name(address).into_iter().collect()).collect()
+            });
+            let place = |address| CodeAddress::Generated(process, address);
+            names.add("generated code", &addresses, place, found);
+        }
+        names
+    }
+
+    fn in_file(&mut self, of: FileRequest, names: &mut Names) {
+        let FileRequest { executable, name, file, debug_file, addresses } = of;
+        let (file, debug_file) = self.files.remove(&executable).unwrap_or((file, debug_file));
+        let place = |address| CodeAddress::Executable(executable, address);
+        let found = self.guard(|native| native.in_file(&file, &addresses));
+        names.add(&name, &addresses, place, found);
+        if let Some(debug) = &debug_file {
+            let unnamed = |address: &u64| names.get(place(*address)).is_empty();
+            let rest: Vec<u64> = addresses.iter().copied().filter(unnamed).collect();
+            let found = self.guard(|native| native.in_file(debug, &rest));
+            names.add(&format!("the debug file of {name}"), &rest, place, found);
+        }
+        self.files.insert(executable, (file, debug_file));
+    }
+
+    /// Runs a look-up in a file that anybody may have made. Should it panic, its names are lost
+    /// and the next look-up starts with a fresh symbolizer.
+    fn guard(
+        &mut self,
+        look_up: impl FnOnce(&Native) -> Result<Vec<Vec<Symbol>>>,
+    ) -> Result<Vec<Vec<Symbol>>> {
+        let native = &self.native;
+        catch_unwind(AssertUnwindSafe(|| look_up(native))).unwrap_or_else(|_| {
+            self.native = Native::new(self.inlined);
+            anyhow::bail!("the file's symbols are damaged")
+        })
+    }
+}
+
+impl Names {
+    fn add(
+        &mut self,
+        source: &str,
+        addresses: &[u64],
+        place: impl Fn(u64) -> CodeAddress,
+        found: Result<Vec<Vec<Symbol>>>,
+    ) {
+        match found {
+            Ok(found) => {
+                for (&address, symbols) in addresses.iter().zip(found) {
+                    if !symbols.is_empty() {
+                        self.names.insert(place(address), symbols);
+                    }
+                }
+            }
+            Err(error) => self.problems.push(format!("no names from {source}: {error:#}")),
+        }
+    }
+}
+
+fn generated_symbol(name: &str) -> Symbol {
+    Symbol {
+        name: name.to_owned(),
+        system_name: name.to_owned(),
+        file: String::new(),
+        line: 0,
+        column: 0,
+    }
+}

@@ -1,0 +1,71 @@
+// Shorter forms of function names, for boxes that the whole name does not fit.
+
+/** Names longer than this are only cut, not taken apart. */
+const LONGEST = 2000;
+/** @type {Record<string, string>} */
+const CLOSING = { '<': '>', '(': ')' };
+
+/**
+ * The forms of a name from the longest to the shortest; the first is the name itself.
+ * `ns::Vec<int>::push(int const&)` gives also `ns::Vec::push`, `Vec::push` and `push`.
+ * @param {string} name
+ * @returns {string[]}
+ */
+export function nameForms(name) {
+  const forms = [name];
+  if (name.length > LONGEST || !name.includes('::') && !name.includes('(')) return forms;
+  const bare = withoutArguments(name);
+  if (!bare) return forms;
+  const parts = bare.split('::');
+  for (const form of [bare, parts.slice(-2).join('::'), parts[parts.length - 1]]) {
+    if (form && form.length < forms[forms.length - 1].length) forms.push(form);
+  }
+  return forms;
+}
+
+/**
+ * The name without template and call arguments and without a return type; empty if it is not
+ * shaped as C++ or Rust.
+ * @param {string} name
+ */
+export function withoutArguments(name) {
+  // The operators of C++ have brackets in their names.
+  if (name.includes('operator')) return '';
+  let text = name.replace(/ \[clone [^\]]*\]/g, '');
+  if (text.startsWith('<')) {
+    // Rust: `<Type as Trait>::method` is a method of the type.
+    const end = groupEnd(text, 0);
+    if (end < 0) return '';
+    text = text.slice(1, end - 1).split(' as ')[0] + text.slice(end);
+  }
+  let bare = '';
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] in CLOSING) {
+      const end = groupEnd(text, at);
+      if (end < 0) return '';
+      at = end - 1;
+    } else {
+      bare += text[at];
+    }
+  }
+  bare = bare.replace(/( const| volatile| &+)+$/, '').replace(/:{4,}/g, '::').replace(/^:+/, '');
+  const space = bare.trim().lastIndexOf(' ');
+  return bare.trim().slice(space + 1);
+}
+
+/**
+ * Where the bracketed group that opens at `start` ends; -1 if it does not.
+ * @param {string} text
+ * @param {number} start
+ */
+function groupEnd(text, start) {
+  const open = text[start];
+  const close = CLOSING[open];
+  let depth = 0;
+  for (let at = start; at < text.length; at++) {
+    if (text[at] === open) depth++;
+    // The arrow of `fn() -> T` closes nothing.
+    else if (text[at] === close && text[at - 1] !== '-' && --depth === 0) return at + 1;
+  }
+  return -1;
+}
