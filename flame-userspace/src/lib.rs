@@ -25,6 +25,8 @@ pub mod profile;
 
 mod aggregate;
 mod bpf;
+#[doc(hidden)]
+pub mod cli;
 mod error;
 mod process;
 mod runtime;

@@ -40,6 +40,11 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
     })
 }
 
+/// Whether the running kernel tells what flame needs of its types.
+pub(crate) fn kernel_types() -> Result<()> {
+    kernel_offsets().map(drop)
+}
+
 /// The type table, with the place of each type.
 struct Types<'a> {
     types: &'a [u8],

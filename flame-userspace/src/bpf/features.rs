@@ -5,7 +5,6 @@ use std::fs;
 /// A capability that flame may need, by its number in capabilities(7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Feature {
-    SysPtrace = 19,
     SysAdmin = 21,
     Perfmon = 38,
     Bpf = 39,
@@ -16,7 +15,6 @@ impl Feature {
     /// The capability's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::SysPtrace => "CAP_SYS_PTRACE",
             Self::SysAdmin => "CAP_SYS_ADMIN",
             Self::Perfmon => "CAP_PERFMON",
             Self::Bpf => "CAP_BPF",
@@ -26,7 +24,7 @@ impl Feature {
 }
 
 /// The effective capabilities of this thread, a bit each.
-pub(crate) fn capabilities() -> u64 {
+fn capabilities() -> u64 {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     status
         .lines()
@@ -45,11 +43,6 @@ pub(crate) fn has_capability(feature: Feature) -> bool {
 pub(crate) fn kernel_release() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     text.trim().to_owned()
-}
-
-/// `kernel.perf_event_paranoid`, if it can be read.
-pub(crate) fn paranoia() -> Option<i32> {
-    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
 }
 
 /// How much memory this process may lock, in bytes; `u64::MAX` for no limit.

@@ -11,10 +11,9 @@ mod ring;
 mod side_band;
 mod stat;
 
+pub(crate) use btf::kernel_types;
 pub(crate) use cpus::online_cpus;
-pub(crate) use features::{
-    Feature, capabilities, has_capability, kernel_release, lockable_memory, paranoia,
-};
+pub(crate) use features::{Feature, has_capability, kernel_release, lockable_memory};
 pub(crate) use load::{LoadOptions, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;

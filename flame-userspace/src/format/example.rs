@@ -7,10 +7,7 @@ use crate::profile::{
 
 /// A builder of `samples` and `cpu`; viewers show `cpu` first.
 pub(super) fn builder() -> Builder {
-    let types = vec![
-        SampleType::new("samples", "count"),
-        SampleType::new("cpu", "nanoseconds"),
-    ];
+    let types = vec![SampleType::new("samples", "count"), SampleType::new("cpu", "nanoseconds")];
     Builder::new(types, 1)
 }
 
@@ -33,12 +30,7 @@ pub(super) fn mapping(b: &mut Builder, path: &str) -> MappingId {
 pub(super) fn function(b: &mut Builder, name: &str, file: &str) -> FunctionId {
     let name = b.string(name);
     let file = b.string(file);
-    b.function(Function {
-        name,
-        system_name: name,
-        file,
-        start_line: 1,
-    })
+    b.function(Function { name, system_name: name, file, start_line: 1 })
 }
 
 /// A location whose functions, innermost first, are those named, at line 10, 11, ...
@@ -51,17 +43,9 @@ pub(super) fn location(
     let lines = names
         .iter()
         .zip(10..)
-        .map(|(name, line)| Line {
-            function: function(b, name, "src/app.c"),
-            line,
-            column: 0,
-        })
+        .map(|(name, line)| Line { function: function(b, name, "src/app.c"), line, column: 0 })
         .collect();
-    b.location(Location {
-        mapping,
-        address,
-        lines,
-    })
+    b.location(Location { mapping, address, lines })
 }
 
 /// Adds `count` samples of 1 ms each, of process `comm`.
@@ -141,9 +125,8 @@ pub(super) fn random(seed: u64) -> Profile {
     };
     let mut b = builder();
     let modules = ["/bin/a", "/lib/b.so", "[kernel.kallsyms]"].map(|path| mapping(&mut b, path));
-    let functions: Vec<_> = (0..40)
-        .map(|i| function(&mut b, &format!("f{i}"), &format!("file{}.c", i % 5)))
-        .collect();
+    let functions: Vec<_> =
+        (0..40).map(|i| function(&mut b, &format!("f{i}"), &format!("file{}.c", i % 5))).collect();
     for _ in 0..300 {
         let depth = next(12);
         let frames: Vec<_> = (0..depth)

@@ -16,16 +16,10 @@ pub fn write(
     by_process: bool,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
-    let options = TreeOptions {
-        sample_type,
-        by_process,
-    };
+    let options = TreeOptions { sample_type, by_process };
     let tree = CallTree::build(profile, options);
-    let names: Vec<String> = tree
-        .frames
-        .iter()
-        .map(|frame| safe(&frame_name(profile, *frame)))
-        .collect();
+    let names: Vec<String> =
+        tree.frames.iter().map(|frame| safe(&frame_name(profile, *frame))).collect();
     let mut path = Vec::new();
     let mut named = 0i64;
     for node in &tree.nodes {

@@ -36,9 +36,7 @@ pub(super) fn describe(profile: &Profile, frame: FrameName) -> Description {
     let (side, file, inlined) = match frame {
         FrameName::Process { .. } => (Side::Process, "", false),
         FrameName::Address { .. } => (side_of(&module), "", false),
-        FrameName::Function {
-            function, inlined, ..
-        } => {
+        FrameName::Function { function, inlined, .. } => {
             let file = profile.string(profile.function(function).file);
             (side_of(&module), file, inlined)
         }
@@ -64,14 +62,9 @@ fn side_of(module: &str) -> Side {
         .iter()
         .find_map(|suffix| module.strip_suffix(suffix))
         .unwrap_or(module);
-    let is_module = std::path::Path::new(plain)
-        .extension()
-        .is_some_and(|extension| extension == "ko");
-    if is_module || module.starts_with("[kernel") {
-        Side::Kernel
-    } else {
-        Side::User
-    }
+    let is_module =
+        std::path::Path::new(plain).extension().is_some_and(|extension| extension == "ko");
+    if is_module || module.starts_with("[kernel") { Side::Kernel } else { Side::User }
 }
 
 #[cfg(test)]

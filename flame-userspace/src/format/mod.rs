@@ -6,6 +6,72 @@ mod example;
 pub mod folded;
 mod frame;
 pub mod html;
+pub mod pprof;
 pub mod svg;
 pub mod text;
-pub mod pprof;
+
+use std::io::{self, Write};
+
+use crate::profile::Profile;
+
+/// A form in which a profile can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// gzip-compressed pprof.
+    Pprof,
+    /// The interactive page.
+    Html,
+    /// A static image.
+    Svg,
+    /// Folded stacks, a line each.
+    Folded,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 4] = [Self::Pprof, Self::Html, Self::Svg, Self::Folded];
+
+    /// The name that a user gives it, which is also the ending of its files' names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pprof => "pb",
+            Self::Html => "html",
+            Self::Svg => "svg",
+            Self::Folded => "folded",
+        }
+    }
+
+    /// The format of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// How a profile is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Presentation<'a> {
+    /// The heading.
+    pub title: &'a str,
+    /// Whether each process is the outermost frame of its samples.
+    pub by_process: bool,
+    /// What a page was made from, for [`html::source_of`].
+    pub source_id: &'a str,
+}
+
+/// Writes `profile` in a format. The image and the folded stacks are of its default sample type.
+pub fn write(
+    format: Format,
+    profile: &Profile,
+    presentation: &Presentation<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let Presentation { title, by_process, source_id } = *presentation;
+    let sample_type = profile.default_sample_type();
+    match format {
+        Format::Pprof => pprof::write(profile, out),
+        Format::Html => html::write(profile, &html::Page { title, by_process, source_id }, out),
+        Format::Svg => svg::write(profile, &svg::Options { title, sample_type, by_process }, out),
+        Format::Folded => folded::write(profile, sample_type, by_process, out),
+    }
+}

@@ -108,10 +108,7 @@ mod tests {
 
     #[test]
     fn markup_cannot_leave_its_element_or_attribute() {
-        assert_eq!(
-            markup("</script><b a='\"&\n"),
-            "&lt;/script&gt;&lt;b a=&#39;&quot;&amp;\\n"
-        );
+        assert_eq!(markup("</script><b a='\"&\n"), "&lt;/script&gt;&lt;b a=&#39;&quot;&amp;\\n");
     }
 
     #[test]

@@ -4,18 +4,17 @@
 mod elf;
 mod event;
 mod executable;
+mod inspect;
 mod maps;
 mod procfs;
 mod root;
 mod table;
 
-pub(crate) use elf::{ElfLayout, Segment};
+pub(crate) use elf::ElfLayout;
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
 };
-pub(crate) use procfs::{
-    cgroup_processes, code_mappings, descendants, kernel_thread, owner, pids_named, process_name,
-    state,
-};
+pub(crate) use inspect::{Named, inspect};
+pub(crate) use procfs::{descendants, kernel_thread, owner, pids_named, process_name, state};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -1,11 +1,10 @@
 //! What `/proc` tells of processes that ran before flame did. A process that has gone meanwhile
 //! is no error: the answer is then `None` or empty.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::maps::{self, CodeMapping};
 
@@ -30,22 +29,6 @@ pub(crate) fn pids() -> Vec<u32> {
 /// The pids of the processes whose name is `comm`.
 pub(crate) fn pids_named(comm: &str) -> Vec<u32> {
     pids().into_iter().filter(|&pid| process_name(pid).as_deref() == Some(comm)).collect()
-}
-
-/// The processes of a cgroup and of the cgroups below it.
-pub(crate) fn cgroup_processes(directory: &Path) -> HashSet<u32> {
-    let mut pids = HashSet::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        if let Ok(text) = fs::read_to_string(directory.join("cgroup.procs")) {
-            pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-        }
-        if let Ok(entries) = fs::read_dir(&directory) {
-            let folders = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-            open.extend(folders.map(|entry| entry.path()));
-        }
-    }
-    pids
 }
 
 /// A process's name, as the kernel keeps it (at most 15 bytes).

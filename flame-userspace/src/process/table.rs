@@ -177,6 +177,13 @@ impl ProcessTable {
         }
     }
 
+    /// The processes that have not been found to be gone, by pid.
+    pub(crate) fn current(&self) -> impl Iterator<Item = &Process> {
+        let mut ids: Vec<_> = self.current.iter().collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, &id)| self.get(id))
+    }
+
     /// Whether a process of this pid is followed.
     pub(crate) fn knows(&self, pid: u32) -> bool {
         self.current.contains_key(&pid)

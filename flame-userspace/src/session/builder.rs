@@ -1,6 +1,7 @@
 //! Setting up a session, and the handle to one that runs.
 
 use std::fs;
+use std::future::Future;
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
@@ -53,6 +54,7 @@ pub struct SessionBuilder {
     pub(super) children: bool,
     pub(super) only_user: Option<u32>,
     pub(super) verbose: bool,
+    pub(super) comments: Vec<String>,
 }
 
 /// A session that runs. Dropping it ends it without a profile.
@@ -76,6 +78,7 @@ impl Session {
             children: true,
             only_user: None,
             verbose: false,
+            comments: Vec::new(),
         }
     }
 
@@ -90,10 +93,11 @@ impl Session {
     }
 
     /// Waits until every target process has ended; for ever if the target is no list of pids.
-    pub async fn targets_ended(&self) {
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut progress = self.progress.clone();
-        if progress.wait_for(|progress| progress.targets_ended).await.is_err() {
-            // The pipeline is gone, and with it what could be waited for.
+        async move {
+            // Without a pipeline there is nothing left to wait for.
+            _ = progress.wait_for(|progress| progress.targets_ended).await;
         }
     }
 
@@ -165,6 +169,13 @@ impl SessionBuilder {
     #[must_use]
     pub fn verbose(mut self, verbose: bool) -> Self {
         self.verbose = verbose;
+        self
+    }
+
+    /// Adds a line to the profile's comments.
+    #[must_use]
+    pub fn comment(mut self, line: impl Into<String>) -> Self {
+        self.comments.push(line.into());
         self
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -50,6 +50,9 @@ pub struct Recording {
     pub processes: Vec<(String, u32, Profile)>,
     /// What the numbers do not cover.
     pub quality: Quality,
+    /// Processes of the session that run on at its end: name and pid. Empty where the target was
+    /// no list of pids.
+    pub running: Vec<(String, u32)>,
 }
 
 /// The state of a session.
@@ -84,7 +87,7 @@ impl Pipeline {
             options,
             cpus,
             programs,
-            ring: AsyncFd::new(ring).context("watch the ring of samples")?,
+            ring: ring.watch()?,
             side_band,
             processes,
             symbolizer,
@@ -247,7 +250,16 @@ impl Pipeline {
             })
             .collect();
         processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
-        Ok(Recording { profile: of(None), processes, quality })
+        let running = self.running();
+        Ok(Recording { profile: of(None), processes, quality, running })
+    }
+
+    fn running(&self) -> Vec<(String, u32)> {
+        if !self.options.target.can_end() {
+            return Vec::new();
+        }
+        let alive = self.processes.current().filter(|process| is_alive(process.pid));
+        alive.map(|process| (process.comm.clone(), process.pid)).collect()
     }
 
     /// How often the sampling clock should have fired in a time, on all CPUs.
@@ -290,6 +302,7 @@ impl Pipeline {
             ),
             "values: each sample stands for one period of CPU time; they are estimates".to_owned(),
         ];
+        lines.splice(1..1, options.comments.iter().cloned());
         lines.extend(quality.comments());
         lines
     }

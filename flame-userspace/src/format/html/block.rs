@@ -51,10 +51,7 @@ pub(super) fn encode(profile: &Profile, trees: &[CallTree]) -> Vec<u8> {
     let mut node_lines = vec![0];
     for &row in &order {
         let node = &tree.nodes[row as usize];
-        put(
-            &mut node_frames,
-            u64::from(frames.rank[node.frame as usize]),
-        );
+        put(&mut node_frames, u64::from(frames.rank[node.frame as usize]));
         let usual = frames.lines[node.frame as usize];
         put_signed(&mut node_lines, line(node.line) - usual);
     }
@@ -182,13 +179,8 @@ impl Frames {
         }
 
         let mut strings = Strings::default();
-        let [
-            mut names,
-            mut files,
-            mut modules,
-            mut kinds,
-            mut frame_lines,
-        ] = [const { Vec::new() }; 5];
+        let [mut names, mut files, mut modules, mut kinds, mut frame_lines] =
+            [const { Vec::new() }; 5];
         for &frame in &by_use {
             let shown = frame::describe(profile, tree.frames[frame as usize]);
             let side = match shown.side {
@@ -215,12 +207,7 @@ impl Frames {
             ("frame_kinds".into(), kinds),
             ("frame_lines".into(), frame_lines),
         ];
-        Self {
-            sections,
-            root: rank.len() as u32,
-            rank,
-            lines,
-        }
+        Self { sections, root: rank.len() as u32, rank, lines }
     }
 }
 

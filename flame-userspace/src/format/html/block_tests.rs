@@ -61,23 +61,13 @@ impl Decoded {
         let mut totals = values.clone();
         let (mut path, mut rows): (Vec<String>, Vec<usize>) = (Vec::new(), Vec::new());
         let mut paths = Vec::new();
-        let columns = self
-            .numbers("levels")
-            .into_iter()
-            .zip(self.numbers("node_frames"));
+        let columns = self.numbers("levels").into_iter().zip(self.numbers("node_frames"));
         for (row, ((up, frame), line)) in columns.zip(self.signed("node_lines")).enumerate() {
-            let level = if row == 0 {
-                0
-            } else {
-                path.len() - up as usize
-            };
+            let level = if row == 0 { 0 } else { path.len() - up as usize };
             path.truncate(level);
             rows.truncate(level);
             let line = usual[frame as usize] as i64 + line;
-            path.push(format!(
-                "{}:{line}",
-                strings[names[frame as usize] as usize]
-            ));
+            path.push(format!("{}:{line}", strings[names[frame as usize] as usize]));
             rows.push(row);
             paths.push((path.clone(), values[row], 0));
             for above in &rows[..level] {
@@ -94,10 +84,7 @@ impl Decoded {
 fn trees(profile: &Profile, by_process: bool) -> Vec<CallTree> {
     (0..profile.sample_types().len())
         .map(|sample_type| {
-            let options = TreeOptions {
-                sample_type,
-                by_process,
-            };
+            let options = TreeOptions { sample_type, by_process };
             CallTree::build(profile, options)
         })
         .collect()
@@ -142,10 +129,7 @@ fn siblings_stand_by_falling_total() {
     let profile = example::small();
     let block = Decoded::new(&encode(&profile, &trees(&profile, false)));
     let paths: Vec<_> = block.paths(0).into_iter().map(|(path, ..)| path).collect();
-    let leaves: Vec<_> = paths
-        .iter()
-        .map(|path| path[path.len() - 1].as_str())
-        .collect();
+    let leaves: Vec<_> = paths.iter().map(|path| path[path.len() - 1].as_str()).collect();
     assert_eq!(
         leaves,
         [
@@ -159,16 +143,8 @@ fn siblings_stand_by_falling_total() {
         ]
     );
     let kinds = block.numbers("frame_kinds");
-    assert_eq!(
-        kinds.iter().filter(|kind| **kind == 2 + 4).count(),
-        1,
-        "one is inlined"
-    );
-    assert_eq!(
-        kinds.iter().filter(|kind| **kind == 3).count(),
-        1,
-        "one is the kernel's"
-    );
+    assert_eq!(kinds.iter().filter(|kind| **kind == 2 + 4).count(), 1, "one is inlined");
+    assert_eq!(kinds.iter().filter(|kind| **kind == 3).count(), 1, "one is the kernel's");
     assert_eq!(block.header["types"][1]["unit"], "nanoseconds");
     assert_eq!(block.header["shown"], 1);
 }

@@ -47,10 +47,7 @@ pub struct Page<'a> {
 pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Result<()> {
     let trees: Vec<CallTree> = (0..profile.sample_types().len())
         .map(|sample_type| {
-            let options = TreeOptions {
-                sample_type,
-                by_process: page.by_process,
-            };
+            let options = TreeOptions { sample_type, by_process: page.by_process };
             CallTree::build(profile, options)
         })
         .collect();
@@ -76,11 +73,7 @@ pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Re
             viewer::Part::Slot("title") => out.write_all(text::markup(page.title).as_bytes())?,
             viewer::Part::Slot("style") => out.write_all(viewer::STYLE.as_bytes())?,
             viewer::Part::Slot("main") => {
-                let main = if tree.is_some() {
-                    viewer::APP
-                } else {
-                    viewer::EMPTY
-                };
+                let main = if tree.is_some() { viewer::APP } else { viewer::EMPTY };
                 out.write_all(main.as_bytes())?;
             }
             viewer::Part::Slot("heaviest") => {
@@ -118,10 +111,7 @@ pub fn source_of(html: &[u8]) -> Option<String> {
 
 /// How a content security policy names an inline script or style.
 fn source_hash(text: &str) -> String {
-    format!(
-        "sha256-{}",
-        base64::encode(&sha256::digest(text.as_bytes()))
-    )
+    format!("sha256-{}", base64::encode(&sha256::digest(text.as_bytes())))
 }
 
 /// The script and the data that it draws.
@@ -131,10 +121,7 @@ fn write_data(block: &[u8], script: &str, out: &mut impl io::Write) -> io::Resul
     // A browser runs no script of an unknown type; base64 cannot end the element.
     out.write_all(b"<script type=\"application/octet-stream\" id=\"flame-data\">")?;
     base64::write(&gzip.finish()?, out)?;
-    write!(
-        out,
-        "</script>\n<script type=\"module\">{script}</script>\n"
-    )
+    write!(out, "</script>\n<script type=\"module\">{script}</script>\n")
 }
 
 /// The heaviest functions as a table, for readers without scripts.
@@ -168,10 +155,7 @@ fn write_about(profile: &Profile, open: bool, out: &mut impl io::Write) -> io::R
         return Ok(());
     }
     let open = if open { " open" } else { "" };
-    writeln!(
-        out,
-        "<details class=\"about\"{open}><summary>About this profile</summary>\n<ul>"
-    )?;
+    writeln!(out, "<details class=\"about\"{open}><summary>About this profile</summary>\n<ul>")?;
     for comment in profile.comments() {
         writeln!(out, "<li>{}</li>", text::markup(comment))?;
     }
@@ -184,11 +168,7 @@ mod tests {
     use crate::format::example;
 
     fn page(profile: &Profile, title: &str, source_id: &str) -> String {
-        let page = Page {
-            title,
-            by_process: true,
-            source_id,
-        };
+        let page = Page { title, by_process: true, source_id };
         let mut out = Vec::new();
         write(profile, &page, &mut out).expect("a Vec takes every write");
         String::from_utf8(out).expect("a page is UTF-8")
@@ -219,10 +199,7 @@ mod tests {
         let evil = "</script></title></style>--><img src=x onerror=alert(1)>\u{202e}";
         let html = page(&example::of_names(&["main", evil]), evil, evil);
         assert!(!html.contains("<img"), "a name became an element");
-        assert!(
-            !html.contains('\u{202e}'),
-            "a name sets the direction of text"
-        );
+        assert!(!html.contains('\u{202e}'), "a name sets the direction of text");
         assert_eq!(html.matches("</script>").count(), 2, "data and script");
         assert_eq!(html.matches("</title>").count(), 1);
     }

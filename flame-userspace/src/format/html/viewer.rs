@@ -69,13 +69,7 @@ mod tests {
         let pieces: Vec<_> = parts("a{{b}}c{{d}}").collect();
         assert_eq!(
             pieces,
-            [
-                Part::Text("a"),
-                Part::Slot("b"),
-                Part::Text("c"),
-                Part::Slot("d"),
-                Part::Text("")
-            ]
+            [Part::Text("a"), Part::Slot("b"), Part::Text("c"), Part::Slot("d"), Part::Text("")]
         );
     }
 
@@ -84,30 +78,19 @@ mod tests {
         let script = script();
         let mut names = HashSet::new();
         for line in script.lines() {
-            assert!(
-                !line.starts_with("import") && !line.starts_with("export"),
-                "{line}"
-            );
+            assert!(!line.starts_with("import") && !line.starts_with("export"), "{line}");
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
             let mut word = words.next();
             if word == Some("async") {
                 word = words.next();
             }
             if matches!(word, Some("const" | "let" | "function" | "class")) {
-                let name = words
-                    .find(|word| !word.is_empty())
-                    .expect("a declaration has a name");
+                let name = words.find(|word| !word.is_empty()).expect("a declaration has a name");
                 assert!(names.insert(name), "{name} is declared twice");
             }
         }
-        assert!(
-            names.contains("main"),
-            "top-level declarations are found: {names:?}"
-        );
+        assert!(names.contains("main"), "top-level declarations are found: {names:?}");
         assert!(!script.contains("</script"), "the script would end early");
-        assert!(
-            !script.contains("<!--"),
-            "the script would be read as a comment"
-        );
+        assert!(!script.contains("<!--"), "the script would be read as a comment");
     }
 }

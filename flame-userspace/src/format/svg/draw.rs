@@ -54,11 +54,7 @@ pub(super) fn draw(
     )?;
     if profile.sample_count() > 0 {
         let frames = Frames::new(profile, tree, boxes);
-        let value = |value: i64| {
-            profile.sample_types()[options.sample_type]
-                .unit
-                .format(value)
-        };
+        let value = |value: i64| profile.sample_types()[options.sample_type].unit.format(value);
         for b in boxes {
             write_box(b, &frames, tree, &value, out)?;
         }
@@ -102,15 +98,8 @@ impl Frames {
         }
         let mut modules: Vec<_> = weights.into_iter().collect();
         modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let colours = modules
-            .into_iter()
-            .map(|(module, _)| module)
-            .zip(MODULES)
-            .collect();
-        Self {
-            descriptions,
-            colours,
-        }
+        let colours = modules.into_iter().map(|(module, _)| module).zip(MODULES).collect();
+        Self { descriptions, colours }
     }
 
     fn colour(&self, frame: &Description) -> &'static str {
@@ -167,11 +156,7 @@ fn write_box(
         about.join("\n"),
         MARGIN + b.x,
         // A gap between neighbours, where there is room for it.
-        if b.width > 3.0 {
-            b.width - 1.0
-        } else {
-            b.width
-        },
+        if b.width > 3.0 { b.width - 1.0 } else { b.width },
         ROW - 1.0,
     )?;
     let label = fitting(name, b.width - 2.0 * PADDING);
@@ -206,11 +191,7 @@ mod tests {
     use crate::format::{example, svg};
 
     fn image(profile: &Profile) -> String {
-        let options = Options {
-            title: "a <title>",
-            sample_type: 0,
-            by_process: true,
-        };
+        let options = Options { title: "a <title>", sample_type: 0, by_process: true };
         let mut out = Vec::new();
         svg::write(profile, &options, &mut out).expect("a Vec takes every write");
         String::from_utf8(out).expect("names are UTF-8")

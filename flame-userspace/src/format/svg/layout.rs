@@ -17,12 +17,7 @@ pub(super) struct FrameBox {
 /// The boxes of `tree` in a drawing of this width, callers before callees, without those that are
 /// narrower than `narrowest`. A value below zero takes no width.
 pub(super) fn lay_out(tree: &CallTree, width: f64, narrowest: f64) -> Vec<FrameBox> {
-    let root = FrameBox {
-        node: None,
-        level: 0,
-        x: 0.0,
-        width,
-    };
+    let root = FrameBox { node: None, level: 0, x: 0.0, width };
     let mut boxes = vec![root];
     if tree.total <= 0 {
         return boxes;
@@ -44,12 +39,7 @@ pub(super) fn lay_out(tree: &CallTree, width: f64, narrowest: f64) -> Vec<FrameB
             if width < narrowest {
                 break;
             }
-            boxes.push(FrameBox {
-                node: Some(node),
-                level: caller.level + 1,
-                x,
-                width,
-            });
+            boxes.push(FrameBox { node: Some(node), level: caller.level + 1, x, width });
             x += width;
         }
     }
@@ -71,28 +61,15 @@ mod tests {
     use crate::profile::tree::Node;
 
     fn tree(nodes: &[(Option<u32>, i64)]) -> CallTree {
-        let node = |&(parent, total)| Node {
-            parent,
-            frame: 0,
-            self_value: 0,
-            total,
-            line: 0,
-        };
-        CallTree {
-            frames: Vec::new(),
-            nodes: nodes.iter().map(node).collect(),
-            total: 100,
-        }
+        let node = |&(parent, total)| Node { parent, frame: 0, self_value: 0, total, line: 0 };
+        CallTree { frames: Vec::new(), nodes: nodes.iter().map(node).collect(), total: 100 }
     }
 
     #[test]
     fn callees_lie_within_their_caller_heaviest_first() {
         let tree = tree(&[(None, 20), (None, 70), (Some(1), 30), (Some(1), 40)]);
         let boxes = lay_out(&tree, 1000.0, 0.5);
-        let places: Vec<_> = boxes
-            .iter()
-            .map(|b| (b.node, b.level, b.x, b.width))
-            .collect();
+        let places: Vec<_> = boxes.iter().map(|b| (b.node, b.level, b.x, b.width)).collect();
         assert_eq!(
             places,
             [
@@ -114,12 +91,7 @@ mod tests {
 
     #[test]
     fn values_that_do_not_add_up_stay_within_the_drawing() {
-        let tree = tree(&[
-            (None, i64::MAX),
-            (None, 50),
-            (None, -50),
-            (Some(0), i64::MIN),
-        ]);
+        let tree = tree(&[(None, i64::MAX), (None, 50), (None, -50), (Some(0), i64::MIN)]);
         let boxes = lay_out(&tree, 100.0, 0.5);
         assert!(boxes.iter().all(|b| b.x >= 0.0 && b.x + b.width <= 100.0));
         assert_eq!(boxes.len(), 2);

@@ -25,10 +25,8 @@ pub fn write(profile: &Profile, options: &Options, out: &mut impl io::Write) -> 
     let tree = if profile.sample_count() == 0 {
         CallTree::default()
     } else {
-        let options = TreeOptions {
-            sample_type: options.sample_type,
-            by_process: options.by_process,
-        };
+        let options =
+            TreeOptions { sample_type: options.sample_type, by_process: options.by_process };
         CallTree::build(profile, options)
     };
     let boxes = layout::lay_out(&tree, draw::WIDTH, draw::NARROWEST);

@@ -1,0 +1,315 @@
+//! The arguments.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{Event, Frequency, format::Format};
+
+/// What `flame` alone prints.
+pub(super) const INTRODUCTION: &str = "\
+flame profiles programs as they run, without changing or restarting them.
+
+  flame record -- ./server --port 80    run a command and profile it until it exits
+  sudo flame attach --pid 1234          profile a running process until Ctrl-C
+  flame generate cpu-profile-*.pb       make a flamegraph page of a pprof file
+
+`flame help` tells the rest.
+";
+
+#[derive(Debug, Parser)]
+#[command(name = "flame", version, about, max_term_width = 100, disable_help_subcommand = false)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start CMD and profile it and its children until it exits.
+    ///
+    /// The exit status is CMD's own (128+N if signal N ended it); 125 if flame failed, 126 if CMD
+    /// cannot be executed, 127 if it was not found. Ctrl-C goes to CMD as always; flame waits for
+    /// it and writes the profile. A second Ctrl-C asks CMD to end (SIGTERM), a third leaves it
+    /// running. SIGTERM to flame is passed on to CMD.
+    Record(RecordArgs),
+    /// Profile running processes until Ctrl-C, --duration, or their end.
+    ///
+    /// Processes that the given ones have started, before or after, are profiled as well, unless
+    /// --no-children is given.
+    Attach(AttachArgs),
+    /// Make a flamegraph page from any pprof file, flame's or another tool's.
+    Generate(GenerateArgs),
+    /// Tell what this kernel and user can do, what is missing, and the command that mends it.
+    Doctor(DoctorArgs),
+    /// The privileged part of `record`; not for people.
+    #[command(hide = true)]
+    Collect(CollectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    pub(super) recording: RecordingArgs,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttachArgs {
+    /// Processes to profile.
+    #[arg(value_name = "PID")]
+    pub(super) pids: Vec<u32>,
+    /// Processes to profile.
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
+    pub(super) pid: Vec<u32>,
+    /// Profile the whole machine.
+    #[arg(long, conflicts_with_all = ["pids", "pid", "name", "cgroup"])]
+    pub(super) all: bool,
+    /// Profile the processes of this name (as `ps -o comm` shows it), those to come as well.
+    #[arg(long, value_name = "COMM")]
+    pub(super) name: Vec<String>,
+    /// Profile the processes of this cgroup (version 2) and of those below it.
+    #[arg(long, value_name = "PATH")]
+    pub(super) cgroup: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) recording: RecordingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GenerateArgs {
+    /// pprof files, compressed or not.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The file to write; beside each FILE if left out.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: Option<PathBuf>,
+    /// What to write.
+    #[arg(short, long, value_delimiter = ',', default_value = "html", value_name = "LIST")]
+    pub(super) format: Vec<GeneratedFormat>,
+    /// Overwrite what is there.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Tell also of this process: which of its files have names.
+    #[arg(short, long, value_name = "PID")]
+    pub(super) pid: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CollectArgs {
+    #[command(flatten)]
+    pub(super) recording: RecordingArgs,
+    /// The process to profile.
+    #[arg(long)]
+    pub(super) pid: u32,
+    /// The command line that the profile tells.
+    #[arg(long)]
+    pub(super) command_line: String,
+}
+
+/// What `record` and `attach` share.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RecordingArgs {
+    /// Samples per second and CPU, 1 to 10000.
+    #[arg(short = 'F', long, value_name = "HZ", default_value = "99", value_parser = frequency)]
+    pub(super) frequency: Frequency,
+    /// What is sampled by: cpu-clock, or a hardware counter such as cycles where there is one.
+    #[arg(long, value_name = "NAME", default_value = "cpu-clock", value_parser = event)]
+    pub(super) event: Event,
+    /// Stop after this time: 30s, 2m, or bare seconds.
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub(super) duration: Option<Duration>,
+    /// Wait this long before sampling starts.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) delay: Option<Duration>,
+    /// Write a set of files each TIME.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) rotate: Option<Duration>,
+    /// Where the files go; made if absent.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(super) output_dir: PathBuf,
+    /// The files to write: pb, html, svg, folded.
+    #[arg(
+        short,
+        long,
+        value_delimiter = ',',
+        default_value = "pb,html",
+        value_name = "LIST",
+        value_parser = file_format,
+    )]
+    pub(super) format: Vec<Format>,
+    /// One set of files for each process.
+    #[arg(long)]
+    pub(super) per_process: bool,
+    /// Leave out kernel frames.
+    #[arg(long)]
+    pub(super) no_kernel: bool,
+    /// Leave out inlined functions.
+    #[arg(long)]
+    pub(super) no_inline: bool,
+    /// Leave out child processes.
+    #[arg(long)]
+    pub(super) no_children: bool,
+    /// Overwrite files that are there.
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Say nothing but errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more; twice: also what the kernel programs do.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Print one JSON summary object on stdout.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Colours in what flame says.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// What `generate` can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GeneratedFormat {
+    Html,
+    Svg,
+    Folded,
+}
+
+impl From<GeneratedFormat> for Format {
+    fn from(format: GeneratedFormat) -> Self {
+        match format {
+            GeneratedFormat::Html => Self::Html,
+            GeneratedFormat::Svg => Self::Svg,
+            GeneratedFormat::Folded => Self::Folded,
+        }
+    }
+}
+
+impl RecordingArgs {
+    /// The same as arguments, for the privileged part of a `record`.
+    pub(super) fn to_arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        option("--frequency", self.frequency.get().to_string().into());
+        option("--event", self.event.name().into());
+        let formats: Vec<&str> = self.format.iter().map(|format| format.name()).collect();
+        option("--format", formats.join(",").into());
+        option("--output-dir", self.output_dir.clone().into());
+        option("--color", self.color.name().into());
+        for (name, time) in [("--duration", self.duration), ("--rotate", self.rotate)] {
+            if let Some(time) = time {
+                option(name, format!("{}ms", time.as_millis()).into());
+            }
+        }
+        let flags = [
+            ("--per-process", self.per_process),
+            ("--no-kernel", self.no_kernel),
+            ("--no-inline", self.no_inline),
+            ("--no-children", self.no_children),
+            ("--force", self.force),
+            ("--quiet", self.quiet),
+            ("--json", self.json),
+        ];
+        arguments.extend(flags.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).into()));
+        arguments.extend((0..self.verbose).map(|_| "--verbose".into()));
+        arguments
+    }
+}
+
+fn frequency(text: &str) -> Result<Frequency, String> {
+    let hz = text.parse().ok().and_then(Frequency::hz);
+    hz.ok_or_else(|| "a frequency is a whole number from 1 to 10000".to_owned())
+}
+
+fn event(text: &str) -> Result<Event, String> {
+    Event::from_name(text).ok_or_else(|| {
+        format!("known events are {}", Event::names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn file_format(text: &str) -> Result<Format, String> {
+    Format::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        format!("known formats are {}", names.join(", "))
+    })
+}
+
+/// A time: `500ms`, `30s`, `2m`, `1h`, or bare seconds, fractions allowed.
+fn time(text: &str) -> Result<Duration, String> {
+    /// Longer than anybody waits, and short enough for every clock.
+    const LONGEST: f64 = 366.0 * 86_400.0;
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a time ends in ms, s, m or h, or is bare seconds".to_owned()),
+    };
+    let number: f64 = digits.parse().map_err(|_| "a time is a number and a unit".to_owned())?;
+    let seconds = number * unit;
+    if !(seconds > 0.0 && seconds <= LONGEST) {
+        return Err("a time is more than nothing and at most a year".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_units() {
+        assert_eq!(time("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "s", "0", "-1", "1d", "nan", "inf", "1e300"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn recording_arguments_survive_being_passed_on() {
+        let line = ["flame", "record", "-F", "499", "--no-kernel", "-d", "1.5", "-vv", "true"];
+        let parse = |line: &[OsString]| Cli::try_parse_from(line).expect("arguments").command;
+        let line: Vec<OsString> = line.iter().map(Into::into).collect();
+        let Some(Command::Record(record)) = parse(&line) else { panic!("a record") };
+        let mut again: Vec<OsString> = ["flame", "record"].map(Into::into).to_vec();
+        again.extend(record.recording.to_arguments());
+        again.push("true".into());
+        let Some(Command::Record(second)) = parse(&again) else { panic!("a record") };
+        assert_eq!(format!("{:?}", record.recording), format!("{:?}", second.recording));
+    }
+}

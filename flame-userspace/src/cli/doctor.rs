@@ -1,0 +1,156 @@
+//! `flame doctor`: what this kernel and this user can do, what is missing, and what mends it.
+
+use std::fs;
+use std::path::Path;
+
+use super::args::DoctorArgs;
+use super::privilege::{Privilege, capabilities_to_grant, program};
+use super::status;
+use super::talk::shown;
+use crate::bpf::{self, Feature};
+use crate::process::{self, Named};
+
+/// How a check went.
+enum Found {
+    Good(String),
+    /// It limits flame, and this mends it.
+    Limits(String, String),
+    /// flame cannot work, and this mends it.
+    Missing(String, String),
+}
+
+/// Runs the command; the exit status: 1 if flame cannot work.
+pub(super) fn run(args: &DoctorArgs) -> u8 {
+    let mut status = 0;
+    for found in checks() {
+        match found {
+            Found::Good(what) => println!("ok       {what}"),
+            Found::Limits(what, mend) => println!("limited  {what}\n         {mend}"),
+            Found::Missing(what, mend) => {
+                println!("missing  {what}\n         {mend}");
+                status = status::NOTHING;
+            }
+        }
+    }
+    if let Some(pid) = args.pid {
+        status = status.max(of_process(pid));
+    }
+    status
+}
+
+fn checks() -> Vec<Found> {
+    vec![kernel(), types(), rights(), memory(), hardware(), files(), symbols()]
+}
+
+fn kernel() -> Found {
+    let release = bpf::kernel_release();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (5, 15) {
+        Found::Good(format!("kernel {release} (5.15 or later is needed)"))
+    } else {
+        let what = format!("kernel {release} is older than 5.15, which flame needs");
+        Found::Missing(what, "use a newer kernel".to_owned())
+    }
+}
+
+fn types() -> Found {
+    match bpf::kernel_types() {
+        Ok(()) => Found::Good("the kernel tells its struct layouts (BTF)".to_owned()),
+        Err(error) => Found::Limits(
+            format!("no kernel struct layouts: {error:#}"),
+            "children are followed a moment late, and flame works in the machine's own pid \
+             namespace alone; a kernel with CONFIG_DEBUG_INFO_BTF has them"
+                .to_owned(),
+        ),
+    }
+}
+
+fn rights() -> Found {
+    match Privilege::of_this_process() {
+        Privilege::Full => Found::Good("this user may profile every process".to_owned()),
+        Privilege::OfFile { .. } => Found::Limits(
+            "the program's file capabilities let you profile your own processes".to_owned(),
+            "for others', for --all and for kernel stacks: sudo flame".to_owned(),
+        ),
+        Privilege::Missing => Found::Missing(
+            "this user may not load kernel programs (CAP_BPF, CAP_PERFMON)".to_owned(),
+            format!("run flame by sudo, or: sudo setcap {} {}", capabilities_to_grant(), program()),
+        ),
+    }
+}
+
+fn memory() -> Found {
+    let limit = bpf::lockable_memory();
+    if limit == u64::MAX {
+        return Found::Good("locked memory is not limited".to_owned());
+    }
+    Found::Good(format!(
+        "locked memory is limited to {} KiB, which does not matter since Linux 5.11",
+        limit / 1024
+    ))
+}
+
+fn hardware() -> Found {
+    let devices = "/sys/bus/event_source/devices";
+    let cpu = ["cpu", "cpu_core", "armv8_pmuv3_0"].map(|name| format!("{devices}/{name}"));
+    if cpu.iter().any(|path| Path::new(path).exists()) {
+        Found::Good("the CPU has hardware counters (--event cycles)".to_owned())
+    } else {
+        let what = "the CPU shows no hardware counters (virtual machines often hide them)";
+        let mend = "flame samples on the CPU's clock; --event cycles is not to be had";
+        Found::Limits(what.to_owned(), mend.to_owned())
+    }
+}
+
+fn files() -> Found {
+    if process::can_open_map_files() {
+        return Found::Good("mapped files can be opened even when deleted or replaced".to_owned());
+    }
+    let capability = Feature::CheckpointRestore.name();
+    Found::Limits(
+        "files that were deleted or replaced while mapped have no names".to_owned(),
+        format!("{capability} lets flame open them (root has it)"),
+    )
+}
+
+fn symbols() -> Found {
+    let text = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    let known = text.lines().take(100).any(|line| !line.starts_with("0000000000000000"));
+    if known {
+        Found::Good("kernel functions have names (/proc/kallsyms)".to_owned())
+    } else {
+        Found::Limits(
+            "kernel functions have no names: /proc/kallsyms hides their addresses".to_owned(),
+            "run flame by sudo, or: sudo sysctl kernel.kptr_restrict=0".to_owned(),
+        )
+    }
+}
+
+/// Tells which of a process's files have names.
+fn of_process(pid: u32) -> u8 {
+    let Some(comm) = process::process_name(pid) else {
+        println!("missing  there is no process {pid}");
+        return status::NOTHING;
+    };
+    println!("process {pid} ({}):", shown(&comm));
+    let Some(files) = process::inspect(pid) else {
+        println!("  its mappings cannot be read: run flame by sudo");
+        return status::NOTHING;
+    };
+    if files.is_empty() {
+        println!("  no code of its own (a kernel thread?)");
+    }
+    for file in files {
+        let named = match file.named {
+            Named::BySymbols => "function names from its symbol table",
+            Named::ByDebugFile => "function names from its debug file",
+            Named::ByExportsAlone => "names of exported functions alone",
+            Named::ByPerfMap => "generated code; names from its perf map",
+            Named::NotAtAll => "generated code without names",
+            Named::Unreadable => "cannot be opened",
+        };
+        println!("  {}: {named}; stacks by frame pointer", shown(&file.path));
+    }
+    0
+}

@@ -1,0 +1,129 @@
+//! `flame generate`: a page, an image or folded stacks from any pprof file.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::args::GenerateArgs;
+use super::caller::{Caller, acting_for};
+use super::place::{IfThere, place};
+use super::status;
+use super::summary::{heaviest, link};
+use super::talk::shown;
+use crate::format::{self, Format, Presentation, html, pprof};
+use crate::profile::Profile;
+
+/// Runs the command; the exit status.
+pub(super) fn run(args: &GenerateArgs) -> u8 {
+    let caller = Caller::of_sudo();
+    let mut status = 0;
+    for file in &args.files {
+        match acting_for(caller.as_ref(), || generate(file, args)) {
+            Ok(()) => {}
+            Err(error) => {
+                eprintln!("flame: {error:#}");
+                status = status::NOTHING;
+            }
+        }
+    }
+    status
+}
+
+fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
+    let profile = read(file)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for &wanted in &args.format {
+        let wanted = Format::from(wanted);
+        let (directory, target) = place_of(file, wanted, args)?;
+        let presentation = Presentation {
+            title: &name,
+            by_process: has_several_processes(&profile),
+            source_id: &name,
+        };
+        let mut bytes = Vec::new();
+        format::write(wanted, &profile, &presentation, &mut bytes)
+            .with_context(|| format!("make the {} of {}", wanted.name(), file.display()))?;
+        let path = directory.join(&target);
+        let replace = args.force || wanted == Format::Html && is_page_of(&path, &name);
+        let there = if replace { IfThere::Replace } else { IfThere::Refuse };
+        place(&directory, &target, &bytes, there)?;
+        let path = fs::canonicalize(&path).unwrap_or(path);
+        match wanted {
+            Format::Html => eprintln!("{}", link(&path)),
+            _ => eprintln!("{}", shown(&path.to_string_lossy())),
+        }
+    }
+    let (functions, total) = heaviest(&profile);
+    for function in functions {
+        let share = function.self_value as f64 * 100.0 / total.max(1) as f64;
+        eprintln!("  {share:5.1} %  {}", shown(&function.name));
+    }
+    if profile.sample_count() == 0 {
+        eprintln!("{} has no samples; the page says so", file.display());
+    }
+    Ok(())
+}
+
+/// Reads a pprof file, bounded.
+fn read(file: &Path) -> Result<Profile> {
+    let shown = file.display();
+    let open = File::open(file).with_context(|| format!("open {shown}"))?;
+    if open.metadata().with_context(|| format!("look at {shown}"))?.is_dir() {
+        bail!("{shown} is a folder; a pprof file is wanted");
+    }
+    let most = pprof::MAX_DECOMPRESSED_BYTES as u64;
+    let mut bytes = Vec::new();
+    open.take(most + 1).read_to_end(&mut bytes).with_context(|| format!("read {shown}"))?;
+    if bytes.len() as u64 > most {
+        bail!("{shown} is larger than {most} bytes, the most that flame reads");
+    }
+    pprof::read(&bytes).with_context(|| format!("read {shown}"))
+}
+
+/// The folder and name of what is written for `file`.
+fn place_of(file: &Path, format: Format, args: &GenerateArgs) -> Result<(PathBuf, OsString)> {
+    let stem = file.file_stem().unwrap_or(file.as_os_str());
+    let mut own = stem.to_owned();
+    own.push(".");
+    own.push(format.name());
+    let several = args.files.len() > 1 || args.format.len() > 1;
+    match &args.output {
+        None => Ok((parent(file), own)),
+        Some(folder) if several || folder.is_dir() => {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("make the folder {}", folder.display()))?;
+            Ok((folder.clone(), own))
+        }
+        Some(path) => {
+            let name =
+                path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+            Ok((parent(path), name.to_owned()))
+        }
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Whether flame made the file of the profile of this name, so that it may be made again.
+fn is_page_of(path: &Path, name: &str) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut head));
+    read.is_ok() && html::source_of(&head).as_deref() == Some(name)
+}
+
+fn has_several_processes(profile: &Profile) -> bool {
+    let pids = profile.label_sets().iter().enumerate().filter_map(|(row, _)| {
+        let set = crate::profile::LabelSetId::new(row);
+        profile.number_label(set, "pid")
+    });
+    pids.collect::<HashSet<_>>().len() > 1
+}

@@ -1,0 +1,66 @@
+//! The command line: what is asked, done through the library's own surface, and told. Only this
+//! module prints, reads arguments and the environment, and decides the exit status.
+
+mod args;
+mod attach;
+mod caller;
+mod child;
+mod collect;
+mod doctor;
+mod files;
+mod front;
+mod generate;
+mod output;
+mod place;
+mod privilege;
+mod record;
+mod recorder;
+mod signals;
+mod stamp;
+mod summary;
+mod talk;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+/// Exit statuses that are not CMD's own (as those of env(1) and timeout(1)).
+mod status {
+    /// Nothing is left to profile, or a file cannot be read.
+    pub(super) const NOTHING: u8 = 1;
+    /// flame itself failed.
+    pub(super) const FAILED: u8 = 125;
+    /// CMD cannot be executed.
+    pub(super) const NOT_EXECUTABLE: u8 = 126;
+    /// CMD was not found.
+    pub(super) const NOT_FOUND: u8 = 127;
+}
+
+/// Runs the command that the arguments ask for.
+pub fn run() -> ExitCode {
+    // clap ends the process with status 2 on a usage error.
+    let cli = Cli::parse();
+    let Some(command) = cli.command else {
+        print!("{}", args::INTRODUCTION);
+        return ExitCode::SUCCESS;
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("flame: start the event loop: {error}");
+            return ExitCode::from(status::FAILED);
+        }
+    };
+    let code = runtime.block_on(async {
+        match command {
+            Command::Record(args) => record::run(args).await,
+            Command::Attach(args) => attach::run(args).await,
+            Command::Generate(args) => generate::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
+            Command::Collect(args) => collect::run(args).await,
+        }
+    });
+    ExitCode::from(code)
+}

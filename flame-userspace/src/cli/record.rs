@@ -1,0 +1,94 @@
+//! `flame record`: start a command and profile it until it exits.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::args::RecordArgs;
+use super::child::{Child, tell_left_behind};
+use super::privilege::Privilege;
+use super::recorder::{Outcome, Recorder};
+use super::signals::Signals;
+use super::{files, front, status};
+use crate::{Error, ErrorKind, Target, Waiting};
+
+/// How long a command may take to end after SIGTERM was passed on to it.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs the command; the exit status.
+pub(super) async fn run(args: RecordArgs) -> u8 {
+    let privilege = Privilege::of_this_process();
+    let done = if privilege == Privilege::Missing {
+        front::record(&args).await
+    } else {
+        record(&args, privilege).await
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("flame: {error:#}");
+        status_of(&error)
+    })
+}
+
+/// The exit status for an error from before the command ran.
+fn status_of(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>().map(Error::kind) {
+        Some(ErrorKind::CommandNotFound) => status::NOT_FOUND,
+        Some(ErrorKind::CommandNotExecutable) => status::NOT_EXECUTABLE,
+        _ => status::FAILED,
+    }
+}
+
+async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
+    let recorder = Recorder::prepare(&args.recording, privilege)?;
+    let mut signals = Signals::listen()?;
+    let waiting = Waiting::spawn(&args.command)?;
+    files::raise_limit();
+    let pid = waiting.pid();
+    let program = args.command[0].to_string_lossy();
+    let mut child = Child::new(pid)?;
+    let session = if args.recording.delay.is_some() {
+        waiting.release(&program)?;
+        if !recorder.delay(child.exited()).await {
+            recorder.talk.error("the command ended before the delay was over: no profile");
+            return Ok(child.status().unwrap_or(status::FAILED));
+        }
+        recorder.start(Target::pid(pid)).await?
+    } else {
+        let session = recorder.start(Target::pid(pid)).await?;
+        waiting.release(&program)?;
+        session
+    };
+    let outcome = {
+        let end = child.ended(&mut signals, &recorder.talk, GRACE);
+        recorder.record(session, end, |_| {}).await
+    };
+    let own = finish(&recorder, &outcome, &mut child, &mut signals).await;
+    let status = exit_status(own, outcome.failure.is_some(), &child);
+    recorder.print_json(&outcome, Some(status));
+    Ok(status)
+}
+
+/// Waits for a command that outlived its profile; its exit status, unless it is left running.
+async fn finish(
+    recorder: &Recorder,
+    outcome: &Outcome,
+    child: &mut Child,
+    signals: &mut Signals,
+) -> Option<u8> {
+    if child.status().is_some() {
+        tell_left_behind(&outcome.running, &recorder.talk);
+    } else if outcome.timed_out {
+        recorder.talk.say("the time is over; waiting for the command to end");
+        child.ended(signals, &recorder.talk, GRACE).await;
+    }
+    child.status()
+}
+
+/// The command's own exit status; flame's failure shows where the command did not fail.
+pub(super) fn exit_status(own: Option<u8>, failed: bool, child: &Child) -> u8 {
+    match own {
+        Some(0) if failed => status::FAILED,
+        Some(own) => own,
+        None => child.abandoned_status(),
+    }
+}

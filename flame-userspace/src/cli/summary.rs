@@ -1,0 +1,200 @@
+//! What is told at the end of a session: for people on stderr, as JSON on stdout.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::output::Written;
+use super::talk::{Talk, shown};
+use crate::analyze::{self, Heaviest};
+use crate::format::Format;
+use crate::profile::tree::{CallTree, TreeOptions};
+use crate::profile::{Profile, Unit};
+use crate::session::{Quality, Recording};
+
+/// How many of the heaviest functions are told.
+const HEAVIEST: usize = 5;
+/// Below these a profile is too small to conclude from.
+const FEW_SAMPLES: u64 = 200;
+const SHORT: Duration = Duration::from_secs(10);
+/// A file whose share of the unnamed frames, in percent of all frames, is worth a line.
+const UNNAMED_PERCENT: u64 = 1;
+
+/// A finished part of a session.
+#[derive(Debug)]
+pub(super) struct Summary {
+    written: Vec<Written>,
+    heaviest: Vec<Heaviest>,
+    total: i64,
+    unit: Unit,
+    duration: Duration,
+    quality: Quality,
+}
+
+impl Summary {
+    /// Sums up a recording and its files.
+    pub(super) fn new(recording: &Recording, written: Vec<Written>) -> Self {
+        let Recording { profile, quality, .. } = recording;
+        let (heaviest, total) = heaviest(profile);
+        let column = profile.default_sample_type();
+        Self {
+            written,
+            heaviest,
+            total,
+            unit: profile.sample_types()[column].unit.clone(),
+            duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
+            quality: quality.clone(),
+        }
+    }
+
+    /// Tells it to people.
+    pub(super) fn tell(&self, talk: &Talk) {
+        let Self { quality, .. } = self;
+        let processes = match quality.processes {
+            1 => "1 process".to_owned(),
+            count => format!("{count} processes"),
+        };
+        talk.say(&format!(
+            "{} {} of CPU time in {:.1} s of {processes}",
+            talk.bold("flame:"),
+            self.unit.format(self.total),
+            self.duration.as_secs_f64(),
+        ));
+        self.tell_files(talk);
+        self.tell_heaviest(talk);
+        talk.say(&format!("quality: {}", quality.line()));
+        self.tell_caveats(talk);
+    }
+
+    fn tell_files(&self, talk: &Talk) {
+        for Written { path, format, bytes } in &self.written {
+            let size = Unit::Bytes.format(*bytes as i64);
+            talk.say(&format!("  {}  {size}", shown(&path.to_string_lossy())));
+            if *format == Format::Html {
+                talk.say(&format!("  {}", talk.bold(&link(path))));
+            }
+        }
+    }
+
+    fn tell_heaviest(&self, talk: &Talk) {
+        if !self.heaviest.is_empty() {
+            talk.say("heaviest functions by self time:");
+        }
+        for function in &self.heaviest {
+            let share = function.self_value as f64 * 100.0 / self.total.max(1) as f64;
+            let module = match function.module.as_str() {
+                "" => String::new(),
+                module => format!("  ({})", shown(module)),
+            };
+            talk.say(&format!("  {share:5.1} %  {}{module}", shown(&function.name)));
+        }
+    }
+
+    fn tell_caveats(&self, talk: &Talk) {
+        let Self { quality, .. } = self;
+        for (cause, count) in &quality.lost {
+            talk.say(&format!("  {cause}: {count}"));
+        }
+        for file in &quality.unnamed_files {
+            if file.frames * 100 >= quality.frames * UNNAMED_PERCENT {
+                let share = file.frames as f64 * 100.0 / quality.frames.max(1) as f64;
+                let path = shown(&file.path.to_string_lossy());
+                talk.say(&format!(
+                    "  {share:.1} % of frames in {path} have no name: {}",
+                    file.advice
+                ));
+            }
+        }
+        for note in &quality.notes {
+            talk.say(&format!("  {}", shown(note)));
+        }
+        if quality.samples == 0 {
+            talk.say("no samples: the targets did not run on a CPU meanwhile");
+        } else if quality.samples < FEW_SAMPLES || self.duration < SHORT {
+            talk.say(&format!(
+                "{} samples in {:.1} s are few: shares of a few percent may be chance",
+                quality.samples,
+                self.duration.as_secs_f64(),
+            ));
+        }
+    }
+
+    /// The same for programs.
+    pub(super) fn json(&self) -> Value {
+        let files = self.written.iter().map(|file| {
+            json!({
+                "path": file.path.to_string_lossy(),
+                "format": file.format.name(),
+                "bytes": file.bytes,
+            })
+        });
+        let heaviest = self.heaviest.iter().map(|function| {
+            json!({
+                "name": function.name,
+                "module": function.module,
+                "self": function.self_value,
+                "total": function.total,
+            })
+        });
+        let counts = |list: &[(String, u64)]| -> Value {
+            list.iter().map(|(cause, count)| (cause.clone(), json!(count))).collect()
+        };
+        let Quality { samples, missed, truncated, frames, unnamed, processes, .. } = self.quality;
+        json!({
+            "profile": "cpu",
+            "files": files.collect::<Vec<_>>(),
+            "duration_seconds": self.duration.as_secs_f64(),
+            "total": self.total,
+            "unit": self.unit.name(),
+            "samples": samples,
+            "processes": processes,
+            "lost": counts(&self.quality.lost),
+            "missed": missed,
+            "truncated": truncated,
+            "stack_ends": counts(&self.quality.stack_ends),
+            "frames": frames,
+            "unnamed_frames": unnamed,
+            "notes": self.quality.notes,
+            "heaviest": heaviest.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The heaviest functions of a profile's default sample type, and its total.
+pub(super) fn heaviest(profile: &Profile) -> (Vec<Heaviest>, i64) {
+    let options = TreeOptions { sample_type: profile.default_sample_type(), by_process: false };
+    if profile.sample_types().is_empty() {
+        return (Vec::new(), 0);
+    }
+    let tree = CallTree::build(profile, options);
+    let mut functions = analyze::top(profile, &tree);
+    functions.retain(|function| function.self_value > 0);
+    functions.truncate(HEAVIEST);
+    (functions, tree.total)
+}
+
+/// A link to a file that terminals make clickable.
+pub(super) fn link(path: &Path) -> String {
+    use std::fmt::Write as _;
+    let mut link = String::from("file://");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~+".contains(&byte) {
+            link.push(byte.into());
+        } else {
+            write!(link, "%{byte:02X}").expect("writing to a text cannot fail");
+        }
+    }
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_escape_what_a_terminal_would_stumble_over() {
+        assert_eq!(link(Path::new("/tmp/a b/\u{e4}.html")), "file:///tmp/a%20b/%C3%A4.html");
+    }
+}

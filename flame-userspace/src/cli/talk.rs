@@ -1,0 +1,111 @@
+//! What flame says to people, on stderr: messages, one live line, colours where they are wanted.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::args::{Color, RecordingArgs};
+use crate::format::text::visible;
+
+/// Whether a live line stands on the terminal, to be cleared before anything else is said.
+static LIVE: AtomicBool = AtomicBool::new(false);
+
+/// How to speak.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Talk {
+    quiet: bool,
+    color: bool,
+    live: bool,
+}
+
+impl Talk {
+    /// As the arguments, the environment and the terminal want it.
+    pub(super) fn new(args: &RecordingArgs) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let color = match args.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        log::set_max_level(match args.verbose {
+            0 => log::LevelFilter::Warn,
+            1 => log::LevelFilter::Info,
+            _ => log::LevelFilter::Debug,
+        });
+        // A second logger is refused; the first one does.
+        _ = log::set_logger(&LOGGER);
+        Self { quiet: args.quiet, color, live: terminal && !args.quiet }
+    }
+
+    /// Says a line, unless asked to be quiet.
+    pub(super) fn say(&self, line: &str) {
+        if !self.quiet {
+            put(line);
+        }
+    }
+
+    /// Says a line in any case.
+    pub(super) fn error(&self, line: &str) {
+        put(&format!("{} {line}", self.bold("flame:")));
+    }
+
+    /// Puts a line that the next one replaces; on a terminal alone.
+    pub(super) fn live(&self, line: &str) {
+        if self.live {
+            eprint!("\r\x1b[K{line}");
+            // A terminal that is gone is no reason to lose a profile.
+            _ = std::io::stderr().flush();
+            LIVE.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether live lines are shown.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Emphasized text.
+    pub(super) fn bold(&self, text: &str) -> String {
+        if self.color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Passes on a line that another part of flame has said.
+pub(super) fn relay(line: &str) {
+    put(line);
+}
+
+/// A name of somebody else's making, safe to show on a terminal.
+pub(super) fn shown(name: &str) -> String {
+    visible(name).into_owned()
+}
+
+/// Writes a line to stderr, past a live line. A closed stderr is no reason to lose a profile.
+fn put(line: &str) {
+    let clear = if LIVE.swap(false, Ordering::Relaxed) { "\r\x1b[K" } else { "" };
+    _ = writeln!(std::io::stderr(), "{clear}{line}");
+}
+
+/// Passes log records on to stderr.
+struct Logger;
+
+static LOGGER: Logger = Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        // Other crates' chatter is not for people; their warnings are not about what they asked.
+        metadata.target().starts_with("flame") && metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let level = record.level().as_str().to_lowercase();
+            put(&format!("flame: {level}: {}", shown(&record.args().to_string())));
+        }
+    }
+
+    fn flush(&self) {}
+}
