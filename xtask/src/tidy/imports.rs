@@ -40,24 +40,29 @@ fn objection(module: &[String], path: &Path<'_>) -> Option<String> {
     if target == importer {
         return None;
     }
-    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| name == importer) else {
-        return Some(format!("module `{importer}` has no row in tidy's import rules"));
-    };
-    if !MAY_IMPORT.iter().any(|(name, _)| *name == target) {
-        return Some(format!(
-            "`{target}` is no module with a row in tidy's import rules: name the module itself"
-        ));
+    if target.starts_with(char::is_uppercase) {
+        // A name that the library's root shows to its users, of which the command line is one.
+        return (importer != "cli")
+            .then(|| format!("`crate::{target}` hides its module: name that"));
     }
-    (!allowed.contains(&target)).then(|| format!("`{importer}` may not import `{target}`"))
+    let mut rows = MAY_IMPORT.iter().filter(|(part, _)| is_within(module, part)).peekable();
+    if rows.peek().is_none() {
+        return Some(format!("module `{importer}` has no row in tidy's import rules"));
+    }
+    let allowed = rows.any(|(_, allowed)| allowed.contains(&target));
+    (!allowed).then(|| format!("`{importer}` may not import `{target}`"))
 }
 
 fn crate_objection(module: &[String], name: &str) -> Option<String> {
     let (_, importers) = SINGLE_IMPORTERS.iter().find(|(single, _)| *single == name)?;
-    let within = module.join("::");
-    let allowed = importers.iter().any(|importer| {
-        within.strip_prefix(importer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    });
+    let allowed = importers.iter().any(|importer| is_within(module, importer));
     (!allowed).then(|| format!("crate `{name}` is imported in `{}` alone", importers.join("`, `")))
+}
+
+/// Whether a module is this one, written `a::b`, or lies in it.
+fn is_within(module: &[String], part: &str) -> bool {
+    let mut segments = module.iter();
+    part.split("::").all(|segment| segments.next().is_some_and(|own| own == segment))
 }
 
 /// The top module of ours that a path leads to; none for a path of another crate.
@@ -239,6 +244,8 @@ mod tests {
         for (file, code) in [
             ("lib.rs", "pub use crate::session::Session;\npub use self::error::Error;"),
             ("main.rs", "fn main() { flame::cli::run() }"),
+            ("cli/record.rs", "use crate::{Session, format};"),
+            ("cli/doctor.rs", "use crate::{bpf, process, session};"),
             ("session/pipeline.rs", "use crate::{bpf::Ring, process::ProcessTable, profile};"),
             (
                 "profile/tree.rs",
@@ -264,9 +271,15 @@ mod tests {
     }
 
     #[test]
+    fn what_one_file_may_is_not_for_its_neighbours() {
+        assert_caught("cli/record.rs", "use crate::bpf::Ring;", "`cli` may not import `bpf`");
+    }
+
+    #[test]
     fn a_module_without_a_row_is_caught_on_either_side() {
         assert_caught("novelty.rs", "use crate::profile::Profile;", "`novelty` has no row");
-        assert_caught("analyze/top.rs", "use crate::Profile;", "name the module itself");
+        assert_caught("profile/ids.rs", "use crate::novelty::New;", "may not import `novelty`");
+        assert_caught("analyze/top.rs", "use crate::Profile;", "hides its module");
         assert_caught(
             "main.rs",
             "fn main() { flame::session::run() }",

@@ -7,10 +7,13 @@ use super::source::Source;
 pub(super) const MOST_LINES: usize = 500;
 
 /// Each module of `flame-userspace/src` and the modules that it may use. `main` is the binary; the
-/// library's root (lib.rs) may name all.
+/// library's root (lib.rs) may name all. A row for a part of a module adds to the module's.
 pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["session", "live", "analyze", "format", "profile", "error"]),
+    // What this kernel and this user can do is asked where it is used.
+    ("cli::doctor", &["bpf", "process"]),
+    ("cli::privilege", &["bpf"]),
     ("live", &["session", "analyze", "profile"]),
     // The only module that knows all stages.
     (
