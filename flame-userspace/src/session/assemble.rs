@@ -145,6 +145,7 @@ fn note_generated(
     }
     let mut rows: Vec<_> = by_program.into_iter().collect();
     rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    rows.retain(|(_, samples)| samples * 1000 >= quality.samples);
     for ((comm, advice), samples) in rows {
         let share = super::quality::percent(samples, quality.samples);
         quality.notes.push(format!(
