@@ -87,7 +87,7 @@ struct Worker {
 
 impl Worker {
     fn new(inlined: bool) -> Self {
-        let vdso = super::vdso::file();
+        let vdso = crate::process::vdso();
         Self { inlined, native: Native::new(inlined), vdso, files: HashMap::new() }
     }
 
