@@ -20,6 +20,10 @@ pub const WINDOW_WORDS: usize = 512;
 /// Most of a stack that is copied to user space, in bytes, where the kernel cannot go on.
 pub const STACK_COPY: usize = 16 << 10;
 
+/// What a function may use below its stack pointer, in bytes, by the ABI of x86-64: what it has
+/// just popped, by its unwind information still saved there, among it. A copy begins so far below.
+pub const RED_ZONE: u64 = 128;
+
 /// Room for the copy of a stack, in bytes: a page more than the copy, so that the verifier sees
 /// that a page fits wherever the copy has got to.
 pub const STACK_COPY_ROOM: usize = STACK_COPY + 4096;

@@ -1,7 +1,7 @@
 //! Copying a stack to user space, where the kernel's own walk cannot go on.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use flame_common::limits::{COPIES_A_SECOND, SAMPLE_FRAMES, STACK_COPY};
+use flame_common::limits::{COPIES_A_SECOND, RED_ZONE, SAMPLE_FRAMES, STACK_COPY};
 use flame_common::sample::SampleBuffer;
 use flame_common::stat::Stat;
 use flame_common::unwind::{REGISTER_WORDS, Registers};
@@ -22,17 +22,17 @@ const PAGE: usize = 4096;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Writes registers and stack behind the first `frames` of the buffer; returns the bytes of stack,
-/// 0 if nothing may be copied or can be read.
+/// 0 if it cannot be read; `None` if nothing more may be copied in this second.
 #[inline(always)]
 pub(super) fn take(
     registers: &Registers,
     frames: usize,
     time_ns: u64,
     buffer: &mut SampleBuffer,
-) -> usize {
+) -> Option<usize> {
     if !within_budget(time_ns) {
         bump(Stat::NotCopied);
-        return 0;
+        return None;
     }
     let at = frames & (SAMPLE_FRAMES - 1);
     let to = buffer.body.as_mut_ptr();
@@ -43,17 +43,19 @@ pub(super) fn take(
         *to.add(at).cast::<Registers>() = *registers;
         to.add(at + REGISTER_WORDS).cast::<u8>()
     };
-    let copied = read(registers.sp(), stack);
-    bump(if copied > 0 { Stat::Copied } else { Stat::NotCopied });
-    copied
+    let copied = read(registers.sp().wrapping_sub(RED_ZONE), stack);
+    if copied > 0 {
+        bump(Stat::Copied);
+    }
+    Some(copied)
 }
 
-/// Reads up to [`STACK_COPY`] bytes from `sp` on: page by page, as far as they are there.
+/// Reads up to [`STACK_COPY`] bytes from `start` on: page by page, as far as they are there.
 #[inline(always)]
-fn read(sp: u64, to: *mut u8) -> usize {
+fn read(start: u64, to: *mut u8) -> usize {
     let mut copied = 0;
     for _ in 0..=STACK_COPY / PAGE {
-        let from = sp.wrapping_add(copied as u64);
+        let from = start.wrapping_add(copied as u64);
         let to_page_end = PAGE - (from as usize & (PAGE - 1));
         let length = to_page_end.min(STACK_COPY - copied);
         // SAFETY: `copied` is less than `STACK_COPY` and `length` at most a page, and the caller

@@ -43,6 +43,9 @@ pub(super) fn rule_of(
     if slot.address == address && slot.generation == generation {
         return Ok(slot.rule);
     }
+    if run.count == 0 {
+        return Err(StackEnd::NoTable);
+    }
     if !range.holds(address) {
         *range = mapping_of(address, run).ok_or(StackEnd::Unmapped)?;
     }
@@ -57,7 +60,7 @@ fn mapping_of(address: u64, run: ProcessRun) -> Option<MappedRange> {
     let start = |at: u32| RANGES.get(run.first.wrapping_add(at)).map(|range| range.start);
     let at = last_at_most::<MAPPING_STEPS, u64>(run.count, address, start)?;
     let range = *RANGES.get(run.first.wrapping_add(at))?;
-    (run.count > 0 && range.holds(address)).then_some(range)
+    range.holds(address).then_some(range)
 }
 
 #[inline(always)]

@@ -85,12 +85,14 @@ pub(crate) fn walk(
     let frames = walk.frames as usize;
     let end = StackEnd::try_from(walk.end as u32).unwrap_or(StackEnd::Truncated);
     let goes_on = matches!(end, StackEnd::NoTable | StackEnd::Expression | StackEnd::Unmapped);
-    let copied = if goes_on {
-        copy::take(&walk.registers, first + frames, time_ns, scratch.buffer)
-    } else {
-        0
-    };
-    UserStack { frames, end, copied }
+    if !goes_on {
+        return UserStack { frames, end, copied: 0 };
+    }
+    match copy::take(&walk.registers, first + frames, time_ns, scratch.buffer) {
+        Some(0) => UserStack { frames, end: StackEnd::Unreadable, copied: 0 },
+        Some(copied) => UserStack { frames, end, copied },
+        None => UserStack { frames, end, copied: 0 },
+    }
 }
 
 /// Steps until the walk ends.

@@ -33,6 +33,8 @@ pub(crate) struct ElfLayout {
     pub(crate) unwind_section: Option<Section>,
     /// The machine that its code is for (`e_machine`).
     pub(crate) machine: u16,
+    /// Where it begins to run, if it is a program or a loader (`e_entry`).
+    pub(crate) entry: Option<u64>,
 }
 
 /// A part of a file with an address.
@@ -61,7 +63,12 @@ impl ElfLayout {
     fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: Bounded<'_>) -> Option<Self> {
         let header = Elf::parse(bytes).ok()?;
         let endian = header.endian().ok()?;
-        let mut layout = Self { machine: header.e_machine(endian), ..Self::default() };
+        let entry: u64 = header.e_entry(endian).into();
+        let mut layout = Self {
+            machine: header.e_machine(endian),
+            entry: (entry != 0).then_some(entry),
+            ..Self::default()
+        };
         for segment in header.program_headers(endian, bytes).ok()? {
             if segment.p_type(endian) == elf::PT_LOAD {
                 layout.segments.push(Segment {

@@ -18,6 +18,8 @@ type Row = UnwindTableRow<usize>;
 const RA: Register = Register(16);
 /// Between functions lie at most so many bytes of padding, which never run.
 const PADDING: u64 = 16;
+/// Start-up code without unwind information is at most so long.
+const ENTRY: u64 = 64;
 /// Bytes below a signal frame's CFA at which the kernel keeps the stack pointer; see
 /// `flame_common::unwind::Rule`.
 const SIGNAL_SP: i64 = 160;
@@ -29,8 +31,14 @@ struct Function {
 }
 
 /// Compiles `.eh_frame`, which is at `address`, for the code in `text`; `None` if it speaks of
-/// none of it. Entries that cannot be understood are left out.
-pub(super) fn compile(eh_frame: &[u8], address: u64, text: &[Range<u64>]) -> Option<UnwindTable> {
+/// none of it. Entries that cannot be understood are left out. Where the code begins to run, at
+/// `entry`, nobody called it: loaders and some C libraries have no unwind information there.
+pub(super) fn compile(
+    eh_frame: &[u8],
+    address: u64,
+    text: &[Range<u64>],
+    entry: Option<u64>,
+) -> Option<UnwindTable> {
     let section = EhFrame::new(eh_frame, LittleEndian);
     let bases = BaseAddresses::default().set_eh_frame(address);
     let mut builder = Builder::new();
@@ -51,6 +59,14 @@ pub(super) fn compile(eh_frame: &[u8], address: u64, text: &[Range<u64>]) -> Opt
         }
         functions.push(Function { code, rows: first..rows.len() });
     });
+    if let Some(start) = entry.filter(|entry| text.iter().any(|text| text.contains(entry)))
+        && !functions.iter().any(|function| function.code.contains(&start))
+    {
+        let next = functions.iter().map(|f| f.code.start).filter(|&at| at > start).min();
+        let end = next.unwrap_or(u64::MAX).min(start.saturating_add(ENTRY));
+        rows.push((start, builder.number(Rule::ROOT)));
+        functions.push(Function { code: start..end, rows: rows.len() - 1..rows.len() });
+    }
     functions.sort_by_key(|function| function.code.start);
     lay_out(&functions, &rows, builder)
 }
@@ -273,7 +289,7 @@ mod tests {
         let bytes = read_section(file, section)?;
         let text = text_of(&layout);
         let began = Instant::now();
-        let table = compile(&bytes, section.address, &text)?;
+        let table = compile(&bytes, section.address, &text, None)?;
         let took = began.elapsed();
         let eh_frame = EhFrame::new(&bytes, LittleEndian);
         let bases = BaseAddresses::default().set_eh_frame(section.address);
@@ -347,7 +363,8 @@ mod tests {
         let layout = ElfLayout::read(&file).expect("an ELF file");
         let section = layout.unwind_section.expect("unwind information");
         let bytes = read_section(&file, section).expect("a readable section");
-        let table = compile(&bytes, section.address, &text_of(&layout)).expect("a table");
+        let table =
+            compile(&bytes, section.address, &text_of(&layout), layout.entry).expect("a table");
         for rule in [Rule::ROOT, Rule::SIGNAL, Rule::PLT11] {
             assert!(table.rules().contains(&rule), "{rule:?} in {path}");
         }
@@ -371,10 +388,10 @@ mod tests {
                 let at = state as usize % damaged.len();
                 damaged[at] = (state >> 32) as u8;
             }
-            let table = compile(&damaged, section.address, &text);
+            let table = compile(&damaged, section.address, &text, None);
             assert!(table.is_none_or(|table| table.rows().len() < 1_000_000));
         }
-        assert!(compile(&[], 0, &text).is_none());
-        assert!(compile(&[0xff; 64], 0, &text).is_none());
+        assert!(compile(&[], 0, &text, None).is_none());
+        assert!(compile(&[0xff; 64], 0, &text, None).is_none());
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flame_common::frame::RawFrame;
-use flame_common::limits::{STACK_COPY, USER_FRAMES};
+use flame_common::limits::{RED_ZONE, STACK_COPY, USER_FRAMES};
 use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
@@ -44,7 +44,7 @@ impl Unwinder {
         self.tables.len()
     }
 
-    /// Goes on from `registers` over the copied `stack`, which begins at the stack pointer. Adds
+    /// Goes on from `registers` over the copied `stack`, which begins below the stack pointer. Adds
     /// to `frames`, whose last is the frame of `registers`; returns why there are no more.
     pub(crate) fn finish(
         &mut self,
@@ -54,7 +54,8 @@ impl Unwinder {
         processes: &mut ProcessTable,
         frames: &mut Vec<RawFrame>,
     ) -> StackEnd {
-        let mut memory = CopiedStack { start: registers.sp(), bytes: stack };
+        let start = registers.sp().wrapping_sub(RED_ZONE);
+        let mut memory = CopiedStack { start, bytes: stack };
         while frames.len() < USER_FRAMES {
             let Some(rule) = self.rule(process, registers.lookup(), processes) else {
                 return no_code(frames);

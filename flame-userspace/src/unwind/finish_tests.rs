@@ -27,10 +27,12 @@ fn capture() -> (Registers, Vec<u8>) {
         let range = u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?;
         range.contains(&sp).then_some(range.end)
     });
-    let length = (end.expect("the own stack is mapped") - sp).min(STACK_COPY as u64 - 8) as usize;
+    let start = sp - RED_ZONE;
+    let length =
+        (end.expect("the own stack is mapped") - start).min(STACK_COPY as u64 - 8) as usize;
     let mut stack = vec![0; length];
-    // SAFETY: the bytes from the stack pointer to the end of its mapping can be read.
-    unsafe { std::ptr::copy_nonoverlapping(sp as *const u8, stack.as_mut_ptr(), length) };
+    // SAFETY: the bytes from the red zone to the end of its mapping can be read.
+    unsafe { std::ptr::copy_nonoverlapping(start as *const u8, stack.as_mut_ptr(), length) };
     (registers, stack)
 }
 
@@ -62,7 +64,7 @@ fn the_stack_of_this_thread_is_walked_to_its_root() {
 #[test]
 fn a_stack_that_goes_on_beyond_its_copy_says_so() {
     let (registers, mut stack) = recurse(20);
-    stack.resize(64, 0);
+    stack.resize(192, 0);
     let (frames, end) = walk(registers, &stack);
     assert_eq!(end, StackEnd::Unreadable, "a short stack that was copied whole");
     assert!(!frames.is_empty());

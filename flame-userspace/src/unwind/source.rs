@@ -30,7 +30,7 @@ fn from_file(file: &File, layout: &ElfLayout) -> Option<UnwindTable> {
         return None;
     }
     let section = layout.unwind_section?;
-    compile(&read_section(file, section)?, section.address, &text_of(layout))
+    compile(&read_section(file, section)?, section.address, &text_of(layout), layout.entry)
 }
 
 /// The bytes of a section.
