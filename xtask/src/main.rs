@@ -1,2 +1,51 @@
-//! flame's own tasks.
-fn main() {}
+//! flame's own tasks. Each subcommand is one module; this file only names them.
+
+mod command;
+mod ebpf;
+mod install;
+mod packages;
+mod steps;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// flame's own tasks: build the kernel programs, test, install.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the kernel programs from source into the tree, with a record of what they came from
+    BuildEbpf,
+    /// Check that the kernel programs in the tree are those of the sources
+    CheckEbpf,
+    /// Build flame and put it where sudo finds it
+    Install {
+        /// The directory that gets the binary
+        #[arg(long, value_name = "DIR", default_value = "/usr/local/bin")]
+        to: PathBuf,
+    },
+    /// Run what CI runs: lints and every test (installs, as root, the packages they need)
+    Test,
+    /// Check the import rules and the other rules that no compiler knows
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::BuildEbpf => ebpf::build(),
+        Task::CheckEbpf => ebpf::check().map(|_| ()),
+        Task::Install { to } => install::run(&to),
+        Task::Test => test::run(),
+        Task::Tidy => tidy::run(),
+    }
+}

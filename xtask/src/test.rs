@@ -1,0 +1,128 @@
+//! `cargo xtask test`: what CI runs, in order, cheapest first.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::ebpf::{self, Checked};
+use crate::steps::{Outcome, Steps};
+use crate::{command, packages, tidy, workspace};
+
+/// Runs every step up to the first that fails, and prints the table of them.
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::default();
+    let result = all(&mut steps);
+    eprintln!("\n{steps}");
+    result
+}
+
+fn all(steps: &mut Steps) -> Result<()> {
+    steps.run("packages", provide_packages)?;
+    steps.run("rustfmt", || cargo(&["fmt", "--all", "--check"]))?;
+    steps.run("tidy", || tidy::run().map(|()| Outcome::Passed))?;
+    steps.run("clippy", clippy)?;
+    steps.run("kernel programs", check_ebpf)?;
+    steps.run("unit and doc tests", unit_tests)?;
+    steps.run("viewer", viewer)?;
+    steps.run("end-to-end tests", end_to_end)
+}
+
+fn provide_packages() -> Result<Outcome> {
+    let without = packages::provide(ebpf::can_build())?;
+    Ok(if without.is_empty() {
+        Outcome::Passed
+    } else {
+        Outcome::Partly(format!("without {}", without.join(", ")))
+    })
+}
+
+/// flame-ebpf builds for a BPF target alone: `check_ebpf` compiles it.
+fn clippy() -> Result<Outcome> {
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--exclude=flame-ebpf",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny=warnings",
+    ])
+}
+
+fn check_ebpf() -> Result<Outcome> {
+    Ok(match ebpf::check()? {
+        Checked::Bytes => Outcome::Passed,
+        Checked::Builds => Outcome::Partly("bytes not compared: other tools".to_owned()),
+        Checked::Hashes => Outcome::Partly("not built from source: no BPF toolchain".to_owned()),
+    })
+}
+
+fn unit_tests() -> Result<Outcome> {
+    cargo(&[
+        "test",
+        "--workspace",
+        "--exclude=flame-ebpf",
+        "--exclude=flame-tests",
+        "--quiet",
+    ])
+}
+
+fn viewer() -> Result<Outcome> {
+    let folder = workspace::root().join("flame-userspace/viewer/test");
+    let mut tests: Vec<PathBuf> = match fs::read_dir(&folder) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?,
+        Err(_) => return Ok(Outcome::Partly("there are no tests of it".to_owned())),
+    };
+    tests.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "mjs" || extension == "js")
+    });
+    tests.sort();
+    let node = command::find_all("node");
+    let node = node.first().context("find node")?;
+    command::run(
+        Command::new(node)
+            .arg("--test")
+            .args(tests)
+            .current_dir(workspace::root()),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+/// The tests load programs into the kernel: built as whoever runs this, run as root.
+fn end_to_end() -> Result<Outcome> {
+    let root = workspace::root();
+    command::run(
+        Command::new(workspace::cargo())
+            .args(["build", "--release", "--locked", "--package", "flame"])
+            .current_dir(root),
+    )?;
+    let mut test = Command::new(workspace::cargo());
+    test.args(["test", "--package", "flame-tests"])
+        .current_dir(root)
+        .env("FLAME", workspace::target_dir().join("release/flame"));
+    if !command::is_root() {
+        // sudo puts a path of its own in the place of ours, and tests look for programs on it.
+        let path = env::var("PATH").context("read PATH")?;
+        test.arg("--config").arg(format!(
+            "target.'cfg(all())'.runner = [\"sudo\", \"-E\", \"env\", {path:?}]",
+            path = format!("PATH={path}")
+        ));
+    }
+    command::run(&mut test)?;
+    Ok(Outcome::Passed)
+}
+
+fn cargo(arguments: &[&str]) -> Result<Outcome> {
+    command::run(
+        Command::new(workspace::cargo())
+            .args(arguments)
+            .current_dir(workspace::root()),
+    )?;
+    Ok(Outcome::Passed)
+}
