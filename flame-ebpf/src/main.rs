@@ -2,7 +2,6 @@
 //! processes that targets start. No logic here; see `collect` for a sample's way.
 #![no_std]
 #![no_main]
-#![expect(reason = "the names that aya's macros generate carry no docs")]
 
 mod collect;
 mod config;

@@ -78,11 +78,9 @@ export function decode(block) {
 
 /**
  * Fills `to` with LEB128 numbers, each below `below`.
- * @template {Uint32Array | Float64Array} T
  * @param {Uint8Array} bytes
- * @param {T} to
+ * @param {Uint32Array} to
  * @param {number} below
- * @returns {T}
  */
 export function readUnsigned(bytes, to, below) {
   let at = 0;
@@ -108,10 +106,20 @@ export function readUnsigned(bytes, to, below) {
  * @param {number} count
  */
 export function readSigned(bytes, count) {
-  const values = readUnsigned(bytes, new Float64Array(count), Infinity);
+  const values = new Float64Array(count);
+  let at = 0;
   for (let i = 0; i < count; i++) {
-    const value = values[i];
-    values[i] = value % 2 === 1 ? -(value + 1) / 2 : value / 2;
+    let byte = bytes[at++];
+    // The sign is taken apart first: a rounded sum would have lost it.
+    const negative = byte & 1;
+    let number = (byte & 0x7f) >> 1;
+    for (let scale = 64; byte >= 0x80; scale *= 128) {
+      byte = bytes[at++];
+      number += (byte & 0x7f) * scale;
+    }
+    if (!(number < Infinity)) throw new Error(DAMAGED);
+    values[i] = negative ? -number - 1 : number;
   }
+  if (at !== bytes.length) throw new Error(DAMAGED);
   return values;
 }

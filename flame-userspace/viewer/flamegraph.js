@@ -1,9 +1,9 @@
 // The flamegraph on its canvas. The canvas is as large as what is seen of it, never as tall as the
 // graph; the pane around it scrolls.
 
+import { Labels } from './labels.js';
 import { boxAt, layOut } from './layout.js';
-import { nameForms } from './names.js';
-import { KERNEL_SLOT, PALETTES, PROCESS_SLOT, mix } from './palette.js';
+import { KERNEL_SLOT, PALETTES, PROCESS_SLOT, SHADES, mix, shadedFills } from './palette.js';
 
 /** The height of a level in CSS pixels. */
 export const ROW_HEIGHT = 20;
@@ -11,6 +11,8 @@ const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sa
 const PADDING = 5;
 /** Boxes narrower than this have no text. */
 const NARROWEST_TEXT = 24;
+/** How much of what a search did not find the background takes. */
+export const FADING = 0.75;
 /** A canvas of more device pixels than this is drawn at a lower resolution. */
 const MOST_PIXELS = 16e6;
 
@@ -34,15 +36,15 @@ export class Flamegraph {
     /** @type {import('./layout.js').Row[]} */
     this.rows = [];
     this.context = /** @type {CanvasRenderingContext2D} */ (parts.canvas.getContext('2d'));
-    /** @type {Map<string, number>} */
-    this.charWidths = new Map();
-    /** @type {Map<number, string[]>} */
-    this.forms = new Map();
+    this.labels = new Labels(model.frames, (text) => this.context.measureText(text).width);
     this.asked = false;
     this.dark = matchMedia('(prefers-color-scheme: dark)');
     this.dark.addEventListener('change', () => this.ask());
     parts.pane.addEventListener('scroll', () => this.ask(), { passive: true });
-    new ResizeObserver(() => this.resize()).observe(parts.pane);
+    new ResizeObserver(() => {
+      const { clientWidth, clientHeight } = parts.pane;
+      if (clientWidth !== this.width || clientHeight !== this.height) this.resize();
+    }).observe(parts.pane);
   }
 
   get palette() {
@@ -57,6 +59,8 @@ export class Flamegraph {
     this.rows = layOut(this.model, this.type, this.zoom, width);
     space.style.height = `${this.rows.length * ROW_HEIGHT}px`;
     const height = Math.max(ROW_HEIGHT, pane.clientHeight);
+    this.width = width;
+    this.height = pane.clientHeight;
     this.ratio = Math.min(window.devicePixelRatio || 1, Math.sqrt(MOST_PIXELS / (width * height)));
     canvas.width = Math.round(width * this.ratio);
     canvas.height = Math.round(height * this.ratio);
@@ -98,9 +102,9 @@ export class Flamegraph {
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.font = FONT;
     context.textBaseline = 'middle';
-    const fills = palette.fills.map((fill) => mix(fill, palette.background, this.found ? 0.8 : 0));
-    const strong = palette.fills;
-    const callers = fills.map(() => fills[PROCESS_SLOT]);
+    const strong = shadedFills(palette, 0);
+    const fills = this.found ? shadedFills(palette, FADING) : strong;
+    const callers = fills.map(() => fills[PROCESS_SLOT * SHADES]);
     const top = pane.scrollTop;
     const last = Math.min(this.rows.length, Math.ceil((top + canvas.height / ratio) / ROW_HEIGHT));
     for (let level = Math.floor(top / ROW_HEIGHT); level < last; level++) {
@@ -137,59 +141,21 @@ export class Flamegraph {
     }
     const frame = this.model.frameOf[node];
     const slot = this.slots[frame];
-    context.fillStyle = this.found?.[frame] ? strong[slot] : fills[slot];
+    const fill = slot * SHADES + (this.model.frames.functionOf[frame] % SHADES);
+    context.fillStyle = this.found?.[frame] ? strong[fill] : fills[fill];
     context.fillRect(left, up, width, height);
-    if (slot === KERNEL_SLOT && width > 2) {
+    if (slot === KERNEL_SLOT && width > 4) {
       // The kernel is told apart by more than its colour.
       const line = Math.max(1, Math.round(2 * ratio));
       context.fillStyle = mix(String(context.fillStyle), palette.text, 0.35);
       context.fillRect(left, up + height - line, width, line);
     }
     if (row.width[at] >= NARROWEST_TEXT) {
-      const text = this.label(frame, row.width[at] - 2 * PADDING);
+      const text = this.labels.fit(frame, row.width[at] - 2 * PADDING);
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.fillStyle = palette.text;
       context.fillText(text, left / ratio + PADDING, y + ROW_HEIGHT / 2);
     }
-  }
-
-  /**
-   * The longest form of the frame's name that fits; if none does, the shortest one cut.
-   * @param {number} frame
-   * @param {number} width
-   */
-  label(frame, width) {
-    let forms = this.forms.get(frame);
-    if (!forms) this.forms.set(frame, forms = nameForms(this.model.frames.name(frame)));
-    for (const form of forms) if (this.#fitting(form, width) === form.length) return form;
-    const shortest = forms[forms.length - 1];
-    const length = this.#fitting(shortest, width - this.#charWidth('…'));
-    return length > 0 ? `${shortest.slice(0, length).trimEnd()}…` : '';
-  }
-
-  /**
-   * How much of `text` fits into `width`, in UTF-16 units and whole characters.
-   * @param {string} text
-   * @param {number} width
-   */
-  #fitting(text, width) {
-    let used = 0;
-    let length = 0;
-    for (const char of text) {
-      used += this.#charWidth(char);
-      if (used > width) break;
-      length += char.length;
-    }
-    return length;
-  }
-
-  /** @param {string} char */
-  #charWidth(char) {
-    let width = this.charWidths.get(char);
-    if (width === undefined) {
-      this.charWidths.set(char, width = this.context.measureText(char).width);
-    }
-    return width;
   }
 
   /**

@@ -4,7 +4,7 @@ import { decode, unpack } from './decode.js';
 import { Flamegraph, ROW_HEIGHT } from './flamegraph.js';
 import { Model } from './model.js';
 import { assignSlots } from './palette.js';
-import { findFrames, matchedTotal, parseSearch, quoted } from './search.js';
+import { findFrames, heaviestMatch, matchedTotal, parseSearch, quoted } from './search.js';
 import { FunctionTable } from './table.js';
 import { element, sentence, showTooltip } from './tooltip.js';
 import { formatCount, formatShare, formatValue } from './units.js';
@@ -160,7 +160,13 @@ class App {
   /** @param {number} step */
   nextMatch(step) {
     const matches = this.graph.matches();
-    if (matches.length === 0) return;
+    if (matches.length === 0) {
+      // All are too narrow to draw here, or there is none.
+      const { found, type, zoom } = this.graph;
+      const node = found && heaviestMatch(this.model, type, zoom, found);
+      if (node !== undefined) this.history.go(node);
+      return;
+    }
     const at = matches.indexOf(this.graph.cursor);
     const next = at < 0 && step < 0 ? -1 : at + step;
     this.moveTo(matches[(next + matches.length) % matches.length]);
@@ -266,6 +272,7 @@ class App {
 
 async function main() {
   const message = part('message');
+  message.textContent = 'Reading the profile…';
   try {
     const data = part('flame-data');
     const block = await unpack(data.textContent ?? '');

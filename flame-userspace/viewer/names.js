@@ -24,6 +24,18 @@ export function nameForms(name) {
 }
 
 /**
+ * The longest form of a name that is fit for a heading; cut if none is.
+ * @param {string} name
+ */
+export function shortName(name) {
+  const most = 60;
+  const forms = nameForms(name);
+  const form = forms.find((text) => text.length <= most) ?? forms[forms.length - 1];
+  const characters = [...form.slice(0, 2 * most)];
+  return characters.length > most ? `${characters.slice(0, most).join('')}…` : form;
+}
+
+/**
  * The name without template and call arguments and without a return type; empty if it is not
  * shaped as C++ or Rust.
  * @param {string} name
@@ -49,8 +61,9 @@ export function withoutArguments(name) {
     }
   }
   bare = bare.replace(/( const| volatile| &+)+$/, '').replace(/:{4,}/g, '::').replace(/^:+/, '');
-  const space = bare.trim().lastIndexOf(' ');
-  return bare.trim().slice(space + 1);
+  bare = bare.trim();
+  bare = bare.slice(bare.lastIndexOf(' ') + 1);
+  return /^[\p{L}\p{N}_:~$.#{}@-]+$/u.test(bare) ? bare : '';
 }
 
 /**

@@ -29,26 +29,40 @@ export const PALETTES = {
     background: '#14161a',
     text: '#ffffff',
     quiet: '#a3a9b3',
-    fills: ['#8a5800', '#007b73', '#776f00', '#843a75', '#8c544b', '#3e5d97', '#4a4c51', '#30343b'],
+    fills: ['#8b5000', '#34796b', '#757137', '#6d3860', '#753c2e', '#3e5997', '#595b5f', '#30343b'],
   },
 };
 
+/** How many shades of its colour a slot has, so that neighbours of one module differ a little. */
+export const SHADES = 3;
+
 /**
- * The slot of every frame. Modules are ranked by their own value, so the program that was
- * profiled comes first.
+ * The colours of all slots and shades, `slot * SHADES + shade`.
+ * @param {Palette} palette
+ * @param {number} fading how much of them the background takes
+ */
+export function shadedFills(palette, fading) {
+  return palette.fills.flatMap((fill) => Array.from({ length: SHADES }, (_, shade) =>
+    mix(mix(fill, palette.background, 0.13 * shade), palette.background, fading)));
+}
+
+/**
+ * The slot of every frame. Modules are ranked by the area that they take in the graph, so the
+ * program that was profiled comes first.
  * @param {import('./model.js').Model} model
  * @returns {{slots: Uint8Array, legend: {name: string, slot: number}[]}}
  */
 export function assignSlots(model) {
   const { frames, frameOf } = model;
-  const own = model.selfValues[model.shown];
+  const totals = model.total(model.shown);
+  const areas = new Float64Array(frames.count);
+  for (let node = 0; node < frameOf.length; node++) areas[frameOf[node]] += totals[node];
   /** @type {Map<string, number>} */
   const weights = new Map();
-  for (let node = 0; node < frameOf.length; node++) {
-    const frame = frameOf[node];
-    if (frames.side(frame) === 'user' && frames.module(frame)) {
-      const module = frames.module(frame);
-      weights.set(module, (weights.get(module) ?? 0) + own[node]);
+  for (let frame = 0; frame < frames.count; frame++) {
+    const module = frames.module(frame);
+    if (frames.side(frame) === 'user' && module) {
+      weights.set(module, (weights.get(module) ?? 0) + areas[frame]);
     }
   }
   const ranked = [...weights].sort((a, b) => b[1] - a[1]).map(([module]) => module);

@@ -62,3 +62,20 @@ export function matchedTotal(model, type, root, found) {
   }
   return sum;
 }
+
+/**
+ * The heaviest node at or below `root` that is an instance of a frame of `found`.
+ * @param {import('./model.js').Model} model
+ * @param {number} type
+ * @param {number} root
+ * @param {Uint8Array} found
+ * @returns {number | undefined}
+ */
+export function heaviestMatch(model, type, root, found) {
+  const totals = model.total(type);
+  let best;
+  for (let node = root; node < model.end[root]; node++) {
+    if (found[model.frameOf[node]] && (best === undefined || totals[node] > totals[best])) best = node;
+  }
+  return best;
+}

@@ -1,5 +1,6 @@
 // The table of the heaviest functions.
 
+import { shortName } from './names.js';
 import { element } from './tooltip.js';
 import { formatShare, formatValue } from './units.js';
 
@@ -64,7 +65,8 @@ export class FunctionTable {
     this.limit = FIRST_ROWS;
     this.parts.title.textContent = zoom === 0
       ? 'Heaviest functions'
-      : `Heaviest functions in ${model.name(zoom)}`;
+      : `Heaviest functions in ${shortName(model.name(zoom))}`;
+    this.parts.title.title = zoom === 0 ? '' : model.name(zoom);
     this.show();
   }
 
@@ -120,7 +122,9 @@ export class FunctionTable {
     button.addEventListener('click', () => this.onPick(name));
     const cell = element('td', '', 'function');
     cell.append(button);
-    made.append(cell, element('td', model.frames.module(row.frame), 'module'));
+    const { frames } = model;
+    const module = frames.side(row.frame) === 'process' ? '(process)' : frames.module(row.frame);
+    made.append(cell, element('td', module, 'module'));
     return made;
   }
 }

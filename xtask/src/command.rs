@@ -61,10 +61,6 @@ fn is_executable(path: &Path) -> bool {
 /// The command as one would type it.
 fn line(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy()];
-    words.extend(
-        command
-            .get_args()
-            .map(|argument| argument.to_string_lossy()),
-    );
+    words.extend(command.get_args().map(|argument| argument.to_string_lossy()));
     words.join(" ")
 }

@@ -63,10 +63,7 @@ mod tests {
         fs::write(&installed, "old")?;
         place(&built, &installed)?;
         assert_eq!(fs::read_to_string(&installed)?, "new");
-        assert_eq!(
-            fs::metadata(&installed)?.permissions().mode() & 0o777,
-            0o755
-        );
+        assert_eq!(fs::metadata(&installed)?.permissions().mode() & 0o777, 0o755);
         assert_eq!(fs::read_dir(&folder)?.count(), 2);
         fs::remove_dir_all(&folder)?;
         Ok(())

@@ -10,8 +10,8 @@ mod tidy;
 mod workspace;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// flame's own tasks: build the kernel programs, test, install.
@@ -40,12 +40,17 @@ enum Task {
     Tidy,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
         Task::BuildEbpf => ebpf::build(),
         Task::CheckEbpf => ebpf::check().map(|_| ()),
         Task::Install { to } => install::run(&to),
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),
+    };
+    if let Err(error) = result {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }

@@ -36,12 +36,7 @@ const fn program(
     programs: &'static [&'static str],
     why: &'static str,
 ) -> Package {
-    Package {
-        name,
-        given: Given::Programs(programs),
-        need: Need::Must,
-        why,
-    }
+    Package { name, given: Given::Programs(programs), need: Need::Must, why }
 }
 
 const fn optional(
@@ -49,21 +44,11 @@ const fn optional(
     programs: &'static [&'static str],
     why: &'static str,
 ) -> Package {
-    Package {
-        name,
-        given: Given::Programs(programs),
-        need: Need::May,
-        why,
-    }
+    Package { name, given: Given::Programs(programs), need: Need::May, why }
 }
 
 const fn library(name: &'static str, why: &'static str) -> Package {
-    Package {
-        name,
-        given: Given::Itself,
-        need: Need::Must,
-        why,
-    }
+    Package { name, given: Given::Itself, need: Need::Must, why }
 }
 
 /// Package names are those of Debian 12 and of Ubuntu.
@@ -74,42 +59,18 @@ const PACKAGES: &[Package] = &[
     library("libc6-dev", "headers for the workloads in C"),
     library("libc6-dbg", "names in the C library"),
     program("perl", &["perl"], "a workload"),
-    program(
-        "python3",
-        &["python3"],
-        "workloads, and a compiler's worth of frames to read",
-    ),
-    program(
-        "golang-go",
-        &["go"],
-        "a workload, and `go tool pprof` to read what flame writes",
-    ),
+    program("python3", &["python3"], "workloads, and a compiler's worth of frames to read"),
+    program("golang-go", &["go"], "a workload, and `go tool pprof` to read what flame writes"),
     program("nodejs", &["node"], "the viewer's tests, and a workload"),
     program("redis-server", &["redis-server"], "a server to profile"),
     program("redis-tools", &["redis-benchmark"], "load for it"),
     program("nginx-light", &["nginx"], "a server to profile"),
-    program(
-        "postgresql",
-        &["pg_ctlcluster"],
-        "a server of many processes to profile",
-    ),
-    program(
-        "sqlite3",
-        &["sqlite3"],
-        "a program without symbols to profile",
-    ),
+    program("postgresql", &["pg_ctlcluster"], "a server of many processes to profile"),
+    program("sqlite3", &["sqlite3"], "a program without symbols to profile"),
     program("procps", &["ps", "pgrep"], "processes, as others see them"),
     program("sudo", &["sudo"], "flame as an ordinary user runs it"),
-    program(
-        "util-linux",
-        &["unshare", "setpriv"],
-        "namespaces, and users without rights",
-    ),
-    optional(
-        "bpftool",
-        &["bpftool"],
-        "what is left in the kernel after flame",
-    ),
+    program("util-linux", &["unshare", "setpriv"], "namespaces, and users without rights"),
+    optional("bpftool", &["bpftool"], "what is left in the kernel after flame"),
     optional(
         "chromium",
         &["chromium", "chromium-browser", "google-chrome"],
@@ -142,10 +103,7 @@ const BPF: &[&[&str]] = &[
 /// Installs what the tests need and is missing; without root, names it and stops. Returns what the
 /// tests have to go on without.
 pub(crate) fn provide(bpf_compiler_is_there: bool) -> Result<Vec<String>> {
-    let missing: Vec<&Package> = PACKAGES
-        .iter()
-        .filter(|package| !package.is_there())
-        .collect();
+    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !package.is_there()).collect();
     if missing.is_empty() && bpf_compiler_is_there {
         return Ok(Vec::new());
     }
@@ -159,26 +117,15 @@ pub(crate) fn provide(bpf_compiler_is_there: bool) -> Result<Vec<String>> {
         bail!("no apt-get here: install what is missing by other means");
     }
     apt(&["update", "--quiet=2"])?;
-    let (available, absent): (Vec<&Package>, Vec<&Package>) = missing
-        .into_iter()
-        .partition(|package| has_candidate(package.name));
+    let (available, absent): (Vec<&Package>, Vec<&Package>) =
+        missing.into_iter().partition(|package| has_candidate(package.name));
     if let Some(package) = absent.iter().find(|package| package.need == Need::Must) {
-        bail!(
-            "no package {} to be had here ({})",
-            package.name,
-            package.why
-        );
+        bail!("no package {} to be had here ({})", package.name, package.why);
     }
     let mut names: Vec<&str> = available.iter().map(|package| package.name).collect();
-    let mut without: Vec<String> = absent
-        .iter()
-        .map(|package| package.name.to_owned())
-        .collect();
+    let mut without: Vec<String> = absent.iter().map(|package| package.name.to_owned()).collect();
     if !bpf_compiler_is_there {
-        match BPF
-            .iter()
-            .find(|set| set.iter().all(|name| has_candidate(name)))
-        {
+        match BPF.iter().find(|set| set.iter().all(|name| has_candidate(name))) {
             Some(set) => names.extend(*set),
             None => without.push("a compiler for eBPF".to_owned()),
         }
@@ -198,18 +145,11 @@ impl Package {
 
 fn without_root(missing: &[&Package]) -> Result<Vec<String>> {
     let names = |need: Need| -> Vec<&str> {
-        missing
-            .iter()
-            .filter(|package| package.need == need)
-            .map(|package| package.name)
-            .collect()
+        missing.iter().filter(|package| package.need == need).map(|package| package.name).collect()
     };
     let must = names(Need::Must);
     if !must.is_empty() {
-        bail!(
-            "packages are missing:\n\n    sudo apt-get install {}\n",
-            must.join(" ")
-        );
+        bail!("packages are missing:\n\n    sudo apt-get install {}\n", must.join(" "));
     }
     Ok(names(Need::May).into_iter().map(str::to_owned).collect())
 }
@@ -221,16 +161,12 @@ fn is_installed(package: &str) -> bool {
 
 /// Whether apt can install it: `apt-cache policy` tells `(none)` of a name without a package.
 fn has_candidate(package: &str) -> bool {
-    command::output(
-        Command::new("apt-cache")
-            .args(["policy", package])
-            .env("LC_ALL", "C"),
-    )
-    .is_ok_and(|said| {
-        said.lines()
-            .filter_map(|line| line.trim().strip_prefix("Candidate: "))
-            .any(|version| version != "(none)")
-    })
+    command::output(Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C"))
+        .is_ok_and(|said| {
+            said.lines()
+                .filter_map(|line| line.trim().strip_prefix("Candidate: "))
+                .any(|version| version != "(none)")
+        })
 }
 
 /// Servers start when their packages are installed, unless the machine's policy says no: tests
@@ -260,11 +196,7 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {
-    command::run(
-        Command::new("apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    command::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 #[cfg(test)]
@@ -285,10 +217,7 @@ mod tests {
         let must = program("gcc", &["gcc"], "");
         let may = optional("chromium", &["chromium"], "");
         let error = without_root(&[&must, &may]).expect_err("gcc must be there");
-        assert!(
-            error.to_string().contains("sudo apt-get install gcc\n"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("sudo apt-get install gcc\n"), "{error}");
         assert_eq!(without_root(&[&may])?, ["chromium"]);
         Ok(())
     }

@@ -41,11 +41,7 @@ impl Steps {
             Ok(Outcome::Partly(reason)) => format!("ok, but {reason}"),
             Err(_) => "FAILED".to_owned(),
         };
-        self.rows.push(Row {
-            name,
-            time: start.elapsed(),
-            said,
-        });
+        self.rows.push(Row { name, time: start.elapsed(), said });
         result.map(|_| ())
     }
 }
@@ -53,12 +49,7 @@ impl Steps {
 /// One line a step.
 impl fmt::Display for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .rows
-            .iter()
-            .map(|row| row.name.len())
-            .max()
-            .unwrap_or(0);
+        let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         for Row { name, time, said } in &self.rows {
             writeln!(f, "{name:width$}  {:>6.1} s  {said}", time.as_secs_f64())?;
         }
@@ -78,9 +69,7 @@ mod tests {
         let partly = || Ok(Outcome::Partly("no node here".to_owned()));
         assert!(steps.run("one", || Ok(Outcome::Passed)).is_ok());
         assert!(steps.run("second", partly).is_ok());
-        let error = steps
-            .run("third", || Err(anyhow!("broken")))
-            .expect_err("the step fails");
+        let error = steps.run("third", || Err(anyhow!("broken"))).expect_err("the step fails");
         assert_eq!(format!("{error:#}"), "step `third`: broken");
         assert_eq!(
             steps.to_string(),

@@ -61,36 +61,22 @@ fn check_ebpf() -> Result<Outcome> {
 }
 
 fn unit_tests() -> Result<Outcome> {
-    cargo(&[
-        "test",
-        "--workspace",
-        "--exclude=flame-ebpf",
-        "--exclude=flame-tests",
-        "--quiet",
-    ])
+    cargo(&["test", "--workspace", "--exclude=flame-ebpf", "--exclude=flame-tests", "--quiet"])
 }
 
 fn viewer() -> Result<Outcome> {
     let folder = workspace::root().join("flame-userspace/viewer/test");
     let mut tests: Vec<PathBuf> = match fs::read_dir(&folder) {
-        Ok(entries) => entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<_>>()?,
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?,
         Err(_) => return Ok(Outcome::Partly("there are no tests of it".to_owned())),
     };
     tests.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "mjs" || extension == "js")
+        path.extension().is_some_and(|extension| extension == "mjs" || extension == "js")
     });
     tests.sort();
     let node = command::find_all("node");
     let node = node.first().context("find node")?;
-    command::run(
-        Command::new(node)
-            .arg("--test")
-            .args(tests)
-            .current_dir(workspace::root()),
-    )?;
+    command::run(Command::new(node).arg("--test").args(tests).current_dir(workspace::root()))?;
     Ok(Outcome::Passed)
 }
 
@@ -119,10 +105,6 @@ fn end_to_end() -> Result<Outcome> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<Outcome> {
-    command::run(
-        Command::new(workspace::cargo())
-            .args(arguments)
-            .current_dir(workspace::root()),
-    )?;
+    command::run(Command::new(workspace::cargo()).args(arguments).current_dir(workspace::root()))?;
     Ok(Outcome::Passed)
 }

@@ -72,7 +72,11 @@ impl Aggregator {
         *count += 1;
         *value = value.saturating_add(sample.value);
         self.sum.samples += 1;
-        self.sum.ends[sample.user_end as usize] += 1;
+        let frames = sample.kernel.len() + sample.user.len();
+        // Where frames were left out, the walk had gone astray.
+        let astray = self.sum.stacks[stack as usize].len() < frames;
+        let end = if astray { StackEnd::NoFramePointer } else { sample.user_end };
+        self.sum.ends[end as usize] += 1;
     }
 
     /// The sum up to now; counting starts afresh.
@@ -124,11 +128,15 @@ fn locate(
     for (depth, &address) in sample.kernel.iter().enumerate() {
         stack.push(CodeAddress::Kernel(if depth == 0 { address } else { address - 1 }));
     }
-    for frame in &sample.user {
-        // A frame of a kind that is not known cannot be placed; the decoder lets none through.
-        if let Some(address) = frame.address() {
-            stack.push(processes.locate(process, address.lookup()));
+    for (depth, frame) in sample.user.iter().enumerate() {
+        // A frame of a kind that is not known cannot be placed, nor can its callers be trusted.
+        let Some(address) = frame.address() else { break };
+        let place = processes.locate(process, address.lookup());
+        // A caller that is no code: the register that the walk went by was no frame pointer.
+        if depth > 0 && matches!(place, CodeAddress::Unmapped(_)) {
+            break;
         }
+        stack.push(place);
     }
     stack
 }

@@ -27,6 +27,8 @@ pub(crate) struct ElfLayout {
     pub(crate) build_id: Option<Vec<u8>>,
     /// Whether function names can be had from the file itself: it has a `.symtab`.
     pub(crate) has_symbols: bool,
+    /// Address and length of the search table of its unwind information (`PT_GNU_EH_FRAME`).
+    pub(crate) unwind_index: Option<(u64, u64)>,
 }
 
 impl ElfLayout {
@@ -53,6 +55,10 @@ impl ElfLayout {
                     length: segment.p_filesz(endian).into(),
                     executable: segment.p_flags(endian) & elf::PF_X != 0,
                 });
+            }
+            if segment.p_type(endian) == elf::PT_GNU_EH_FRAME {
+                layout.unwind_index =
+                    Some((segment.p_vaddr(endian).into(), segment.p_filesz(endian).into()));
             }
             if layout.build_id.is_none()
                 && let Ok(Some(mut notes)) = segment.notes(endian, bytes)
@@ -82,6 +88,14 @@ impl ElfLayout {
         let segment =
             self.segments.iter().filter(holds).max_by_key(|segment| segment.executable)?;
         Some(offset.wrapping_sub(segment.offset).wrapping_add(segment.address))
+    }
+
+    /// The offset in the file of an address of the file's own address space.
+    pub(crate) fn offset_of_address(&self, address: u64) -> Option<u64> {
+        let holds =
+            |s: &&Segment| (s.address..s.address.saturating_add(s.length)).contains(&address);
+        let segment = self.segments.iter().find(holds)?;
+        segment.offset.checked_add(address - segment.address)
     }
 
     /// The executable segment that an address of the file's address space lies in.
@@ -130,6 +144,7 @@ mod tests {
         let code = layout.segments.iter().find(|s| s.executable).expect("it has code");
         assert!(layout.has_symbols);
         assert_eq!(layout.address_of_offset(code.offset), Some(code.address));
+        assert_eq!(layout.offset_of_address(code.address + 1), Some(code.offset + 1));
         assert_eq!(layout.code_segment(code.address + code.length - 1), Some(*code));
         assert_eq!(layout.code_segment(code.address + code.length), None);
         assert_eq!(layout.address_of_offset(u64::MAX), None);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{FunctionId, LocationId, MappingId, Profile, StringId};
+use super::{FunctionId, LocationId, MappingId, Profile, StackId, StringId};
 
 /// What a frame of the tree stands for. Frames are equal if a reader would call them the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,36 +67,24 @@ pub struct TreeOptions {
 }
 
 impl CallTree {
-    /// Adds up `profile`. Sums saturate.
+    /// Adds up `profile`. Sums saturate. The nodes are the same, in the same order, for every
+    /// sample type.
     pub fn build(profile: &Profile, options: TreeOptions) -> Self {
-        let mut growing = Growing::default();
-        // Samples share most of their stacks' nodes: the frames of each location are made once.
-        let mut frames_of: HashMap<LocationId, Vec<(u32, i64)>> = HashMap::new();
-        let mut stack = Vec::new();
+        let mut growing = Growing::new(profile);
+        let mut order = Vec::new();
+        let mut by_root: HashMap<Option<StringId>, Vec<(Option<StackId>, i64)>> = HashMap::new();
         for sample in profile.samples() {
             let value = sample.values[options.sample_type];
             growing.tree.total = growing.tree.total.saturating_add(value);
-            stack.clear();
-            stack.extend(profile.frames(sample.stack));
-            let mut at = None;
-            if options.by_process
-                && let Some(comm) = comm(profile, &sample)
-            {
-                let frame = growing.frame(FrameName::Process { comm });
-                at = Some(growing.descend(at, frame, 0, value));
-            }
-            for location in stack.iter().rev() {
-                let frames = frames_of
-                    .entry(*location)
-                    .or_insert_with(|| growing.frames_of(profile, *location));
-                for &(frame, line) in frames.iter() {
-                    at = Some(growing.descend(at, frame, line, value));
-                }
-            }
-            if let Some(leaf) = at {
-                let node = &mut growing.tree.nodes[leaf as usize];
-                node.self_value = node.self_value.saturating_add(value);
-            }
+            let root = if options.by_process { comm(profile, &sample) } else { None };
+            let samples = by_root.entry(root).or_insert_with(|| {
+                order.push(root);
+                Vec::new()
+            });
+            samples.push((sample.stack, value));
+        }
+        for root in order {
+            growing.add(root, &by_root[&root]);
         }
         growing.finish()
     }
@@ -109,16 +97,121 @@ fn comm(profile: &Profile, sample: &super::SampleRef<'_>) -> Option<StringId> {
     })
 }
 
-#[derive(Default)]
-struct Growing {
+/// A node of the profile's stacks, while the samples of one root are added up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Visit {
+    /// Value of the samples that end here.
+    self_value: i64,
+    /// Value of the samples that end here or below.
+    total: i64,
+    /// The node of the tree that its innermost frame became.
+    node: u32,
+    /// Which root it was last visited for, counted from 1.
+    root: u32,
+}
+
+struct Growing<'a> {
+    profile: &'a Profile,
     tree: CallTree,
     frame_rows: HashMap<FrameName, u32>,
+    /// The frames of each location, outermost first, each with its line; made once.
+    frames_of: HashMap<LocationId, Vec<(u32, i64)>>,
     children: HashMap<(Option<u32>, u32), u32>,
     /// Value by (node, line), to find each node's heaviest line.
     lines: HashMap<(u32, i64), i64>,
+    visits: Vec<Visit>,
+    roots: u32,
 }
 
-impl Growing {
+impl<'a> Growing<'a> {
+    fn new(profile: &'a Profile) -> Self {
+        Self {
+            profile,
+            tree: CallTree::default(),
+            frame_rows: HashMap::new(),
+            frames_of: HashMap::new(),
+            children: HashMap::new(),
+            lines: HashMap::new(),
+            visits: vec![Visit::default(); profile.stacks().len()],
+            roots: 0,
+        }
+    }
+
+    /// Adds the samples below one root. Values are added up on the stacks' prefix tree first, so
+    /// that a frame is looked up once for each of its nodes and not for each sample.
+    fn add(&mut self, root: Option<StringId>, samples: &[(Option<StackId>, i64)]) {
+        self.roots += 1;
+        let mut visited = Vec::new();
+        let mut stackless = 0i64;
+        let mut total = 0i64;
+        for &(stack, value) in samples {
+            total = total.saturating_add(value);
+            match stack {
+                Some(leaf) => self.visit(leaf, value, &mut visited),
+                None => stackless = stackless.saturating_add(value),
+            }
+        }
+        let stacks = self.profile.stacks();
+        // Callers have smaller handles than what they call.
+        visited.sort_unstable();
+        for &id in visited.iter().rev() {
+            let Visit { total, .. } = self.visits[id.index()];
+            if let Some(parent) = stacks[id.index()].parent {
+                let above = &mut self.visits[parent.index()].total;
+                *above = above.saturating_add(total);
+            }
+        }
+        let top = root.map(|comm| {
+            let frame = self.frame(FrameName::Process { comm });
+            let node = self.descend(None, frame, 0, total);
+            let own = &mut self.tree.nodes[node as usize].self_value;
+            *own = own.saturating_add(stackless);
+            node
+        });
+        for &id in &visited {
+            let parent = stacks[id.index()].parent;
+            let above = parent.map_or(top, |parent| Some(self.visits[parent.index()].node));
+            self.place(id, above);
+        }
+    }
+
+    /// Notes a sample that ends at `leaf`.
+    fn visit(&mut self, leaf: StackId, value: i64, visited: &mut Vec<StackId>) {
+        let mut at = Some(leaf);
+        while let Some(id) = at {
+            let visit = &mut self.visits[id.index()];
+            if visit.root == self.roots {
+                break;
+            }
+            *visit = Visit { root: self.roots, ..Visit::default() };
+            visited.push(id);
+            at = self.profile.stacks()[id.index()].parent;
+        }
+        let visit = &mut self.visits[leaf.index()];
+        visit.self_value = visit.self_value.saturating_add(value);
+        visit.total = visit.total.saturating_add(value);
+    }
+
+    /// Puts the frames of a stack's innermost location below `above`.
+    fn place(&mut self, id: StackId, above: Option<u32>) {
+        let Visit { self_value, total, .. } = self.visits[id.index()];
+        let location = self.profile.stacks()[id.index()].location;
+        let frames = match self.frames_of.remove(&location) {
+            Some(frames) => frames,
+            None => self.make_frames(location),
+        };
+        let mut at = above;
+        for &(frame, line) in &frames {
+            at = Some(self.descend(at, frame, line, total));
+        }
+        self.frames_of.insert(location, frames);
+        if let Some(node) = at {
+            self.visits[id.index()].node = node;
+            let own = &mut self.tree.nodes[node as usize].self_value;
+            *own = own.saturating_add(self_value);
+        }
+    }
+
     fn frame(&mut self, name: FrameName) -> u32 {
         *self.frame_rows.entry(name).or_insert_with(|| {
             self.tree.frames.push(name);
@@ -126,23 +219,22 @@ impl Growing {
         })
     }
 
-    /// The frames of a location, outermost first, each with its line.
-    fn frames_of(&mut self, profile: &Profile, location: LocationId) -> Vec<(u32, i64)> {
-        let location = profile.location(location);
+    /// The frames of a location, outermost first, each with its line; at least one.
+    fn make_frames(&mut self, location: LocationId) -> Vec<(u32, i64)> {
+        let location = self.profile.location(location);
         let mapping = location.mapping;
         if location.lines.is_empty() {
             let name = FrameName::Address { mapping, address: location.address };
             return vec![(self.frame(name), 0)];
         }
         let outermost = location.lines.len() - 1;
-        let named = location.lines.iter().enumerate().rev();
-        named
-            .map(|(i, line)| {
-                let inlined = i != outermost;
-                let name = FrameName::Function { function: line.function, mapping, inlined };
-                (self.frame(name), line.line)
-            })
-            .collect()
+        let mut frames = Vec::with_capacity(location.lines.len());
+        for (i, line) in location.lines.iter().enumerate().rev() {
+            let inlined = i != outermost;
+            let name = FrameName::Function { function: line.function, mapping, inlined };
+            frames.push((self.frame(name), line.line));
+        }
+        frames
     }
 
     /// The child of `parent` for `frame`, with `value` added to its total.
@@ -210,5 +302,25 @@ mod tests {
         assert_eq!((outer.parent, outer.total, outer.self_value, outer.line), (None, 7, 4, 7));
         let inner = tree.nodes[1];
         assert_eq!((inner.parent, inner.total, inner.self_value, inner.line), (Some(0), 3, 3, 10));
+    }
+
+    #[test]
+    fn processes_are_roots_and_share_no_nodes() {
+        let mut b = Builder::new(vec![SampleType::new("samples", "count")], 0);
+        let at = |address| Location { mapping: None, address, lines: Vec::new() };
+        let [main, leaf] = [1, 2].map(|address| b.location(at(address)));
+        let stack = b.stack([main, leaf]);
+        let of = |b: &mut Builder, comm| {
+            let label = b.text_label("comm", comm);
+            b.label_set(vec![label])
+        };
+        let (one, two) = (of(&mut b, "one"), of(&mut b, "two"));
+        b.sample(stack, one, &[1]);
+        b.sample(stack, two, &[2]);
+        b.sample(None, two, &[4]);
+        let tree = CallTree::build(&b.finish(), TreeOptions { sample_type: 0, by_process: true });
+        let totals: Vec<_> = tree.nodes.iter().map(|n| (n.total, n.self_value)).collect();
+        assert_eq!(totals, [(1, 0), (1, 0), (1, 1), (6, 4), (2, 0), (2, 2)]);
+        assert_eq!(tree.total, 7);
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
                 name: found.path.display().to_string(),
                 file: file.try_clone()?,
                 debug_file: found.debug_file.as_ref().map(|file| file.try_clone()).transpose()?,
+                layout: found.layout.clone(),
                 addresses,
             });
         }
@@ -275,7 +276,11 @@ impl<'a> Assembly<'a> {
             CodeAddress::Unmapped(address) => (None, address),
         };
         let names = self.names;
-        let lines = names.get(address).iter().map(|symbol| self.line(symbol)).collect();
+        let mut lines: Vec<Line> =
+            names.get(address).iter().map(|symbol| self.line(symbol)).collect();
+        if let (CodeAddress::Executable(id, _), Some(start)) = (address, names.start(address)) {
+            lines.push(self.nameless(id, start));
+        }
         let location = self.builder.location(Location { mapping, address: place, lines });
         self.locations.insert(address, location);
         location
@@ -293,6 +298,16 @@ impl<'a> Assembly<'a> {
             line: symbol.line.into(),
             column: symbol.column.into(),
         }
+    }
+
+    /// A function without a name, told by where it begins, so that its samples add up.
+    fn nameless(&mut self, id: ExecutableId, start: u64) -> Line {
+        let path = &self.processes.executable(id).path;
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let name = self.builder.string(&format!("[{file}+{start:#x}]"));
+        let file = self.builder.string("");
+        let function = Function { name, system_name: name, file, start_line: 0 };
+        Line { function: self.builder.function(function), line: 0, column: 0 }
     }
 
     /// The mapping of the part of an executable that an address lies in, in the file's own

@@ -4,6 +4,7 @@
 //! reading debug information takes long enough to hold up everything else.
 
 mod demangle;
+mod extent;
 mod native;
 mod vdso;
 mod worker;
@@ -33,6 +34,8 @@ pub(crate) struct Symbol {
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     names: HashMap<CodeAddress, Vec<Symbol>>,
+    /// Where the functions begin that have no name, as far as unwind information tells.
+    starts: HashMap<CodeAddress, u64>,
     /// What could not be read, and why: one line each.
     pub(crate) problems: Vec<String>,
 }
@@ -41,5 +44,10 @@ impl Names {
     /// The functions at an address, inlined ones first; empty if it has no name.
     pub(crate) fn get(&self, address: CodeAddress) -> &[Symbol] {
         self.names.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the function of an address without a name begins, in the file's address space.
+    pub(crate) fn start(&self, address: CodeAddress) -> Option<u64> {
+        self.starts.get(&address).copied()
     }
 }

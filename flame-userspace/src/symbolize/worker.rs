@@ -9,9 +9,10 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
+use super::extent::Extents;
 use super::native::Native;
 use super::{Names, Symbol};
-use crate::process::{CodeAddress, ExecutableId, ProcessId};
+use crate::process::{CodeAddress, ElfLayout, ExecutableId, ProcessId};
 use crate::runtime::perf_map::PerfMap;
 
 /// Addresses to name, each once, with the files to look in.
@@ -32,6 +33,7 @@ pub(crate) struct FileRequest {
     pub(crate) file: File,
     /// A separate debug file, asked where the file itself has no name.
     pub(crate) debug_file: Option<File>,
+    pub(crate) layout: ElfLayout,
     pub(crate) addresses: Vec<u64>,
 }
 
@@ -115,7 +117,7 @@ impl Worker {
     }
 
     fn in_file(&mut self, of: FileRequest, names: &mut Names) {
-        let FileRequest { executable, name, file, debug_file, addresses } = of;
+        let FileRequest { executable, name, file, debug_file, layout, addresses } = of;
         let (file, debug_file) = self.files.remove(&executable).unwrap_or((file, debug_file));
         let place = |address| CodeAddress::Executable(executable, address);
         let found = self.guard(|native| native.in_file(&file, &addresses));
@@ -126,6 +128,7 @@ impl Worker {
             let found = self.guard(|native| native.in_file(debug, &rest));
             names.add(&format!("the debug file of {name}"), &rest, place, found);
         }
+        names.find_starts(&file, &layout, &addresses, place);
         self.files.insert(executable, (file, debug_file));
     }
 
@@ -160,6 +163,29 @@ impl Names {
                 }
             }
             Err(error) => self.problems.push(format!("no names from {source}: {error:#}")),
+        }
+    }
+}
+
+impl Names {
+    /// Finds where the functions begin that have no name.
+    fn find_starts(
+        &mut self,
+        file: &File,
+        layout: &ElfLayout,
+        addresses: &[u64],
+        place: impl Fn(u64) -> CodeAddress,
+    ) {
+        let unnamed = addresses.iter().copied().filter(|a| self.get(place(*a)).is_empty());
+        let unnamed: Vec<u64> = unnamed.collect();
+        if unnamed.is_empty() {
+            return;
+        }
+        let Some(extents) = Extents::read(file, layout) else { return };
+        for address in unnamed {
+            if let Some(function) = extents.function(address) {
+                self.starts.insert(place(address), function.start);
+            }
         }
     }
 }

@@ -47,23 +47,13 @@ pub(crate) fn install_hint() -> &'static str {
 impl Compiler {
     /// A compiler of this version if there is one, or else any that can build the programs.
     pub(crate) fn find(preferred: Option<&str>) -> Result<Self> {
-        let precompiled = command::find_all("rustc")
-            .into_iter()
-            .map(Kind::Precompiled);
-        let mut found: Vec<Self> = [Kind::Nightly]
-            .into_iter()
-            .chain(precompiled)
-            .filter_map(Self::probe)
-            .collect();
+        let precompiled = command::find_all("rustc").into_iter().map(Kind::Precompiled);
+        let mut found: Vec<Self> =
+            [Kind::Nightly].into_iter().chain(precompiled).filter_map(Self::probe).collect();
         if found.is_empty() {
-            return Err(anyhow!(
-                "no compiler here can build eBPF programs; {}",
-                install_hint()
-            ));
+            return Err(anyhow!("no compiler here can build eBPF programs; {}", install_hint()));
         }
-        let best = found
-            .iter()
-            .position(|compiler| Some(compiler.version.as_str()) == preferred);
+        let best = found.iter().position(|compiler| Some(compiler.version.as_str()) == preferred);
         Ok(found.swap_remove(best.unwrap_or(0)))
     }
 
@@ -75,20 +65,14 @@ impl Compiler {
         let release = field(&verbose, "release: ")?;
         let new_enough = minor(release)? >= minor(env!("CARGO_PKG_RUST_VERSION"))?;
         let has_core = match kind {
-            Kind::Nightly => sysroot
-                .join("lib/rustlib/src/rust/library/core/Cargo.toml")
-                .exists(),
+            Kind::Nightly => sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml").exists(),
             Kind::Precompiled(_) => has_precompiled_core(&sysroot),
         };
         (new_enough && has_core).then_some(())?;
         Some(Self {
             kind,
             version: verbose.lines().next()?.to_owned(),
-            llvm_major: field(&verbose, "LLVM version: ")?
-                .split('.')
-                .next()?
-                .parse()
-                .ok()?,
+            llvm_major: field(&verbose, "LLVM version: ")?.split('.').next()?.parse().ok()?,
             sysroot,
         })
     }
@@ -98,11 +82,7 @@ impl Compiler {
         match &self.kind {
             Kind::Nightly => format!("rustup's nightly and rust-src ({})", self.version),
             Kind::Precompiled(rustc) => {
-                format!(
-                    "{} and its core for BPF ({})",
-                    rustc.display(),
-                    self.version
-                )
+                format!("{} and its core for BPF ({})", rustc.display(), self.version)
             }
         }
     }
@@ -118,14 +98,7 @@ impl Compiler {
         let target_dir = workspace::target_dir().join("bpf");
         let mut cargo = self.kind.cargo();
         cargo
-            .args([
-                "build",
-                "--locked",
-                "--package",
-                "flame-ebpf",
-                "--profile",
-                "bpf",
-            ])
+            .args(["build", "--locked", "--package", "flame-ebpf", "--profile", "bpf"])
             .args(["--target", TARGET, "--target-dir"])
             .arg(&target_dir)
             .current_dir(workspace::root())
@@ -143,9 +116,8 @@ impl Compiler {
 
     /// rustc's flags, as cargo wants them: with 0x1f between.
     fn flags(&self, linker: &Linker) -> Result<OsString> {
-        let mut flags: Vec<OsString> = ["-C", "debuginfo=2", "-C", "link-arg=--btf", "-C"]
-            .map(OsString::from)
-            .into();
+        let mut flags: Vec<OsString> =
+            ["-C", "debuginfo=2", "-C", "link-arg=--btf", "-C"].map(OsString::from).into();
         flags.push(joined("linker=", &linker.path, ""));
         flags.push(joined("--remap-path-prefix=", workspace::root(), "=/flame"));
         flags.push(joined("--remap-path-prefix=", &self.sysroot, "=/rust"));

@@ -53,12 +53,7 @@ impl Linker {
 
     /// For people: which linker this is.
     pub(crate) fn name(&self) -> String {
-        format!(
-            "bpf-linker {} with LLVM {} ({})",
-            self.version,
-            self.llvm,
-            self.path.display()
-        )
+        format!("bpf-linker {} with LLVM {} ({})", self.version, self.llvm, self.path.display())
     }
 }
 
@@ -79,11 +74,7 @@ fn install(llvm_major: u32) -> Result<()> {
     command::run(
         Command::new(workspace::cargo())
             .args(["install", "bpf-linker", "--version", VERSION, "--locked"])
-            .args([
-                "--no-default-features",
-                "--features",
-                &format!("llvm-{llvm_major}"),
-            ])
+            .args(["--no-default-features", "--features", &format!("llvm-{llvm_major}")])
             .arg("--root")
             .arg(tools_folder())
             // Without a prefix its build script may take an empty folder for LLVM's.
@@ -97,16 +88,12 @@ fn install(llvm_major: u32) -> Result<()> {
 
 /// bpf-linker does not tell its LLVM: the loader does, and the llvm-config beside the library.
 fn llvm_version(linker: &Path) -> String {
-    let Some(library) = command::output(Command::new("ldd").arg(linker))
-        .ok()
-        .and_then(|said| llvm_library(&said))
+    let Some(library) =
+        command::output(Command::new("ldd").arg(linker)).ok().and_then(|said| llvm_library(&said))
     else {
         return "built in".to_owned();
     };
-    let config = library
-        .parent()
-        .and_then(Path::parent)
-        .map(|llvm| llvm.join("bin/llvm-config"));
+    let config = library.parent().and_then(Path::parent).map(|llvm| llvm.join("bin/llvm-config"));
     config
         .and_then(|config| command::output(Command::new(config).arg("--version")).ok())
         .unwrap_or_else(|| {
@@ -133,10 +120,7 @@ mod tests {
     #[test]
     fn the_llvm_library_is_found_among_the_others() {
         let ldd = "\tlinux-vdso.so.1 (0x1)\n\tlibLLVM.so.22.1 => /usr/lib/llvm-22/lib/libLLVM.so.22.1 (0x2)\n";
-        assert_eq!(
-            llvm_library(ldd),
-            Some("/usr/lib/llvm-22/lib/libLLVM.so.22.1".into())
-        );
+        assert_eq!(llvm_library(ldd), Some("/usr/lib/llvm-22/lib/libLLVM.so.22.1".into()));
         assert_eq!(llvm_library("\tlibc.so.6 => /lib/libc.so.6 (0x3)\n"), None);
     }
 

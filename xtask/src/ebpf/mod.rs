@@ -42,25 +42,13 @@ pub(crate) fn build() -> Result<()> {
     let compiler = Compiler::find(None)?;
     let linker = Linker::find_or_install(compiler.llvm_major)?;
     let tools = tools(&compiler, &linker)?;
-    println!(
-        "kernel programs: built with {}, {}",
-        compiler.name(),
-        linker.name()
-    );
+    println!("kernel programs: built with {}, {}", compiler.name(), linker.name());
     let object = compile(&compiler, &linker)?;
-    let record = Record {
-        sources: sources::hash(root)?,
-        object: sources::sha256(&object),
-        tools,
-    };
+    let record = Record { sources: sources::hash(root)?, object: sources::sha256(&object), tools };
     fs::create_dir_all(folder()).context("make the object's folder")?;
     fs::write(object_path(), &object).context("write the object")?;
     fs::write(record_path(), record.to_string()).context("write the object's record")?;
-    println!(
-        "kernel programs: {} bytes in {}",
-        object.len(),
-        object_path().display()
-    );
+    println!("kernel programs: {} bytes in {}", object.len(), object_path().display());
     Ok(())
 }
 

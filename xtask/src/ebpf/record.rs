@@ -52,11 +52,8 @@ impl Record {
                 bail!("line {}: said twice: {line}", number + 1);
             }
         }
-        let mut take = |key: &str| {
-            values
-                .remove(key)
-                .with_context(|| format!("`{key}` is missing"))
-        };
+        let mut take =
+            |key: &str| values.remove(key).with_context(|| format!("`{key}` is missing"));
         let record = Self {
             sources: take("sources")?,
             object: take("object")?,
@@ -77,17 +74,8 @@ impl Record {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tools {
-            arch,
-            cargo,
-            rustc,
-            linker,
-            llvm,
-        } = &self.tools;
-        writeln!(
-            f,
-            "# Written by `cargo xtask build-ebpf`; not to be edited."
-        )?;
+        let Tools { arch, cargo, rustc, linker, llvm } = &self.tools;
+        writeln!(f, "# Written by `cargo xtask build-ebpf`; not to be edited.")?;
         writeln!(f, "sources = \"{}\"", self.sources)?;
         writeln!(f, "object = \"{}\"", self.object)?;
         writeln!(f, "arch = \"{arch}\"")?;
@@ -100,17 +88,8 @@ impl fmt::Display for Record {
 
 impl fmt::Display for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            arch,
-            cargo,
-            rustc,
-            linker,
-            llvm,
-        } = self;
-        write!(
-            f,
-            "{rustc}, {cargo}, bpf-linker {linker} with LLVM {llvm}, for {arch}"
-        )
+        let Self { arch, cargo, rustc, linker, llvm } = self;
+        write!(f, "{rustc}, {cargo}, bpf-linker {linker} with LLVM {llvm}, for {arch}")
     }
 }
 

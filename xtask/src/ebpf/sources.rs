@@ -11,12 +11,8 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 /// Folders and files, from the workspace's root.
-const SOURCES: [&str; 4] = [
-    "flame-ebpf/Cargo.toml",
-    "flame-ebpf/src",
-    "flame-common/Cargo.toml",
-    "flame-common/src",
-];
+const SOURCES: [&str; 4] =
+    ["flame-ebpf/Cargo.toml", "flame-ebpf/src", "flame-common/Cargo.toml", "flame-common/src"];
 
 /// The parts of the root's Cargo.toml that reach the object. The version does: cargo puts a hash
 /// of it into symbol names.
@@ -36,9 +32,7 @@ pub(crate) fn hash(root: &Path) -> Result<String> {
     let mut named = BTreeMap::new();
     for file in files {
         let bytes = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
-        let name = file
-            .strip_prefix(root)
-            .context("name a source by its place in the tree")?;
+        let name = file.strip_prefix(root).context("name a source by its place in the tree")?;
         named.insert(name.to_string_lossy().into_owned(), bytes);
     }
     let manifest = fs::read_to_string(root.join("Cargo.toml")).context("read Cargo.toml")?;
@@ -50,12 +44,10 @@ pub(crate) fn hash(root: &Path) -> Result<String> {
 
 /// A sha256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a string takes what is written to it");
-            hex
-        })
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes what is written to it");
+        hex
+    })
 }
 
 /// Names and contents with their lengths, so that no two trees give the same bytes.
@@ -84,10 +76,7 @@ fn sections(manifest: &str) -> String {
     let mut kept = String::new();
     let mut inside = false;
     for line in manifest.lines().map(str::trim) {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             inside = SECTIONS.contains(&name);
         }
         if inside && !line.is_empty() && !line.starts_with('#') {
@@ -101,11 +90,8 @@ fn sections(manifest: &str) -> String {
 /// Name, version and checksum of each package that the programs depend on, however far. A lock
 /// file names a dependency `name`, or `name version` where there are several.
 fn locked(lock: &str) -> String {
-    let packages: Vec<Package<'_>> = lock
-        .split("[[package]]")
-        .skip(1)
-        .map(Package::parse)
-        .collect();
+    let packages: Vec<Package<'_>> =
+        lock.split("[[package]]").skip(1).map(Package::parse).collect();
     let mut wanted = vec![PROGRAMS];
     let mut seen = BTreeSet::new();
     let mut lines = BTreeSet::new();
@@ -228,10 +214,7 @@ version = "1.0.0"
 
     #[test]
     fn the_hash_is_the_same_wherever_the_tree_lies() -> Result<()> {
-        assert_eq!(
-            hash_of("hash-here", |_| ())?,
-            hash_of("hash-elsewhere", |_| ())?
-        );
+        assert_eq!(hash_of("hash-here", |_| ())?, hash_of("hash-elsewhere", |_| ())?);
         Ok(())
     }
 
@@ -251,11 +234,7 @@ version = "1.0.0"
             ("flame-common/src/lib.rs", "other".to_owned(), true),
             ("flame-ebpf/Cargo.toml", "other".to_owned(), true),
             ("flame-common/Cargo.toml", "other".to_owned(), true),
-            (
-                "Cargo.toml",
-                MANIFEST.replace("lto = true", "lto = false"),
-                true,
-            ),
+            ("Cargo.toml", MANIFEST.replace("lto = true", "lto = false"), true),
             ("Cargo.toml", MANIFEST.replace("# why", "# because"), false),
             ("Cargo.toml", MANIFEST.replace("x = 1", "x = 2"), false),
             ("Cargo.lock", lock("c0ffee", "decaf"), true),

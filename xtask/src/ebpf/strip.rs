@@ -14,17 +14,11 @@ pub(crate) fn strip_dwarf(object: &[u8]) -> Result<Vec<u8>> {
     }
     builder.delete_orphans();
     // LLVM keeps the sections' names among the symbols'; the builder wants a section for them.
-    if !builder
-        .sections
-        .iter()
-        .any(|section| matches!(section.data, SectionData::SectionString))
-    {
+    if !builder.sections.iter().any(|section| matches!(section.data, SectionData::SectionString)) {
         add_section_names(&mut builder);
     }
     let mut stripped = Vec::new();
-    builder
-        .write(&mut stripped)
-        .context("write the stripped object")?;
+    builder.write(&mut stripped).context("write the stripped object")?;
     Ok(stripped)
 }
 
@@ -35,26 +29,16 @@ pub(crate) fn check(object: &[u8], forbidden: &[String]) -> Result<()> {
         builder.header.e_machine == elf::EM_BPF && builder.endian == Endianness::Little,
         "the object is not a little-endian BPF object"
     );
-    let has = |name: &[u8]| {
-        builder
-            .sections
-            .iter()
-            .any(|section| section.name.as_slice() == name)
-    };
+    let has = |name: &[u8]| builder.sections.iter().any(|section| section.name.as_slice() == name);
     for name in [".BTF", ".BTF.ext", "license"] {
         ensure!(has(name.as_bytes()), "the object has no section {name}");
     }
     ensure!(
-        !builder
-            .sections
-            .iter()
-            .any(|section| is_dwarf(section.name.as_slice())),
+        !builder.sections.iter().any(|section| is_dwarf(section.name.as_slice())),
         "the object still has DWARF"
     );
     for text in forbidden {
-        let found = object
-            .windows(text.len())
-            .any(|window| window == text.as_bytes());
+        let found = object.windows(text.len()).any(|window| window == text.as_bytes());
         ensure!(!found, "the object carries a path of this machine, {text}");
     }
     Ok(())
@@ -90,9 +74,7 @@ mod tests {
         }
         add_section_names(&mut builder);
         let mut bytes = Vec::new();
-        builder
-            .write(&mut bytes)
-            .expect("a vector takes any object");
+        builder.write(&mut bytes).expect("a vector takes any object");
         bytes
     }
 
@@ -109,9 +91,7 @@ mod tests {
     #[test]
     fn an_object_without_btf_or_with_a_local_path_is_refused() {
         let said = |object: &[u8], forbidden: &[String]| {
-            check(object, forbidden)
-                .expect_err("there is a fault")
-                .to_string()
+            check(object, forbidden).expect_err("there is a fault").to_string()
         };
         assert!(said(&object(&["license", ".BTF"]), &[]).contains(".BTF.ext"));
         let leaky = object(&["license", ".BTF", ".BTF.ext", "/build/here"]);

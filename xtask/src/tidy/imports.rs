@@ -14,11 +14,7 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
         .iter()
         .filter_map(|path| {
             let message = objection(&module, path)?;
-            Some(Violation {
-                path: source.path.clone(),
-                line: path.line,
-                message,
-            })
+            Some(Violation { path: source.path.clone(), line: path.line, message })
         })
         .collect();
     violations.dedup();
@@ -44,35 +40,29 @@ fn objection(module: &[String], path: &Path<'_>) -> Option<String> {
     if target == importer {
         return None;
     }
-    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| name == importer) else {
-        return Some(format!(
-            "module `{importer}` has no row in tidy's import rules"
-        ));
-    };
-    if !MAY_IMPORT.iter().any(|(name, _)| *name == target) {
-        return Some(format!(
-            "`{target}` is no module with a row in tidy's import rules: name the module itself"
-        ));
+    if target.starts_with(char::is_uppercase) {
+        // A name that the library's root shows to its users, of which the command line is one.
+        return (importer != "cli")
+            .then(|| format!("`crate::{target}` hides its module: name that"));
     }
-    (!allowed.contains(&target)).then(|| format!("`{importer}` may not import `{target}`"))
+    let mut rows = MAY_IMPORT.iter().filter(|(part, _)| is_within(module, part)).peekable();
+    if rows.peek().is_none() {
+        return Some(format!("module `{importer}` has no row in tidy's import rules"));
+    }
+    let allowed = rows.any(|(_, allowed)| allowed.contains(&target));
+    (!allowed).then(|| format!("`{importer}` may not import `{target}`"))
 }
 
 fn crate_objection(module: &[String], name: &str) -> Option<String> {
-    let (_, importers) = SINGLE_IMPORTERS
-        .iter()
-        .find(|(single, _)| *single == name)?;
-    let within = module.join("::");
-    let allowed = importers.iter().any(|importer| {
-        within
-            .strip_prefix(importer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    });
-    (!allowed).then(|| {
-        format!(
-            "crate `{name}` is imported in `{}` alone",
-            importers.join("`, `")
-        )
-    })
+    let (_, importers) = SINGLE_IMPORTERS.iter().find(|(single, _)| *single == name)?;
+    let allowed = importers.iter().any(|importer| is_within(module, importer));
+    (!allowed).then(|| format!("crate `{name}` is imported in `{}` alone", importers.join("`, `")))
+}
+
+/// Whether a module is this one, written `a::b`, or lies in it.
+fn is_within(module: &[String], part: &str) -> bool {
+    let mut segments = module.iter();
+    part.split("::").all(|segment| segments.next().is_some_and(|own| own == segment))
 }
 
 /// The top module of ours that a path leads to; none for a path of another crate.
@@ -83,15 +73,9 @@ fn own_module<'a>(module: &[String], path: &Path<'a>) -> Option<&'a str> {
         "crate" if !is_binary => rest.first().copied(),
         "flame" if is_binary => rest.first().copied(),
         "super" => {
-            let ups = path
-                .segments
-                .iter()
-                .take_while(|segment| **segment == "super")
-                .count();
+            let ups = path.segments.iter().take_while(|segment| **segment == "super").count();
             let depth = module.len() + path.inline;
-            (ups == depth)
-                .then(|| path.segments.get(ups).copied())
-                .flatten()
+            (ups == depth).then(|| path.segments.get(ups).copied()).flatten()
         }
         _ => None,
     }
@@ -121,14 +105,8 @@ fn paths(code: &str) -> Vec<Path<'_>> {
             text if is_word(text) => at = simple_path(&tokens, at, &mut found_here),
             _ => at += 1,
         }
-        let long = found_here
-            .into_iter()
-            .filter(|(segments, _)| segments.len() > 1);
-        found.extend(long.map(|(segments, line)| Path {
-            segments,
-            line,
-            inline,
-        }));
+        let long = found_here.into_iter().filter(|(segments, _)| segments.len() > 1);
+        found.extend(long.map(|(segments, line)| Path { segments, line, inline }));
     }
     found
 }
@@ -203,10 +181,7 @@ fn tokens(code: &str) -> Vec<Token<'_>> {
             };
             let (text, after) = rest.split_at(length);
             if !first.is_whitespace() {
-                tokens.push(Token {
-                    text,
-                    line: number + 1,
-                });
+                tokens.push(Token { text, line: number + 1 });
             }
             rest = after;
         }
@@ -228,10 +203,7 @@ mod tests {
 
     fn violations(file: &str, code: &str) -> Vec<String> {
         let source = Source::new(&format!("flame-userspace/src/{file}"), code.to_owned());
-        check(&source)
-            .into_iter()
-            .map(|violation| violation.to_string())
-            .collect()
+        check(&source).into_iter().map(|violation| violation.to_string()).collect()
     }
 
     fn assert_caught(file: &str, code: &str, message: &str) {
@@ -245,22 +217,8 @@ mod tests {
     #[test]
     fn paths_are_read_from_trees_and_from_code() {
         let code = "use a::{b, c::{self, d as e}, f::*};\nfn g() { h::i::<j::k>(); l(); }\nmod m { n::o!(); }";
-        let joined: Vec<String> = paths(code)
-            .iter()
-            .map(|path| path.segments.join("::"))
-            .collect();
-        assert_eq!(
-            joined,
-            [
-                "a::b",
-                "a::c::self",
-                "a::c::d",
-                "a::f::*",
-                "h::i",
-                "j::k",
-                "n::o"
-            ]
-        );
+        let joined: Vec<String> = paths(code).iter().map(|path| path.segments.join("::")).collect();
+        assert_eq!(joined, ["a::b", "a::c::self", "a::c::d", "a::f::*", "h::i", "j::k", "n::o"]);
         let found = paths(code);
         assert_eq!((found[0].line, found[0].inline), (1, 0));
         assert_eq!((found[6].line, found[6].inline), (3, 1));
@@ -276,48 +234,27 @@ mod tests {
             "mod tests { use super::super::super::process::Process; }",
             "use crate as root;\nuse crate::process as p;",
         ] {
-            assert_caught(
-                "profile/value.rs",
-                code,
-                "`profile` may not import `process`",
-            );
+            assert_caught("profile/value.rs", code, "`profile` may not import `process`");
         }
-        assert_caught(
-            "format/mod.rs",
-            "use super::bpf;",
-            "`format` may not import `bpf`",
-        );
+        assert_caught("format/mod.rs", "use super::bpf;", "`format` may not import `bpf`");
     }
 
     #[test]
     fn imports_within_the_rules_pass() {
         for (file, code) in [
-            (
-                "lib.rs",
-                "pub use crate::session::Session;\npub use self::error::Error;",
-            ),
+            ("lib.rs", "pub use crate::session::Session;\npub use self::error::Error;"),
             ("main.rs", "fn main() { flame::cli::run() }"),
-            (
-                "session/pipeline.rs",
-                "use crate::{bpf::Ring, process::ProcessTable, profile};",
-            ),
+            ("cli/record.rs", "use crate::{Session, format};"),
+            ("cli/doctor.rs", "use crate::{bpf, process, session};"),
+            ("session/pipeline.rs", "use crate::{bpf::Ring, process::ProcessTable, profile};"),
             (
                 "profile/tree.rs",
                 "use super::StringId;\nmod tests { use super::*; use super::super::Builder; }",
             ),
             ("profile/tree.rs", "use crate::profile::Builder;"),
-            (
-                "bpf/ring.rs",
-                "use aya::maps::RingBuf;\n#[derive(Clone)] struct A;",
-            ),
-            (
-                "format/pprof/proto.rs",
-                "#[derive(prost::Message)] struct A;",
-            ),
-            (
-                "format/mod.rs",
-                "//! [`x`](crate::process)\nconst X: &str = \"crate::bpf::Ring\";",
-            ),
+            ("bpf/ring.rs", "use aya::maps::RingBuf;\n#[derive(Clone)] struct A;"),
+            ("format/pprof/proto.rs", "#[derive(prost::Message)] struct A;"),
+            ("format/mod.rs", "//! [`x`](crate::process)\nconst X: &str = \"crate::bpf::Ring\";"),
         ] {
             assert_eq!(violations(file, code), [""; 0], "{file}");
         }
@@ -329,30 +266,20 @@ mod tests {
             let code = format!("use {name}::Thing;");
             assert_caught("error.rs", &code, &format!("crate `{name}` is imported in"));
         }
-        assert_caught(
-            "format/folded.rs",
-            "#[derive(prost::Message)] struct A;",
-            "`format::pprof`",
-        );
-        assert_caught(
-            "cli_args.rs",
-            "use ::clap::Parser;",
-            "imported in `cli` alone",
-        );
+        assert_caught("format/folded.rs", "#[derive(prost::Message)] struct A;", "`format::pprof`");
+        assert_caught("cli_args.rs", "use ::clap::Parser;", "imported in `cli` alone");
+    }
+
+    #[test]
+    fn what_one_file_may_is_not_for_its_neighbours() {
+        assert_caught("cli/record.rs", "use crate::bpf::Ring;", "`cli` may not import `bpf`");
     }
 
     #[test]
     fn a_module_without_a_row_is_caught_on_either_side() {
-        assert_caught(
-            "novelty.rs",
-            "use crate::profile::Profile;",
-            "`novelty` has no row",
-        );
-        assert_caught(
-            "analyze/top.rs",
-            "use crate::Profile;",
-            "name the module itself",
-        );
+        assert_caught("novelty.rs", "use crate::profile::Profile;", "`novelty` has no row");
+        assert_caught("profile/ids.rs", "use crate::novelty::New;", "may not import `novelty`");
+        assert_caught("analyze/top.rs", "use crate::Profile;", "hides its module");
         assert_caught(
             "main.rs",
             "fn main() { flame::session::run() }",

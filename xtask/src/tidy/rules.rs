@@ -7,13 +7,13 @@ use super::source::Source;
 pub(super) const MOST_LINES: usize = 500;
 
 /// Each module of `flame-userspace/src` and the modules that it may use. `main` is the binary; the
-/// library's root (lib.rs) may name all.
+/// library's root (lib.rs) may name all. A row for a part of a module adds to the module's.
 pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    (
-        "cli",
-        &["session", "live", "analyze", "format", "profile", "error"],
-    ),
+    ("cli", &["session", "live", "analyze", "format", "profile", "error"]),
+    // What this kernel and this user can do is asked where it is used.
+    ("cli::doctor", &["bpf", "process"]),
+    ("cli::privilege", &["bpf"]),
     ("live", &["session", "analyze", "profile"]),
     // The only module that knows all stages.
     (
@@ -73,11 +73,7 @@ enum Where {
 /// Words that may not stand in code, where, and why.
 const WORDS: &[(&str, Where, &str)] = &[
     (concat!("todo", "!"), Where::Rust, "unfinished"),
-    (
-        concat!("dbg", "!"),
-        Where::Rust,
-        "a debugging aid that stayed",
-    ),
+    (concat!("dbg", "!"), Where::Rust, "a debugging aid that stayed"),
     (
         ".unwrap()",
         Where::Userspace,
@@ -85,21 +81,9 @@ const WORDS: &[(&str, Where, &str)] = &[
     ),
     ("println!", Where::BelowCli, "nothing below `cli` prints"),
     ("eprintln!", Where::BelowCli, "nothing below `cli` prints"),
-    (
-        "process::exit",
-        Where::BelowCli,
-        "nothing below `cli` exits",
-    ),
-    (
-        "env::args",
-        Where::BelowCli,
-        "nothing below `cli` reads the command line",
-    ),
-    (
-        "env::var",
-        Where::BelowCli,
-        "nothing below `cli` reads the environment",
-    ),
+    ("process::exit", Where::BelowCli, "nothing below `cli` exits"),
+    ("env::args", Where::BelowCli, "nothing below `cli` reads the command line"),
+    ("env::var", Where::BelowCli, "nothing below `cli` reads the environment"),
     (concat!("/ho", "me/"), Where::Texts, "a path of one machine"),
     (concat!("/wo", "rk/"), Where::Texts, "a path of one machine"),
 ];
@@ -108,18 +92,11 @@ const WORDS: &[(&str, Where, &str)] = &[
 pub(super) fn check(source: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut say = |line: usize, message: String| {
-        violations.push(Violation {
-            path: source.path.clone(),
-            line,
-            message,
-        });
+        violations.push(Violation { path: source.path.clone(), line, message });
     };
     let lines = source.text.lines().count();
     if source.is_code() && lines > MOST_LINES {
-        say(
-            lines,
-            format!("{lines} lines, more than {MOST_LINES}: split by idea"),
-        );
+        say(lines, format!("{lines} lines, more than {MOST_LINES}: split by idea"));
     }
     if source.is_rust() && !source.starts_with_module_docs() {
         say(1, "no `//!` that says what this module is".to_owned());
@@ -144,10 +121,7 @@ fn text_for(source: &Source, place: Where) -> Option<&str> {
     match place {
         Where::Texts => Some(&source.text),
         Where::Rust => source.is_rust().then_some(&source.code),
-        Where::Userspace => source
-            .module()
-            .is_some()
-            .then_some(&source.code_without_tests),
+        Where::Userspace => source.module().is_some().then_some(&source.code_without_tests),
         Where::BelowCli => below_cli.then_some(&source.code_without_tests),
     }
 }
@@ -165,10 +139,7 @@ mod tests {
     use super::*;
 
     fn violations(path: &str, text: &str) -> Vec<String> {
-        check(&Source::new(path, text.to_owned()))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&Source::new(path, text.to_owned())).iter().map(ToString::to_string).collect()
     }
 
     fn assert_caught(path: &str, text: &str, message: &str) {
@@ -183,10 +154,7 @@ mod tests {
     fn a_tidy_file_has_no_violations() {
         let text = "//! A module.\n// .unwrap() in a comment\nfn f() -> &'static str { \"x.unwrap()\" }\n\
                     #[cfg(test)]\nmod tests {\n    fn t() { Some(1).unwrap(); println!(\"\"); }\n}\n";
-        assert_eq!(
-            violations("flame-userspace/src/profile/value.rs", text),
-            [""; 0]
-        );
+        assert_eq!(violations("flame-userspace/src/profile/value.rs", text), [""; 0]);
     }
 
     #[test]
@@ -198,11 +166,7 @@ mod tests {
         assert_caught("tests/src/lib.rs", "fn f() {}\n", "lib.rs:1: no `//!`");
         let planted = |code: &str| format!("//! Docs.\nfn f() {{ {code} }}\n");
         let unfinished = concat!("todo", "!()");
-        assert_caught(
-            "flame-ebpf/src/main.rs",
-            &planted(unfinished),
-            "main.rs:2: `todo!`",
-        );
+        assert_caught("flame-ebpf/src/main.rs", &planted(unfinished), "main.rs:2: `todo!`");
         assert_caught("xtask/src/a.rs", &planted(concat!("dbg", "!(1)")), "`dbg!`");
         assert_caught(below, &planted("Some(1).unwrap();"), "`.unwrap()`");
         assert_caught(below, &planted("println!();"), "`println!`");
@@ -212,25 +176,15 @@ mod tests {
         assert_caught(below, &planted("std::env::var_os(\"X\")"), "`env::var`");
         for folder in ["ho", "wo"] {
             let rest = if folder == "ho" { "me/me/x" } else { "rk/x" };
-            assert_caught(
-                "README.md",
-                &format!("see /{folder}{rest}\n"),
-                "a path of one machine",
-            );
+            assert_caught("README.md", &format!("see /{folder}{rest}\n"), "a path of one machine");
         }
     }
 
     #[test]
     fn a_rule_holds_where_it_is_meant_to_alone() {
         let prints = "//! Docs.\nfn f() { println!(); }\n";
-        assert_eq!(
-            violations("flame-userspace/src/cli/mod.rs", prints),
-            [""; 0]
-        );
+        assert_eq!(violations("flame-userspace/src/cli/mod.rs", prints), [""; 0]);
         assert_eq!(violations("xtask/src/main.rs", prints), [""; 0]);
-        assert_eq!(
-            violations("README.md", "https://example.org/~me/home/x\n"),
-            [""; 0]
-        );
+        assert_eq!(violations("README.md", "https://example.org/~me/home/x\n"), [""; 0]);
     }
 }

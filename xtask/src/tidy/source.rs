@@ -16,18 +16,9 @@ pub(super) struct Source {
 impl Source {
     /// A file with this path and text.
     pub(super) fn new(path: &str, text: String) -> Self {
-        let code = if has_extension(path, &["rs"]) {
-            blank_literals(&text)
-        } else {
-            String::new()
-        };
+        let code = if has_extension(path, &["rs"]) { blank_literals(&text) } else { String::new() };
         let code_without_tests = blank_tests(&code);
-        Self {
-            path: path.to_owned(),
-            text,
-            code,
-            code_without_tests,
-        }
+        Self { path: path.to_owned(), text, code, code_without_tests }
     }
 
     /// Whether it is Rust.
@@ -48,10 +39,7 @@ impl Source {
 
     /// Its module path in flame-userspace; empty for lib.rs, `main` for main.rs.
     pub(super) fn module(&self) -> Option<Vec<String>> {
-        let path = self
-            .path
-            .strip_prefix("flame-userspace/src/")?
-            .strip_suffix(".rs")?;
+        let path = self.path.strip_prefix("flame-userspace/src/")?.strip_suffix(".rs")?;
         let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
         if segments.last().is_some_and(|last| last == "mod") || segments == ["lib"] {
             segments.pop();
@@ -61,8 +49,7 @@ impl Source {
 }
 
 fn has_extension(path: &str, extensions: &[&str]) -> bool {
-    path.rsplit_once('.')
-        .is_some_and(|(_, extension)| extensions.contains(&extension))
+    path.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }
 
 /// The text with comments and the insides of literals as spaces; lines stay lines.
@@ -108,11 +95,7 @@ fn literal_length(text: &str, before: Option<char>) -> usize {
             (characters.next(), characters.next()),
             (Some('\\'), _) | (Some(_), Some('\''))
         );
-        return if is_character {
-            escaped_length(text, '\'')
-        } else {
-            0
-        };
+        return if is_character { escaped_length(text, '\'') } else { 0 };
     }
     0
 }
@@ -161,11 +144,7 @@ fn raw_string_length(text: &str) -> Option<usize> {
     let inside = after[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
     let start = text.len() - inside.len();
-    Some(
-        inside
-            .find(&end)
-            .map_or(text.len(), |at| start + at + end.len()),
-    )
+    Some(inside.find(&end).map_or(text.len(), |at| start + at + end.len()))
 }
 
 /// The code with each item under `#[cfg(test)]` blanked.
@@ -238,10 +217,7 @@ mod tests {
         assert_eq!(module("flame-userspace/src/lib.rs"), path(&[]));
         assert_eq!(module("flame-userspace/src/main.rs"), path(&["main"]));
         assert_eq!(module("flame-userspace/src/error.rs"), path(&["error"]));
-        assert_eq!(
-            module("flame-userspace/src/format/mod.rs"),
-            path(&["format"])
-        );
+        assert_eq!(module("flame-userspace/src/format/mod.rs"), path(&["format"]));
         assert_eq!(
             module("flame-userspace/src/format/svg/draw.rs"),
             path(&["format", "svg", "draw"])

@@ -71,6 +71,7 @@ pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Re
                 source_hash(viewer::STYLE),
             )?,
             viewer::Part::Slot("title") => out.write_all(text::markup(page.title).as_bytes())?,
+            viewer::Part::Slot("version") => out.write_all(env!("CARGO_PKG_VERSION").as_bytes())?,
             viewer::Part::Slot("style") => out.write_all(viewer::STYLE.as_bytes())?,
             viewer::Part::Slot("main") => {
                 let main = if tree.is_some() { viewer::APP } else { viewer::EMPTY };

@@ -13,6 +13,7 @@ pub(super) const STYLE: &str = include_str!("../../../viewer/style.css");
 const MODULES: &[&str] = &[
     include_str!("../../../viewer/units.js"),
     include_str!("../../../viewer/names.js"),
+    include_str!("../../../viewer/labels.js"),
     include_str!("../../../viewer/palette.js"),
     include_str!("../../../viewer/decode.js"),
     include_str!("../../../viewer/model.js"),
@@ -25,11 +26,20 @@ const MODULES: &[&str] = &[
     include_str!("../../../viewer/main.js"),
 ];
 
-/// The modules as one script. Imports are each on one line, and exports are declarations.
+/// The modules as one script, without the comments that have lines of their own: a page may be
+/// made and mailed often. Imports are each on one line, and exports are declarations.
 pub(super) fn script() -> String {
     let mut script = String::from("\n");
+    let mut in_comment = false;
     for line in MODULES.iter().flat_map(|module| module.lines()) {
-        if line.starts_with("import ") {
+        let text = line.trim();
+        let starts = text.starts_with("/*");
+        let skipped = in_comment
+            || text.starts_with("//")
+            || (starts && (text.ends_with("*/") || !text.contains("*/")))
+            || line.starts_with("import ");
+        in_comment = (in_comment || starts) && !text.contains("*/");
+        if skipped || text.is_empty() {
             continue;
         }
         script.push_str(line.strip_prefix("export ").unwrap_or(line));
@@ -90,6 +100,7 @@ mod tests {
             }
         }
         assert!(names.contains("main"), "top-level declarations are found: {names:?}");
+        assert!(!script.contains("\n//") && !script.contains("\n *"), "comments are left");
         assert!(!script.contains("</script"), "the script would end early");
         assert!(!script.contains("<!--"), "the script would be read as a comment");
     }

@@ -93,7 +93,7 @@ impl Frames {
                 .or_insert_with(|| describe(profile, tree.frames[node.frame as usize]));
             if shown.side == Side::User && !shown.module.is_empty() {
                 let weight = weights.entry(shown.module.clone()).or_default();
-                *weight = weight.saturating_add(node.self_value);
+                *weight = weight.saturating_add(node.total);
             }
         }
         let mut modules: Vec<_> = weights.into_iter().collect();
