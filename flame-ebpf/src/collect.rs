@@ -30,8 +30,11 @@ pub(crate) fn collect(
     } else {
         0
     };
+    let kernel_frames = scratch::unknown(buffer, kernel_frames);
     let registers = interrupted.or_else(task::saved_user_registers);
     let (user_frames, user_end) = stack::user::walk(registers, kernel_frames, buffer);
+    let user_frames = scratch::unknown(buffer, user_frames);
+    let user_end = scratch::unknown(buffer, user_end as usize);
     buffer.header = SampleHeader {
         time_ns,
         value,
