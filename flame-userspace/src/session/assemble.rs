@@ -48,7 +48,7 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
                 executable,
                 name: found.path.display().to_string(),
                 file: file.try_clone()?,
-                debug_file: found.debug_file.as_ref().map(|file| file.try_clone()).transpose()?,
+                debug_file: found.debug_file.as_ref().map(std::fs::File::try_clone).transpose()?,
                 layout: found.layout.clone(),
                 addresses,
             });

@@ -278,7 +278,7 @@ impl SessionBuilder {
 
 /// Inode number of flame's pid namespace; 0 for the machine's own.
 fn pid_namespace() -> Result<u32> {
-    /// The machine's own (`PROC_PID_INIT_INO` in include/linux/proc_ns.h).
+    /// The machine's own (`PROC_PID_INIT_INO` in `include/linux/proc_ns.h`).
     const INITIAL: u64 = 0xefff_fffc;
     let path = "/proc/self/ns/pid";
     let inode = fs::metadata(path).with_context(|| format!("look at {path}"))?.ino();
