@@ -183,6 +183,7 @@ impl SessionBuilder {
     ///
     /// Fails with [`ErrorKind::NoTarget`] if no target is there, and with
     /// [`ErrorKind::Permission`] without the rights to load programs. Runs on a tokio runtime.
+    #[expect(clippy::unused_async, reason = "needs a runtime, and may come to wait for it")]
     pub async fn start(self) -> Result<Session, Error> {
         if self.target.is_empty() {
             let error = anyhow::anyhow!("no process, name or cgroup was given");
