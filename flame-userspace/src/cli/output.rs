@@ -83,7 +83,7 @@ impl Output {
         title: &str,
     ) -> Vec<(String, String, &'a Profile, bool)> {
         if !self.per_process {
-            let several = recording.processes.len() > 1;
+            let several = recording.quality.processes > 1;
             return vec![(String::new(), title.to_owned(), &recording.profile, several)];
         }
         let sets = recording.processes.iter().map(|(comm, pid, profile)| {

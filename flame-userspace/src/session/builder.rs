@@ -55,6 +55,7 @@ pub struct SessionBuilder {
     pub(super) only_user: Option<u32>,
     pub(super) verbose: bool,
     pub(super) comments: Vec<String>,
+    pub(super) per_process: bool,
 }
 
 /// A session that runs. Dropping it ends it without a profile.
@@ -79,6 +80,7 @@ impl Session {
             only_user: None,
             verbose: false,
             comments: Vec::new(),
+            per_process: false,
         }
     }
 
@@ -169,6 +171,13 @@ impl SessionBuilder {
     #[must_use]
     pub fn verbose(mut self, verbose: bool) -> Self {
         self.verbose = verbose;
+        self
+    }
+
+    /// Whether each process gets a profile of its own as well.
+    #[must_use]
+    pub fn per_process(mut self, own_profiles: bool) -> Self {
+        self.per_process = own_profiles;
         self
     }
 
