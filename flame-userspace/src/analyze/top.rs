@@ -6,7 +6,7 @@ use crate::profile::tree::{CallTree, FrameName};
 /// A function, or code without a symbol, with its share of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heaviest {
-    /// The function's name, or `[module+0xaddress]`.
+    /// The function's name, or `[module]` for its code without names.
     pub name: String,
     /// The file name of the mapping that it lies in; empty if unknown.
     pub module: String,
@@ -71,25 +71,23 @@ pub fn frame_name(profile: &Profile, frame: FrameName) -> String {
             profile.string(profile.function(function).name).to_owned()
         }
         FrameName::Process { comm } => profile.string(comm).to_owned(),
-        FrameName::Address { mapping, address } => match mapping {
-            Some(id) => {
-                let mapping = profile.mapping(id);
-                let offset = address.wrapping_sub(mapping.start).wrapping_add(mapping.file_offset);
-                format!("[{}+{offset:#x}]", file_name(profile.string(mapping.path)))
-            }
-            None => format!("[{address:#x}]"),
-        },
+        FrameName::Nameless { mapping } => {
+            let path = profile.string(profile.mapping(mapping).path);
+            if path.starts_with('[') { path.to_owned() } else { format!("[{}]", file_name(path)) }
+        }
+        FrameName::Address { address } => format!("[{address:#x}]"),
     }
 }
 
 /// The file name of the mapping that a frame lies in; empty if it lies in none.
 pub fn frame_module(profile: &Profile, frame: FrameName) -> String {
-    match frame {
-        FrameName::Function { mapping, .. } | FrameName::Address { mapping, .. } => mapping
-            .map(|id| file_name(profile.string(profile.mapping(id).path)).to_owned())
-            .unwrap_or_default(),
-        FrameName::Process { .. } => String::new(),
-    }
+    let mapping = match frame {
+        FrameName::Function { mapping, .. } => mapping,
+        FrameName::Nameless { mapping } => Some(mapping),
+        FrameName::Address { .. } | FrameName::Process { .. } => None,
+    };
+    let path = mapping.map_or("", |id| profile.string(profile.mapping(id).path));
+    file_name(path).to_owned()
 }
 
 fn file_name(path: &str) -> &str {

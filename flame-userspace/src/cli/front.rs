@@ -10,10 +10,9 @@ use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep};
 
 use super::args::RecordArgs;
-use super::child::{Child, tell_left_behind};
+use super::child::{Child, GRACE, exit_status, tell_left_behind};
 use super::collect::Said;
 use super::privilege::{Privilege, program};
-use super::record::{GRACE, exit_status};
 use super::recorder::{command_line, live_line};
 use super::signals::Signals;
 use super::status;

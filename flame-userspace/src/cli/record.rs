@@ -1,19 +1,14 @@
 //! `flame record`: start a command and profile it until it exits.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
 use super::args::RecordArgs;
-use super::child::{Child, tell_left_behind};
+use super::child::{Child, GRACE, exit_status, tell_left_behind};
 use super::privilege::Privilege;
 use super::recorder::{Outcome, Recorder};
 use super::signals::Signals;
 use super::{files, front, status};
 use crate::{Error, ErrorKind, Target, Waiting};
-
-/// How long a command may take to end after SIGTERM was passed on to it.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the command; the exit status.
 pub(super) async fn run(args: RecordArgs) -> u8 {
@@ -82,13 +77,4 @@ async fn finish(
         child.ended(signals, &recorder.talk, GRACE).await;
     }
     child.status()
-}
-
-/// The command's own exit status; flame's failure shows where the command did not fail.
-pub(super) fn exit_status(own: Option<u8>, failed: bool, child: &Child) -> u8 {
-    match own {
-        Some(0) if failed => status::FAILED,
-        Some(own) => own,
-        None => child.abandoned_status(),
-    }
 }

@@ -69,6 +69,7 @@ impl Recorder {
             .inlined_functions(!self.args.no_inline)
             .children(!self.args.no_children)
             .verbose(self.args.verbose > 1)
+            .per_process(self.args.per_process)
             .comment(format!("command: flame {}", self.command_line));
         if let Some(uid) = self.only_user {
             builder = builder.only_user(uid);

@@ -75,7 +75,7 @@ mod tests {
             folded(&example::small(), true),
             "app;main;parse 30\n\
              app;main;parse;inlined_helper 5\n\
-             app;main;[libc.so.6+0x1234] 7\n\
+             app;main;[libc.so.6] 7\n\
              app;main;write;ksys_write 8\n"
         );
         assert!(folded(&example::small(), false).starts_with("main;parse 30\n"));

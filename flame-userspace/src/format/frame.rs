@@ -35,7 +35,7 @@ pub(super) fn describe(profile: &Profile, frame: FrameName) -> Description {
     let module = frame_module(profile, frame);
     let (side, file, inlined) = match frame {
         FrameName::Process { .. } => (Side::Process, "", false),
-        FrameName::Address { .. } => (side_of(&module), "", false),
+        FrameName::Nameless { .. } | FrameName::Address { .. } => (side_of(&module), "", false),
         FrameName::Function { function, inlined, .. } => {
             let file = profile.string(profile.function(function).file);
             (side_of(&module), file, inlined)

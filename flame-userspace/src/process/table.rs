@@ -204,8 +204,13 @@ impl ProcessTable {
         };
         let Mapping { end, offset, code } = mapping.clone();
         let into = address - start;
-        let in_file = |table: &Self, executable| {
+        let in_file = |table: &mut Self, executable| {
             let file = table.executables.get(executable);
+            // Runtimes map the code that they make from files of memory too.
+            if file.layout.segments.is_empty() && is_memfd(&file.path) {
+                table.seek_perf_map(id);
+                return CodeAddress::Generated(id, address);
+            }
             CodeAddress::Executable(executable, file.address_of_offset(offset.wrapping_add(into)))
         };
         match code {
@@ -339,15 +344,19 @@ fn classify(path: &Path) -> Option<Code> {
 }
 
 /// Whether a path is one that the kernel shows for memory without a file: nothing, `//anon`,
-/// `[heap]` and its like, or a file of memory alone whose content is nowhere on a disk.
+/// `[heap]` and its like, or shared memory. A memfd may hold a program and is looked into.
 fn is_anonymous(path: &str) -> bool {
     path.is_empty()
         || path == "//anon"
         || path.starts_with('[')
-        || path.starts_with("/memfd:")
         || path.starts_with("/dev/zero")
         || path.starts_with("/SYSV")
         || path.starts_with("/anon_hugepage")
+}
+
+/// Whether a path is the name of a file of memory alone.
+fn is_memfd(path: &Path) -> bool {
+    path.to_string_lossy().starts_with("/memfd:")
 }
 
 /// Puts in a mapping, and cuts or removes those that it lies over.

@@ -17,10 +17,14 @@ pub enum FrameName {
         /// Whether it was inlined into its caller.
         inlined: bool,
     },
-    /// Code without a symbol, told apart by its mapping and address.
-    Address {
+    /// Code without a name in a mapping, all of it: addresses would scatter what a reader wants
+    /// added up. The profile's locations keep them.
+    Nameless {
         /// Where the code lies.
-        mapping: Option<MappingId>,
+        mapping: MappingId,
+    },
+    /// Code without a name and without a mapping.
+    Address {
         /// Its address, as [`Location::address`](super::Location::address).
         address: u64,
     },
@@ -224,7 +228,10 @@ impl<'a> Growing<'a> {
         let location = self.profile.location(location);
         let mapping = location.mapping;
         if location.lines.is_empty() {
-            let name = FrameName::Address { mapping, address: location.address };
+            let name = match mapping {
+                Some(mapping) => FrameName::Nameless { mapping },
+                None => FrameName::Address { address: location.address },
+            };
             return vec![(self.frame(name), 0)];
         }
         let outermost = location.lines.len() - 1;

@@ -48,7 +48,7 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
                 executable,
                 name: found.path.display().to_string(),
                 file: file.try_clone()?,
-                debug_file: found.debug_file.as_ref().map(|file| file.try_clone()).transpose()?,
+                debug_file: found.debug_file.as_ref().map(std::fs::File::try_clone).transpose()?,
                 layout: found.layout.clone(),
                 addresses,
             });
@@ -151,6 +151,7 @@ fn note_generated(
     }
     let mut rows: Vec<_> = by_program.into_iter().collect();
     rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    rows.retain(|(_, samples)| samples * 1000 >= quality.samples);
     for ((comm, advice), samples) in rows {
         let share = super::quality::percent(samples, quality.samples);
         quality.notes.push(format!(

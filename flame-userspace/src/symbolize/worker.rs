@@ -157,7 +157,7 @@ impl Names {
             Ok(found) => {
                 for (&address, symbols) in addresses.iter().zip(found) {
                     if !symbols.is_empty() {
-                        self.names.insert(place(address), symbols);
+                        self.symbols.insert(place(address), symbols);
                     }
                 }
             }

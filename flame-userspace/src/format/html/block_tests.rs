@@ -139,7 +139,7 @@ fn siblings_stand_by_falling_total() {
             "inlined_helper:10",
             "write:10",
             "ksys_write:10",
-            "[libc.so.6+0x1234]:0"
+            "[libc.so.6]:0"
         ]
     );
     let kinds = block.numbers("frame_kinds");
