@@ -9,11 +9,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep};
 
+use super::age::process_age;
 use super::args::RecordArgs;
 use super::child::{Child, GRACE, exit_status, tell_left_behind};
 use super::collect::Said;
 use super::privilege::{Privilege, program};
-use super::recorder::{command_line, live_line};
+use super::recorder::{command_line, live_line, milliseconds};
 use super::signals::Signals;
 use super::status;
 use super::talk::Talk;
@@ -44,6 +45,7 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
         waiting.release(&shown)?;
         collector
     };
+    let armed = process_age();
     let done = {
         let end = child.ended(&mut signals, &talk, GRACE);
         collector.collect(end, &talk).await
@@ -58,6 +60,8 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
     let status = exit_status(own, done.failed, &child);
     if let Some(mut json) = done.json {
         json["exit_status"] = status.into();
+        // The command typed was this process, and not the collector.
+        json["armed_ms"] = armed.map(milliseconds).into();
         println!("{json}");
     }
     Ok(status)
