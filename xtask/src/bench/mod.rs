@@ -33,15 +33,16 @@ struct Bench {
 #[derive(Debug, Subcommand)]
 enum What {
     /// CPU profiles at 99 and 999 Hz, beside `perf record -g`; writes its tables to BENCHMARKS.md
+    /// (about half an hour)
     Cpu(CpuArgs),
 }
 
 #[derive(Debug, Args)]
 struct CpuArgs {
-    /// Little work and few rounds, to see that it works; prints the tables and writes no file
+    /// Little work and few rounds, to see that it works; prints the tables instead
     #[arg(long)]
     quick: bool,
-    /// A program to measure, of those there are; may be given more than once
+    /// A program to measure alone, may be given more than once; prints the tables instead
     #[arg(long = "program", value_name = "NAME")]
     programs: Vec<String>,
     /// The most rounds for a program whose intervals stay wide
@@ -84,7 +85,7 @@ fn cpu(args: &CpuArgs) -> Result<()> {
     };
     let scale = if args.quick { 0.2 } else { 1.0 };
     let report = measure(&place, args, effort, scale)?;
-    if args.quick {
+    if args.quick || !args.programs.is_empty() {
         println!("{report}");
         return Ok(());
     }

@@ -78,7 +78,7 @@ pub(super) struct Prepared {
 }
 
 /// Those of the programs that are there and, if `only` names some, among them. The missing are
-/// told. `scale` is the amount of work, 1 for about two seconds of CPU time.
+/// told. `scale` is the amount of work, 1 for one to two seconds of CPU time.
 pub(super) fn prepare(folder: &Path, only: &[String], scale: f64) -> Result<Vec<Prepared>> {
     if let Some(unknown) = only.iter().find(|name| PROGRAMS.iter().all(|p| p.name != **name)) {
         let names = PROGRAMS.map(|program| program.name).join(", ");
@@ -122,16 +122,16 @@ impl Prepared {
         };
         let arguments: Vec<String> = match program.work {
             Work::Compile => {
-                let file = input("input.c", c_source(amount(450)))?;
+                let file = input("input.c", c_source(amount(260)))?;
                 ["-O2", "-c", &file, "-o", "/dev/null"].map(str::to_owned).into()
             }
             Work::Query => {
-                let script = input("input.sql", sql_script(amount(400_000)))?;
+                let script = input("input.sql", sql_script(amount(1_200_000)))?;
                 [":memory:", &format!(".read {script}")].map(str::to_owned).into()
             }
-            Work::Interpret => vec!["-c".to_owned(), python_loop(amount(1_600_000))],
+            Work::Interpret => vec!["-c".to_owned(), python_loop(amount(5_600_000))],
             Work::Compress => {
-                let file = input("input.txt", text(amount(2_500_000)))?;
+                let file = input("input.txt", text(amount(3_000_000)))?;
                 ["-9", "-c", &file].map(str::to_owned).into()
             }
             Work::Serve => ["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]
@@ -141,7 +141,7 @@ impl Prepared {
                 .collect(),
         };
         let words = std::iter::once(path.to_string_lossy().into_owned()).chain(arguments).collect();
-        Ok(Self { program, version, words, socket, requests: amount(250_000) })
+        Ok(Self { program, version, words, socket, requests: amount(100_000) })
     }
 
     /// The program at its gate; so many `copies` of it, where it can be had more than once.
