@@ -1,0 +1,1 @@
+//! An ordinary user, for tests of privileges.
