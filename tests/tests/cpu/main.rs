@@ -1,4 +1,7 @@
 //! CPU profiles of real programs, by what is in them.
 
+mod attach;
+mod processes;
 mod shares;
 mod stacks;
+mod symbols;
