@@ -121,7 +121,7 @@ fn unnamed_files(files: HashMap<ExecutableId, u64>, processes: &ProcessTable) ->
     let stripped = |&(id, _): &(ExecutableId, u64)| {
         let found = processes.executable(id);
         (found.file.is_some() && !found.layout.has_symbols)
-            .then(|| (found.path.as_path(), found.layout.build_id.as_deref()))
+            .then_some((found.path.as_path(), found.layout.build_id.as_deref()))
     };
     let mut for_stripped =
         advice::for_files(&files.iter().filter_map(stripped).collect::<Vec<_>>()).into_iter();
