@@ -49,7 +49,7 @@ impl Stubborn {
     #[track_caller]
     fn assert_ends_with_profile(mut self, code: i32) {
         let status = self.terminal.wait();
-        assert_eq!(status.code(), Some(code));
+        assert_eq!(status, code);
         let files = ending(self.folder.path(), ".pb");
         assert_eq!(files.len(), 1, "{files:?}");
         assert_burning(&files[0]);
@@ -111,8 +111,7 @@ fn a_third_ctrl_c_leaves_the_command_and_writes_the_profile() {
     stubborn.wait_for_line("TERM");
     stubborn.terminal.ctrl_c();
     wait_for("a profile", || !ending(stubborn.folder.path(), ".pb").is_empty());
-    let status = stubborn.terminal.wait();
-    assert_eq!(status.code(), Some(128 + libc::SIGINT));
+    assert_eq!(stubborn.terminal.wait(), 128 + libc::SIGINT);
     assert_eq!(stubborn.running().len(), 1, "the command is left running");
     assert_burning(&ending(stubborn.folder.path(), ".pb")[0]);
 }
@@ -159,7 +158,7 @@ fn ctrl_c_on_a_terminal_ends_attach_with_a_profile() {
     let mut terminal = Terminal::start(&mut flame);
     std::thread::sleep(std::time::Duration::from_millis(1500));
     terminal.ctrl_c();
-    assert_eq!(terminal.wait().code(), Some(0));
+    assert_eq!(terminal.wait(), 0);
     assert_burning(&ending(folder.path(), ".pb")[0]);
 }
 
@@ -174,7 +173,7 @@ fn ctrl_c_before_the_command_has_started_ends_both() {
         let pid = terminal.process.pid();
         wait_for("the command that waits", || !children(pid).is_empty());
         terminal.ctrl_c();
-        assert_eq!(terminal.wait().code(), Some(128 + libc::SIGINT));
+        assert_eq!(terminal.wait(), 128 + libc::SIGINT);
         assert!(with_argument(folder.path().to_str().expect("a text")).is_empty());
     }
 }
