@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use crate::process::{Guarded, signal};
@@ -63,9 +63,10 @@ impl Terminal {
         self.keyboard.write_all(&[3]).expect("type on a terminal");
     }
 
-    /// Waits for the command's end; how it ended.
-    pub fn wait(&mut self) -> ExitStatus {
-        self.process.wait()
+    /// Waits for the command's end; its exit status as a shell tells it.
+    pub fn wait(&mut self) -> i32 {
+        let status = self.process.wait();
+        status.code().unwrap_or_else(|| 128 + status.signal().expect("a signal ended it"))
     }
 
     /// What stood on the screen, when everybody has left the terminal.

@@ -14,7 +14,12 @@ use super::args::RecordArgs;
 use super::child::{Child, GRACE, exit_status, tell_left_behind};
 use super::collect::Said;
 use super::privilege::{Privilege, program};
+<<<<<<< HEAD
 use super::recorder::{command_line, live_line, milliseconds};
+=======
+use super::record::{GRACE, ended_waiting, exit_status};
+use super::recorder::{command_line, live_line};
+>>>>>>> tests
 use super::signals::Signals;
 use super::status;
 use super::talk::Talk;
@@ -25,8 +30,8 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
     let own_line = command_line(std::env::args_os().skip(1));
     let Some(sudo) = find_sudo() else { bail!(Privilege::advice(&own_line)) };
     let talk = Talk::new(&args.recording);
-    let mut signals = Signals::listen()?;
     let waiting = Waiting::spawn(&args.command)?;
+    let mut signals = Signals::listen()?;
     let pid = waiting.pid();
     let shown = args.command[0].to_string_lossy();
     let mut child = Child::new(pid)?;
@@ -41,7 +46,10 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
         }
         Collector::start(&sudo, args, pid, &own_line).await?
     } else {
-        let collector = Collector::start(&sudo, args, pid, &own_line).await?;
+        let collector = match Collector::start(&sudo, args, pid, &own_line).await {
+            Ok(collector) => collector,
+            Err(error) => return ended_waiting(&mut child, &talk).ok_or(error),
+        };
         waiting.release(&shown)?;
         collector
     };

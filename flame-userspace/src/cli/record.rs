@@ -7,6 +7,7 @@ use super::child::{Child, GRACE, exit_status, tell_left_behind};
 use super::privilege::Privilege;
 use super::recorder::{Outcome, Recorder};
 use super::signals::Signals;
+use super::talk::Talk;
 use super::{files, front, status};
 use crate::{Error, ErrorKind, Target, Waiting};
 
@@ -35,8 +36,8 @@ fn status_of(error: &anyhow::Error) -> u8 {
 
 async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
     let recorder = Recorder::prepare(&args.recording, privilege)?;
-    let mut signals = Signals::listen()?;
     let waiting = Waiting::spawn(&args.command)?;
+    let mut signals = Signals::listen()?;
     files::raise_limit();
     let pid = waiting.pid();
     let program = args.command[0].to_string_lossy();
@@ -49,7 +50,10 @@ async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
         }
         recorder.start(Target::pid(pid)).await?
     } else {
-        let session = recorder.start(Target::pid(pid)).await?;
+        let session = match recorder.start(Target::pid(pid)).await {
+            Ok(session) => session,
+            Err(error) => return ended_waiting(&mut child, &recorder.talk).ok_or(error.into()),
+        };
         waiting.release(&program)?;
         session
     };
@@ -61,6 +65,13 @@ async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
     let status = exit_status(own, outcome.failure.is_some(), &child);
     recorder.print_json(&outcome, Some(status));
     Ok(status)
+}
+
+/// The exit status of a command that was ended before it started, by Ctrl-C as a rule.
+pub(super) fn ended_waiting(child: &mut Child, talk: &Talk) -> Option<u8> {
+    let status = child.status()?;
+    talk.error("the command was ended before it started: no profile");
+    Some(status)
 }
 
 /// Waits for a command that outlived its profile; its exit status, unless it is left running.

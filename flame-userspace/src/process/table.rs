@@ -316,6 +316,18 @@ impl ProcessTable {
         self.executables.intern(Mapped { pid, start, end, path, identity, mount_namespace })
     }
 
+    /// Looks again for perf maps that were not there when they were first needed: some runtimes
+    /// write theirs when they are asked to, or at their end.
+    pub(crate) fn seek_late_perf_maps(&mut self) {
+        for row in 0..self.processes.len() {
+            let process = &mut self.processes[row];
+            if process.perf_map_sought && process.perf_map.is_none() {
+                process.perf_map_sought = false;
+                self.seek_perf_map(ProcessId(row as u32));
+            }
+        }
+    }
+
     /// Opens the process's perf map, once: a regular file, no link, of the process's own user.
     fn seek_perf_map(&mut self, id: ProcessId) {
         let process = self.get_mut(id);
@@ -323,9 +335,12 @@ impl ProcessTable {
             return;
         }
         process.perf_map_sought = true;
-        let inner = procfs::innermost_pid(process.pid).unwrap_or(process.pid);
+        // The pid of a process that has ended may be another's by now.
+        let alive = (!process.ended).then_some(process.pid);
+        let inner = alive.and_then(procfs::innermost_pid).unwrap_or(process.pid);
         let path = PathBuf::from(format!("/tmp/perf-{inner}.map"));
-        process.perf_map = root::open(process.pid, &path, false)
+        process.perf_map = alive
+            .and_then(|pid| root::open(pid, &path, false))
             .or_else(|| root::open(std::process::id(), &path, false))
             .filter(|file| process.owner.is_some() && file_owner(file) == process.owner);
     }

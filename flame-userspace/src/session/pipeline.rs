@@ -235,6 +235,7 @@ impl Pipeline {
         let frame = self.frame(duration_ns);
         (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
 
+        self.processes.seek_late_perf_maps();
         let request = assemble::request(&sum, &self.processes)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(&sum, &self.processes, &names, &mut quality);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use flame_tests::files::{ending, names, set_mode};
+use flame_tests::files::{ending, names};
 use flame_tests::machine::{Machine, skip};
 use flame_tests::user::User;
 use flame_tests::{Flame, Folder};
@@ -121,18 +121,31 @@ fn what_is_there_is_overwritten_only_when_asked() {
     assert_eq!(names(folder.path()), ["there.folded", "there.html", "there.svg"]);
 }
 
+/// A file system of 64 KiB; unmounted at the end.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(place: &'a Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs"]).arg(place);
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(place))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "unmount {}", self.0.display());
+    }
+}
+
 #[test]
 fn a_profile_for_which_the_disk_has_no_room_goes_elsewhere_whole_and_flame_fails() {
     let Some(_machine) = Machine::take() else { return };
     let (disk, elsewhere) = (Folder::new(), Folder::new());
-    let mount = |command: &str, arguments: &[&str]| {
-        let run = Command::new(command).args(arguments).arg(disk.path()).status();
-        run.is_ok_and(|status| status.success())
-    };
-    if !mount("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs"]) {
+    let Some(_mounted) = SmallDisk::mount(disk.path()) else {
         return skip("cannot mount a small file system");
-    }
-    set_mode(disk.path(), 0o755);
+    };
     // Room for the profile but not for the page, then for nothing.
     let mut outcomes = Vec::new();
     for filler in [0, 64 << 10] {
@@ -151,7 +164,6 @@ fn a_profile_for_which_the_disk_has_no_room_goes_elsewhere_whole_and_flame_fails
             .collect();
         outcomes.push((output, there, names(elsewhere.path())));
     }
-    assert!(mount("umount", &[]), "unmount the test's disk");
     for (output, there, elsewhere) in outcomes {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(125), "{said}");

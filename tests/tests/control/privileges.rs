@@ -109,15 +109,35 @@ fn through_sudo_ctrl_c_goes_to_the_command_and_the_profile_is_written() {
     wait_for_line("INT");
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(terminal.process.is_alive(), "flame waits");
+    let told = fs::read_to_string(&log).expect("the log");
+    assert_eq!(told, "start\nINT\n", "once, from the terminal alone");
     terminal.ctrl_c();
     let status = terminal.wait();
     let left = with_argument(log.to_str().expect("a text"));
     left.iter().for_each(|&pid| _ = signal(pid, libc::SIGKILL));
-    assert_eq!(status.code(), Some(128 + libc::SIGTERM));
+    assert_eq!(status, 128 + libc::SIGTERM);
     assert!(left.is_empty(), "nothing is left behind");
-    assert_eq!(fs::read_to_string(&log).expect("the log"), "start\nINT\nINT\n");
     let seen = seen_in(&folder);
     assert!(seen.share_of("burn") > 80.0, "{}", seen.shown());
+}
+
+#[test]
+fn through_sudo_ctrl_c_before_the_command_has_started_ends_all() {
+    let Some(_machine) = Machine::take() else { return };
+    let Some(user) = sudoer() else { return };
+    let folder = user.folder("profiles");
+    let word = folder.to_str().expect("a text");
+    let flame = user.flame();
+    for processes in [2, 3] {
+        let mut command = user.command(&flame);
+        command.args(["record", "-o", word, "--", "sleep", "60"]);
+        let mut terminal = Terminal::start(&mut command);
+        // flame and the command that waits; then sudo as well.
+        wait_for("the command that waits", || with_argument(word).len() >= processes);
+        terminal.ctrl_c();
+        assert_eq!(terminal.wait(), 128 + libc::SIGINT);
+        wait_for("the end of all", || with_argument(word).is_empty());
+    }
 }
 
 #[test]

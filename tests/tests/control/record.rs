@@ -154,3 +154,17 @@ fn children_that_outlive_the_command_are_told() {
     let told = outcome.stderr.lines().any(|line| line.contains(&format!("--pid {pid}")));
     assert!(told, "{}", outcome.stderr);
 }
+
+#[test]
+fn an_event_that_the_machine_lacks_is_told_before_the_command_starts() {
+    let Some(_machine) = Machine::take() else { return };
+    if std::path::Path::new("/sys/bus/event_source/devices/cpu").exists() {
+        return flame_tests::machine::skip("this machine counts cycles");
+    }
+    let folder = Folder::new();
+    let ran = folder.join("ran");
+    let touch = ["--event", "cycles", "--", "touch", ran.to_str().expect("a text")];
+    let outcome = Flame::record(&touch).run().with_code(125);
+    assert!(outcome.stderr.contains("cycles"), "{}", outcome.stderr);
+    assert!(!ran.exists(), "the command did not start");
+}

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use flame_tests::files::ending;
 use flame_tests::flame::read_profile;
 use flame_tests::machine::Machine;
-use flame_tests::process::{signal, wait_for, with_argument};
+use flame_tests::process::{children, signal, wait_for, with_argument};
 use flame_tests::terminal::Terminal;
 use flame_tests::{Flame, Folder, Guarded, Seen, Workload};
 
@@ -49,7 +49,7 @@ impl Stubborn {
     #[track_caller]
     fn assert_ends_with_profile(mut self, code: i32) {
         let status = self.terminal.wait();
-        assert_eq!(status.code(), Some(code));
+        assert_eq!(status, code);
         let files = ending(self.folder.path(), ".pb");
         assert_eq!(files.len(), 1, "{files:?}");
         assert_burning(&files[0]);
@@ -111,8 +111,7 @@ fn a_third_ctrl_c_leaves_the_command_and_writes_the_profile() {
     stubborn.wait_for_line("TERM");
     stubborn.terminal.ctrl_c();
     wait_for("a profile", || !ending(stubborn.folder.path(), ".pb").is_empty());
-    let status = stubborn.terminal.wait();
-    assert_eq!(status.code(), Some(128 + libc::SIGINT));
+    assert_eq!(stubborn.terminal.wait(), 128 + libc::SIGINT);
     assert_eq!(stubborn.running().len(), 1, "the command is left running");
     assert_burning(&ending(stubborn.folder.path(), ".pb")[0]);
 }
@@ -159,6 +158,41 @@ fn ctrl_c_on_a_terminal_ends_attach_with_a_profile() {
     let mut terminal = Terminal::start(&mut flame);
     std::thread::sleep(std::time::Duration::from_millis(1500));
     terminal.ctrl_c();
-    assert_eq!(terminal.wait().code(), Some(0));
+    assert_eq!(terminal.wait(), 0);
     assert_burning(&ending(folder.path(), ".pb")[0]);
+}
+
+#[test]
+fn ctrl_c_before_the_command_has_started_ends_both() {
+    let Some(_machine) = Machine::take() else { return };
+    for _ in 0..10 {
+        let folder = Folder::new();
+        let mut flame = Command::new(Flame::program());
+        flame.args(["record", "-o"]).arg(folder.path()).args(["--", "sleep", "60"]);
+        let mut terminal = Terminal::start(&mut flame);
+        let pid = terminal.process.pid();
+        wait_for("the command that waits", || !children(pid).is_empty());
+        terminal.ctrl_c();
+        assert_eq!(terminal.wait(), 128 + libc::SIGINT);
+        assert!(with_argument(folder.path().to_str().expect("a text")).is_empty());
+    }
+}
+
+#[test]
+fn the_command_ignores_the_signals_that_flames_caller_ignores() {
+    let Some(_machine) = Machine::take() else { return };
+    // As under nohup, and in the background of a script.
+    let folder = Folder::new();
+    let script = format!(
+        "trap '' HUP INT; {} record -q -o {} -- grep SigIgn /proc/self/status",
+        Flame::program().display(),
+        folder.path().display(),
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().expect("run sh");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mask = printed.trim().strip_prefix("SigIgn:\t").expect("a mask of signals");
+    let mask = u64::from_str_radix(mask, 16).expect("hexadecimal");
+    for number in [libc::SIGHUP, libc::SIGINT] {
+        assert!(mask & 1 << (number - 1) != 0, "signal {number} in {mask:x}");
+    }
 }

@@ -162,3 +162,18 @@ fn a_short_command_is_seen_from_its_first_instructions() {
     let seen = Flame::record(&["-F", "999", "--", shares.path(), "50"]).run().with_code(0).seen();
     assert!(seen.share_of("rounds") > 80.0, "{}", seen.shown());
 }
+
+#[test]
+fn a_program_that_another_thread_executes_takes_over_the_process() {
+    let Some(_machine) = Machine::take() else { return };
+    let (executes, shares) = (Workload::c("execthread"), Workload::c("shares"));
+    let arguments = ["-F", "499", "--", executes.path(), "500", shares.path(), "500"];
+    let seen = Flame::record(&arguments).run().with_code(0).seen();
+    assert_about("before", seen.share_of("in_thread"), &seen);
+    assert_about("after", seen.share_through(&["main", "rounds"]), &seen);
+    let [pid] = Vec::from_iter(seen.pids())[..] else { panic!("one process: {}", seen.shown()) };
+    let after = seen.only(|stack| stack.has("rounds"));
+    assert!(after.stacks.iter().all(|stack| stack.tid == pid && stack.thread == "shares"));
+    let before = seen.only(|stack| stack.has("in_thread"));
+    assert!(before.stacks.iter().all(|stack| stack.tid != pid && stack.thread == "executes"));
+}

@@ -94,3 +94,16 @@ fn shares_of_many_processes_are_true() {
     let (_, seen) = compare(&Workload::c("processes"), str::to_owned);
     assert!(seen.pids().len() >= 40, "{} processes", seen.pids().len());
 }
+
+#[test]
+fn the_cpu_time_is_true_at_the_highest_frequency() {
+    let Some(_machine) = Machine::take() else { return };
+    let shares = Workload::c("shares");
+    let arguments = ["-F", "10000", "--", shares.path(), "2000"];
+    let outcome = Flame::record(&arguments).run().with_code(0);
+    let (known, seen) = (Known::read(&outcome.printed()), outcome.seen());
+    let off = seen.total() as f64 * 100.0 / known.cpu_ns as f64 - 100.0;
+    let lost = &outcome.json()["profiles"][0]["lost"];
+    measured(&format!("{off:+.2} % off at 10 kHz, lost: {lost}"));
+    assert!(off.abs() < TOTAL, "the CPU time is {off:+.2} % off");
+}

@@ -161,6 +161,67 @@ fn generated_code_is_named_by_the_perf_map() {
 }
 
 #[test]
+fn a_perf_map_that_is_written_late_is_read() {
+    let Some(_machine) = Machine::take() else { return };
+    let generated = Workload::c("generated");
+    let arguments = ["-F", "499", "--", generated.path(), "600", "late_name", "late"];
+    let seen = Flame::record(&arguments).run().with_code(0).seen();
+    remove_perf_maps(&seen);
+    let share = seen.share_ending(&["main", "run", "late_name"]);
+    assert!(share > 90.0, "{share:.1} %:\n{}", seen.shown());
+}
+
+/// Runs a program in namespaces of its own for pids and mounts, with a `/tmp` of its own that
+/// alone holds the program.
+fn contained(program: &Path, arguments: &str) -> Command {
+    let script = format!(
+        "mount -t tmpfs tmpfs /mnt && cp {} /mnt/contained && mount --move /mnt /tmp && \
+         exec /tmp/contained {arguments}",
+        text(program)
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script]);
+    command
+}
+
+#[test]
+fn programs_of_a_container_have_names() {
+    let Some(_machine) = Machine::take() else { return };
+    let shares = Workload::c("shares");
+    let mut command = contained(shares.program(), "500");
+    let line: Vec<_> = command.get_args().map(|a| a.to_str().expect("a text")).collect();
+    let arguments = [&["-F", "499", "--", "unshare"], line.as_slice()].concat();
+    let seen = Flame::record(&arguments).run().with_code(0).seen();
+    let own = seen.only(|stack| stack.comm == "contained");
+    assert_named(&own);
+
+    command = contained(shares.program(), "600000");
+    let unshare = Guarded::spawn(command.stdout(std::process::Stdio::null()));
+    wait_for("the program", || {
+        let inner = flame_tests::process::children(unshare.pid());
+        inner.first().is_some_and(|&pid| {
+            flame_tests::process::comm(pid) == "contained"
+                && flame_tests::process::cpu_ns(pid) > 10_000_000
+        })
+    });
+    let arguments = ["-F", "499", "-d", "0.5", &unshare.pid().to_string()];
+    assert_named(&Flame::attach(&arguments).run().with_code(0).seen());
+}
+
+#[test]
+fn the_perf_map_of_a_process_in_a_container_is_found() {
+    let Some(_machine) = Machine::take() else { return };
+    let generated = Workload::c("generated");
+    let command = contained(generated.program(), "600 jitted_inside");
+    let line: Vec<_> = command.get_args().map(|a| a.to_str().expect("a text")).collect();
+    let arguments = [&["-F", "499", "--", "unshare"], line.as_slice()].concat();
+    let seen = Flame::record(&arguments).run().with_code(0).seen();
+    let own = seen.only(|stack| stack.comm == "contained");
+    let share = own.share_ending(&["main", "run", "jitted_inside"]);
+    assert!(share > 90.0, "{share:.1} %:\n{}", own.shown());
+}
+
+#[test]
 fn a_perf_map_of_another_user_is_not_believed() {
     let Some(_machine) = Machine::take() else { return };
     let generated = Workload::c("generated");

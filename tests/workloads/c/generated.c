@@ -1,6 +1,7 @@
 /* Runs machine code that no file has, or one that is given: `generated MS NAME` writes a perf map
- * that calls the code NAME; `generated MS -` writes none; `generated MS = FILE` runs the code at
- * the second page of FILE. */
+ * that calls the code NAME, `generated MS NAME UID` one of another owner, `generated MS NAME late`
+ * writes it when half the time is over; `generated MS -` writes none; `generated MS = FILE` runs
+ * the code at the second page of FILE. */
 #include "known.h"
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -16,6 +17,15 @@ FRAME void run(void (*loop)(uint64_t), uint64_t ns)
 	uint64_t start = thread_cpu_ns();
 	while (thread_cpu_ns() - start < ns)
 		loop(300000);
+}
+
+static void write_perf_map(const void *at, const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	FILE *map = fopen(path, "w");
+	fprintf(map, "%lx %lx %s\n", (unsigned long)at, sizeof(code), name);
+	fclose(map);
 }
 
 int main(int argc, char **argv)
@@ -36,14 +46,19 @@ int main(int argc, char **argv)
 			return 1;
 		memcpy(memory, code, sizeof(code));
 	}
-	if (strcmp(name, "-") && strcmp(name, "=")) {
+	if (!strcmp(name, "-") || !strcmp(name, "=")) {
+		run((void (*)(uint64_t))memory, ns);
+		return 0;
+	}
+	if (argc > 3 && !strcmp(argv[3], "late")) {
+		run((void (*)(uint64_t))memory, ns / 2);
+		ns /= 2;
+	}
+	write_perf_map(memory, name);
+	if (argc > 3 && strcmp(argv[3], "late")) {
 		char path[64];
 		snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
-		FILE *map = fopen(path, "w");
-		fprintf(map, "%lx %lx %s\n", (unsigned long)memory, sizeof(code), name);
-		fclose(map);
-		/* Of another user than the process, if that is asked for. */
-		if (argc > 3 && chown(path, (uid_t)atoi(argv[3]), 0))
+		if (chown(path, (uid_t)atoi(argv[3]), 0))
 			return 1;
 	}
 	run((void (*)(uint64_t))memory, ns);
