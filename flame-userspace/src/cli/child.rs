@@ -133,3 +133,10 @@ pub(super) fn exit_status(own: Option<u8>, failed: bool, child: &Child) -> u8 {
         None => child.abandoned_status(),
     }
 }
+
+/// The exit status of a command that was ended before it started, by Ctrl-C as a rule.
+pub(super) fn ended_waiting(child: &mut Child, talk: &Talk) -> Option<u8> {
+    let status = child.status()?;
+    talk.error("the command was ended before it started: no profile");
+    Some(status)
+}

@@ -11,15 +11,10 @@ use tokio::time::{Instant, sleep};
 
 use super::age::process_age;
 use super::args::RecordArgs;
-use super::child::{Child, GRACE, exit_status, tell_left_behind};
+use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::collect::Said;
 use super::privilege::{Privilege, program};
-<<<<<<< HEAD
 use super::recorder::{command_line, live_line, milliseconds};
-=======
-use super::record::{GRACE, ended_waiting, exit_status};
-use super::recorder::{command_line, live_line};
->>>>>>> tests
 use super::signals::Signals;
 use super::status;
 use super::talk::Talk;

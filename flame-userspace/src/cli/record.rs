@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::args::RecordArgs;
-use super::child::{Child, GRACE, exit_status, tell_left_behind};
+use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::privilege::Privilege;
 use super::recorder::{Outcome, Recorder};
 use super::signals::Signals;
@@ -65,13 +65,6 @@ async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
     let status = exit_status(own, outcome.failure.is_some(), &child);
     recorder.print_json(&outcome, Some(status));
     Ok(status)
-}
-
-/// The exit status of a command that was ended before it started, by Ctrl-C as a rule.
-pub(super) fn ended_waiting(child: &mut Child, talk: &Talk) -> Option<u8> {
-    let status = child.status()?;
-    talk.error("the command was ended before it started: no profile");
-    Some(status)
 }
 
 /// Waits for a command that outlived its profile; its exit status, unless it is left running.
