@@ -184,7 +184,9 @@ impl Outcome {
     /// What stands on stdout before the JSON summary.
     pub fn printed(&self) -> String {
         let text = String::from_utf8_lossy(&self.stdout);
-        let lines = text.lines().filter(|line| !line.starts_with("{\"command_line\""));
+        let lines = text
+            .lines()
+            .filter(|line| !(line.starts_with('{') && line.contains("\"command_line\":")));
         lines.map(|line| format!("{line}\n")).collect()
     }
 

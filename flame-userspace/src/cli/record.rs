@@ -7,7 +7,6 @@ use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::privilege::Privilege;
 use super::recorder::{Outcome, Recorder};
 use super::signals::Signals;
-use super::talk::Talk;
 use super::{files, front, status};
 use crate::{Error, ErrorKind, Target, Waiting};
 

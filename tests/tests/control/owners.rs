@@ -127,7 +127,7 @@ struct SmallDisk<'a>(&'a Path);
 impl<'a> SmallDisk<'a> {
     fn mount(place: &'a Path) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs"]).arg(place);
+        mount.args(["-t", "tmpfs", "-o", "size=32k,mode=755", "tmpfs"]).arg(place);
         mount.status().is_ok_and(|status| status.success()).then_some(Self(place))
     }
 }
