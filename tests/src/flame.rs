@@ -184,8 +184,7 @@ impl Outcome {
     /// What stands on stdout before the JSON summary.
     pub fn printed(&self) -> String {
         let text = String::from_utf8_lossy(&self.stdout);
-        let lines = text.lines().filter(|line| !line.starts_with("{\"command_line\""));
-        lines.map(|line| format!("{line}\n")).collect()
+        text.split_inclusive('\n').filter(|line| !line.starts_with("{\"command_line\"")).collect()
     }
 
     /// The JSON summary.
