@@ -184,10 +184,8 @@ impl Outcome {
     /// What stands on stdout before the JSON summary.
     pub fn printed(&self) -> String {
         let text = String::from_utf8_lossy(&self.stdout);
-        let lines = text
-            .lines()
-            .filter(|line| !(line.starts_with('{') && line.contains("\"command_line\":")));
-        lines.map(|line| format!("{line}\n")).collect()
+        let is_json = |line: &&str| line.starts_with('{') && line.contains("\"command_line\":");
+        text.split_inclusive('\n').filter(|line| !is_json(line)).collect()
     }
 
     /// The JSON summary.

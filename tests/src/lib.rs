@@ -4,6 +4,8 @@
 //! The tests load kernel programs, measure shares of CPU time and make users and mounts: they
 //! need root, and each holds the [`machine`] alone. Helpers panic with what they were about.
 
+#![expect(clippy::missing_panics_doc, reason = "in a test a panic is the message")]
+
 pub mod files;
 pub mod flame;
 pub mod machine;

@@ -111,7 +111,7 @@ pub fn cpu_ns(pid: u32) -> u64 {
     threads.flatten().filter_map(of).sum()
 }
 
-/// Field `number` of `/proc/PID/stat` from the fourth on, as in proc_pid_stat(5).
+/// Field `number` of `/proc/PID/stat` from the fourth on, as `proc_pid_stat(5)` counts.
 fn stat_field(pid: u32, number: usize) -> Option<u64> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let text = String::from_utf8_lossy(&text);

@@ -93,7 +93,9 @@ fn a_command_that_waits_for_its_start_ends_when_flame_is_killed() {
         let ran = || started.exists();
         wait_for("the end of the command", || ran() || with_argument(word).is_empty());
         if ran() {
-            with_argument(word).into_iter().for_each(|pid| _ = signal(pid, libc::SIGKILL));
+            for pid in with_argument(word) {
+                signal(pid, libc::SIGKILL);
+            }
         }
     }
     measured(&format!("flame was killed {waiting} times while its command waited"));

@@ -114,7 +114,9 @@ fn through_sudo_ctrl_c_goes_to_the_command_and_the_profile_is_written() {
     terminal.ctrl_c();
     let status = terminal.wait();
     let left = with_argument(log.to_str().expect("a text"));
-    left.iter().for_each(|&pid| _ = signal(pid, libc::SIGKILL));
+    for &pid in &left {
+        signal(pid, libc::SIGKILL);
+    }
     assert_eq!(status, 128 + libc::SIGTERM);
     assert!(left.is_empty(), "nothing is left behind");
     let seen = seen_in(&folder);

@@ -245,7 +245,7 @@ fn rotation_writes_profiles_that_add_up() {
     let arguments = ["-F", "499", "--rotate", "600ms", &target.pid().to_string()];
     let flame = Flame::attach(&arguments).start_sampling();
     let before = cpu_ns(target.pid());
-    sleep(Duration::from_millis(2000));
+    sleep(Duration::from_secs(2));
     let spent = (cpu_ns(target.pid()) - before) as f64;
     let outcome = flame.interrupt().with_code(0);
     let files = outcome.profiles();

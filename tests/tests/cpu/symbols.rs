@@ -129,6 +129,15 @@ fn a_program_whose_file_is_replaced_keeps_its_names() {
 }
 
 #[test]
+fn a_program_that_is_in_memory_alone_has_names() {
+    let Some(_machine) = Machine::take() else { return };
+    let sealed = Workload::c("sealed");
+    let seen = Flame::record(&["-F", "499", "--", sealed.path(), "500"]).run().with_code(0).seen();
+    let share = seen.share_ending(&["main", "from_memory", "burn", "spin"]);
+    assert!(share > 80.0, "{share:.1} %:\n{}", seen.shown());
+}
+
+#[test]
 fn libraries_that_take_the_same_place_one_after_the_other_keep_their_names() {
     let Some(_machine) = Machine::take() else { return };
     let library = |name: &str| {
