@@ -14,6 +14,8 @@ pub(super) struct Usage {
     /// In user space and in the kernel.
     pub(super) cpu: Duration,
     pub(super) peak_rss_bytes: u64,
+    /// The most that was seen of its memory without the pages of files; 0 if nobody looked.
+    pub(super) own_bytes: u64,
     pub(super) succeeded: bool,
 }
 
@@ -73,6 +75,19 @@ impl Process {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// Waits for its end, and looks meanwhile at the memory that is its own and not a file's: the
+    /// kernel keeps no peak of that.
+    pub(super) fn wait_watching(self) -> Result<Usage> {
+        let status = format!("/proc/{}/status", self.pid());
+        let mut own = 0;
+        // A process that has ended and was not waited for has no memory any more.
+        while let Some(kib) = fs::read_to_string(&status).ok().and_then(|text| own_kib(&text)) {
+            own = own.max(kib * 1024);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(Usage { own_bytes: own, ..self.wait()? })
+    }
+
     /// Waits for its end.
     pub(super) fn wait(mut self) -> Result<Usage> {
         let pid = i32::try_from(self.pid()).context("a pid is positive")?;
@@ -89,6 +104,7 @@ impl Process {
         Ok(Usage {
             cpu: duration(used.ru_utime) + duration(used.ru_stime),
             peak_rss_bytes: kib * 1024,
+            own_bytes: 0,
             // perf dies of the signal that told it to end, when it has written its file.
             succeeded: if libc::WIFEXITED(status) {
                 libc::WEXITSTATUS(status) == 0
@@ -117,6 +133,12 @@ impl Drop for Process {
             drop(self.child.wait());
         }
     }
+}
+
+/// The anonymous memory in the text of `/proc/PID/status`.
+fn own_kib(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    line.trim().trim_end_matches("kB").trim_end().parse().ok()
 }
 
 fn duration(time: libc::timeval) -> Duration {
@@ -235,6 +257,12 @@ mod tests {
             memory_bytes: 8192 + 4096 + 1000,
         };
         assert_eq!(used, expected);
+    }
+
+    #[test]
+    fn own_memory_is_read_and_absent_of_the_dead() {
+        assert_eq!(own_kib("Name:\tx\nRssAnon:\t    1234 kB\nRssFile:\t 9 kB\n"), Some(1234));
+        assert_eq!(own_kib("Name:\tx\nState:\tZ (zombie)\n"), None);
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(super) struct Cost {
     /// From the target's end to its own.
     pub(super) finish: Duration,
     pub(super) peak_rss_bytes: u64,
+    /// The most of it after the target's end that is not pages of files, which the kernel can
+    /// take back.
+    pub(super) own_bytes: u64,
 }
 
 /// A profiler whose target has ended: what it had used by then.
@@ -193,7 +196,7 @@ impl Ending {
     /// Waits until it has written what it writes; what it used, and what it said on stdout.
     pub(super) fn wait(self) -> Result<(Cost, String)> {
         let Attached { process, armed, cpu_at_start, said } = self.attached;
-        let Usage { cpu, peak_rss_bytes, succeeded } = process.wait()?;
+        let Usage { cpu, peak_rss_bytes, own_bytes, succeeded } = process.wait_watching()?;
         let finish = self.since.elapsed();
         let said = said.join().ok().context("read what the profiler said")?;
         if !succeeded {
@@ -206,6 +209,7 @@ impl Ending {
             cpu_finish: cpu.saturating_sub(self.cpu),
             finish,
             peak_rss_bytes,
+            own_bytes,
         };
         Ok((cost, said))
     }

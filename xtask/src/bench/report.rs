@@ -268,8 +268,8 @@ impl Report {
             "\n### The profiler itself\n\nMedians. What flame does after the target's end names \
              every function and writes the profile and the page; perf writes addresses, and reads \
              names in `perf report`.\n\n\
-             | program | Hz | profiler | CPU to sampling | CPU while sampling | CPU after | elapsed after | peak memory |\n\
-             |---|---|---|---|---|---|---|---|"
+             | program | Hz | profiler | CPU to sampling | CPU while sampling | CPU after | elapsed after | peak memory | without file pages |\n\
+             |---|---|---|---|---|---|---|---|---|"
         )?;
         for row in &self.rows {
             for measured in &row.series.measured {
@@ -277,7 +277,7 @@ impl Report {
                 let of = |value: fn(&Cost) -> f64| measured.of(value);
                 writeln!(
                     f,
-                    "| {} | {hz} | {} | {:.0} ms | {:.2} % of one | {:.0} ms | {:.0} ms | {:.1} MB |",
+                    "| {} | {hz} | {} | {:.0} ms | {:.2} % of one | {:.0} ms | {:.0} ms | {:.1} MB | {:.1} MB |",
                     row.name,
                     kind.name(),
                     of(|cost| ms(cost.cpu_start)),
@@ -285,6 +285,7 @@ impl Report {
                     of(|cost| ms(cost.cpu_finish)),
                     of(|cost| ms(cost.finish)),
                     of(|cost| mb(cost.peak_rss_bytes)),
+                    of(|cost| mb(cost.own_bytes)),
                 )?;
             }
         }
@@ -292,7 +293,7 @@ impl Report {
             writeln!(
                 f,
                 "| {:.0} s of the whole machine, {program} on every CPU | {hz} | {} | {:.0} ms | \
-                 {:.2} % of one | {:.0} ms | {:.0} ms | {:.1} MB |",
+                 {:.2} % of one | {:.0} ms | {:.0} ms | {:.1} MB | {:.1} MB |",
                 time.as_secs_f64(),
                 kind.name(),
                 ms(cost.cpu_start),
@@ -300,6 +301,7 @@ impl Report {
                 ms(cost.cpu_finish),
                 ms(cost.finish),
                 mb(cost.peak_rss_bytes),
+                mb(cost.own_bytes),
             )?;
         }
         Ok(())
