@@ -6,10 +6,6 @@
 //! largest first, with explicit padding, and their size is asserted. Whatever can be computed
 //! without the kernel is computed here, so that `cargo test` runs it.
 #![no_std]
-#![expect(
-    clippy::inline_always,
-    reason = "the kernel programs are to be one piece: a call costs the verifier and the machine"
-)]
 
 #[cfg(test)]
 extern crate std;

@@ -62,8 +62,8 @@ pub const CGROUPS: usize = 8;
 /// Names of processes that can be targets at one time.
 pub const NAMES: usize = 64;
 
-/// Deepest nesting of pid namespaces (the kernel's `MAX_PID_NS_LEVEL` is 32) in which flame's own
-/// is looked for.
+/// Deepest nesting of pid namespaces (`MAX_PID_NS_LEVEL` in the kernel's `pid_namespace.c` is 32) in
+/// which flame's own is looked for.
 pub const PID_NAMESPACE_LEVELS: u32 = 8;
 
 /// Length of a task's name, the closing NUL included (`TASK_COMM_LEN`).

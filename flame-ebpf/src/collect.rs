@@ -32,8 +32,10 @@ pub(crate) fn collect(
     } else {
         0
     };
+    let kernel_frames = scratch::unknown(scratch.buffer, kernel_frames);
     let has_user = in_user || task::saved_user_registers(&mut scratch.walk.registers);
     let user = stack::user::walk(&mut scratch, ids, has_user, kernel_frames, time_ns);
+    let copied = scratch::unknown(scratch.buffer, user.copied);
     scratch.buffer.header = SampleHeader {
         time_ns,
         value,
@@ -43,8 +45,8 @@ pub(crate) fn collect(
         kernel_frames: kernel_frames as u16,
         user_frames: user.frames as u16,
         user_end: user.end as u32,
-        copied: user.copied as u32,
+        copied: copied as u32,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    emit::send(scratch.buffer, kernel_frames + user.frames, user.copied);
+    emit::send(scratch.buffer, kernel_frames + user.frames, copied);
 }

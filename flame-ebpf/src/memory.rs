@@ -7,6 +7,8 @@ use flame_common::unwind::Memory;
 
 /// Bytes of a page of memory; one that is not there ends what can be read at one time.
 const PAGE: u64 = 4096;
+/// How near the end of a page is near.
+const NEAR: u64 = 512;
 const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 
 /// The part of the current task's stack that was read last.
@@ -25,18 +27,20 @@ impl Window {
         self.length = 0;
     }
 
-    /// Reads from `start` on: a window full, or as far as the page reaches.
+    /// Reads from `start` on: to the end of its page, and where that is near, a window full if the
+    /// next page is there.
     #[inline(always)]
     fn read(&mut self, start: u64) -> Option<()> {
         self.length = 0;
-        if read_user(&mut self.words, WINDOW_BYTES as u32, start) {
+        let rest = PAGE - (start & (PAGE - 1));
+        // A read that meets a page that is not there costs the most: the page above the stack's
+        // last is tried seldom.
+        if rest < NEAR && read_user(&mut self.words, WINDOW_BYTES as u32, start) {
             self.length = WINDOW_BYTES;
-        } else {
-            let rest = PAGE - (start & (PAGE - 1));
-            if !read_user(&mut self.words, rest as u32, start) {
-                return None;
-            }
+        } else if read_user(&mut self.words, rest as u32, start) {
             self.length = rest;
+        } else {
+            return None;
         }
         self.start = start;
         Some(())

@@ -23,3 +23,19 @@ pub(crate) fn get() -> Option<Scratch> {
         Some(Scratch { buffer: &mut *buffer, walk: &mut *walk, remembered: &mut *remembered })
     }
 }
+
+/// The same number, of which the verifier knows nothing any more.
+///
+/// verifier: it follows every value of a loop's counter through all that comes after the loop,
+/// and most of the time that loading takes goes there. What was in memory meanwhile is any number
+/// to it, so that the ways out of the loop are one to it. `black_box` alone hides a value from the
+/// compiler and not from the verifier.
+#[inline(always)]
+pub(crate) fn unknown(buffer: &mut SampleBuffer, number: usize) -> usize {
+    let slot = &raw mut buffer.header.time_ns;
+    // SAFETY: the slot is a part of the buffer that is borrowed here, and any bits are a number.
+    unsafe {
+        slot.write_volatile(number as u64);
+        slot.read_volatile() as usize
+    }
+}

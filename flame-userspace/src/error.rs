@@ -58,8 +58,19 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.source()
+/// The causes are in the text already; as sources they would be told twice.
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let error = Error::from(anyhow::Error::from(cause).context("open the door"));
+        assert_eq!(error.kind(), ErrorKind::Permission);
+        let told = format!("{:#}", anyhow::Error::from(error));
+        assert_eq!(told.matches("denied").count(), 1, "{told}");
     }
 }

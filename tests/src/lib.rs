@@ -1,1 +1,22 @@
-//! What the end-to-end tests share: workloads, the flame runner, assertions on profiles.
+//! What the end-to-end tests share: [`Workload`]s with known answers, the [`Flame`] runner, and
+//! [`Seen`], a profile in the form that assertions want.
+//!
+//! The tests load kernel programs, measure shares of CPU time and make users and mounts: they
+//! need root, and each holds the [`machine`] alone. Helpers panic with what they were about.
+
+#![expect(clippy::missing_panics_doc, reason = "in a test a panic is the message")]
+
+pub mod files;
+pub mod flame;
+pub mod machine;
+pub mod process;
+pub mod seen;
+pub mod terminal;
+pub mod user;
+pub mod workload;
+
+pub use crate::files::Folder;
+pub use crate::flame::{Flame, Outcome, Running};
+pub use crate::process::Guarded;
+pub use crate::seen::{Seen, Stack};
+pub use crate::workload::{Known, Workload};

@@ -1,5 +1,6 @@
 //! flame's own tasks. Each subcommand is one module; this file only names them.
 
+mod bench;
 mod command;
 mod ebpf;
 mod install;
@@ -24,6 +25,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure what flame costs on real programs: `bench cpu`, beside perf (as root)
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What to measure, and its options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build the kernel programs from source into the tree, with a record of what they came from
     BuildEbpf,
     /// Check that the kernel programs in the tree are those of the sources
@@ -42,6 +50,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        Task::Bench { args } => bench::run(&args),
         Task::BuildEbpf => ebpf::build(),
         Task::CheckEbpf => ebpf::check().map(|_| ()),
         Task::Install { to } => install::run(&to),

@@ -102,9 +102,9 @@ const BPF: &[&[&str]] = &[
 
 /// Installs what the tests need and is missing; without root, names it and stops. Returns what the
 /// tests have to go on without.
-pub(crate) fn provide(bpf_compiler_is_there: bool) -> Result<Vec<String>> {
+pub(crate) fn provide(can_build_ebpf: bool) -> Result<Vec<String>> {
     let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !package.is_there()).collect();
-    if missing.is_empty() && bpf_compiler_is_there {
+    if missing.is_empty() && can_build_ebpf {
         return Ok(Vec::new());
     }
     for package in &missing {
@@ -124,7 +124,7 @@ pub(crate) fn provide(bpf_compiler_is_there: bool) -> Result<Vec<String>> {
     }
     let mut names: Vec<&str> = available.iter().map(|package| package.name).collect();
     let mut without: Vec<String> = absent.iter().map(|package| package.name.to_owned()).collect();
-    if !bpf_compiler_is_there {
+    if !can_build_ebpf {
         match BPF.iter().find(|set| set.iter().all(|name| has_candidate(name))) {
             Some(set) => names.extend(*set),
             None => without.push("a compiler for eBPF".to_owned()),

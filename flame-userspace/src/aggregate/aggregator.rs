@@ -37,13 +37,16 @@ pub(crate) struct Aggregate {
     pub(crate) lost: u64,
 }
 
+/// Stacks as the kernel sent them, with their rows.
+type RawStacks = HashMap<Box<[u64]>, u32>;
+
 /// Adds up samples.
 #[derive(Debug, Default)]
 pub(crate) struct Aggregator {
     sum: Aggregate,
     stack_rows: HashMap<Arc<[CodeAddress]>, u32>,
     /// Stacks as they came, by process and state of its mappings: each is looked up once.
-    seen: HashMap<(ProcessId, u32), HashMap<Box<[u64]>, u32>>,
+    seen: HashMap<(ProcessId, u32), RawStacks>,
     names: HashMap<String, Arc<str>>,
 }
 

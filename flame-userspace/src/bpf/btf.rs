@@ -47,7 +47,7 @@ pub(crate) fn kernel_types() -> Result<()> {
 
 /// The type table, with the place of each type.
 struct Types<'a> {
-    types: &'a [u8],
+    table: &'a [u8],
     strings: &'a [u8],
     /// Offset of each type in `types`, by its number less one.
     places: Vec<u32>,
@@ -83,7 +83,7 @@ impl<'a> Types<'a> {
             places.push(at as u32);
             at += 12 + tail_bytes(word(types, at + 4)?)?;
         }
-        Some(Self { types, strings, places })
+        Some(Self { table: types, strings, places })
     }
 
     /// The structs of these names, each the first of its name.
@@ -107,14 +107,14 @@ impl<'a> Types<'a> {
 
     /// The struct or union at a place of the type table.
     fn aggregate(&self, at: usize) -> Option<Struct<'a>> {
-        let info = word(self.types, at + 4)?;
+        let info = word(self.table, at + 4)?;
         if !matches!(info >> 24 & 0x1f, STRUCT | UNION) {
             return None;
         }
-        let members = self.types.get(at + 12..at + 12 + tail_bytes(info)?)?;
+        let members = self.table.get(at + 12..at + 12 + tail_bytes(info)?)?;
         Some(Struct {
-            name: self.string(word(self.types, at)?)?,
-            size: word(self.types, at + 8)?,
+            name: self.string(word(self.table, at)?)?,
+            size: word(self.table, at + 8)?,
             members,
             bit_fields: info >> 31 != 0,
         })

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{PerfEvent, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
-use flame_common::config::Config;
+use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::COMM;
 
 use super::perf::{Event, SamplingEvent};
@@ -52,7 +52,7 @@ impl Programs {
             }
             Err(error) => {
                 log::warn!("{error:#}; children are followed from user space, a moment late");
-                Default::default()
+                KernelOffsets::default()
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));

@@ -1,5 +1,5 @@
 //! The kernel's side: loading the programs, attaching them, and reading what they send. The only
-//! module that knows aya and the perf_event_open(2) interface.
+//! module that knows aya and the `perf_event_open(2)` interface.
 
 mod btf;
 mod cpus;

@@ -1,4 +1,4 @@
-//! perf_event_open(2): opening events, and reading the records that the kernel puts into an
+//! `perf_event_open(2)`: opening events, and reading the records that the kernel puts into an
 //! event's ring.
 
 use std::io;
@@ -160,7 +160,7 @@ pub(crate) struct RecordRing {
 // SAFETY: the mapping belongs to this value alone and may be read from whichever thread has it.
 unsafe impl Send for RecordRing {}
 
-/// Offsets in `struct perf_event_mmap_page` (include/uapi/linux/perf_event.h).
+/// Offsets in `struct perf_event_mmap_page` (`include/uapi/linux/perf_event.h`).
 const DATA_HEAD: usize = 1024;
 const DATA_TAIL: usize = 1032;
 

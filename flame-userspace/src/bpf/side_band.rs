@@ -1,7 +1,7 @@
 //! perf's side-band records, decoded: exec, fork, exit and executable mmap of every process, with
 //! the time at which they happened.
 //!
-//! Layouts are those of `enum perf_event_type` in include/uapi/linux/perf_event.h.
+//! Layouts are those of `enum perf_event_type` in `include/uapi/linux/perf_event.h`.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;

@@ -7,7 +7,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::signals::{Asked, Signals};
+use super::status;
 use super::talk::{Talk, shown};
+
+/// How long a command may take to end after SIGTERM was passed on to it.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// A child process of flame.
 #[derive(Debug)]
@@ -119,4 +123,20 @@ pub(super) fn tell_left_behind(running: &[(String, u32)], talk: &Talk) {
         names.join(", "),
         pids.join(" "),
     ));
+}
+
+/// The command's own exit status; flame's failure shows where the command did not fail.
+pub(super) fn exit_status(own: Option<u8>, failed: bool, child: &Child) -> u8 {
+    match own {
+        Some(0) if failed => status::FAILED,
+        Some(own) => own,
+        None => child.abandoned_status(),
+    }
+}
+
+/// The exit status of a command that was ended before it started, by Ctrl-C as a rule.
+pub(super) fn ended_waiting(child: &mut Child, talk: &Talk) -> Option<u8> {
+    let status = child.status()?;
+    talk.error("the command was ended before it started: no profile");
+    Some(status)
 }

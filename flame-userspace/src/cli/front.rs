@@ -9,12 +9,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep};
 
+use super::age::process_age;
 use super::args::RecordArgs;
-use super::child::{Child, tell_left_behind};
+use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::collect::Said;
 use super::privilege::{Privilege, program};
-use super::record::{GRACE, exit_status};
-use super::recorder::{command_line, live_line};
+use super::recorder::{command_line, live_line, milliseconds};
 use super::signals::Signals;
 use super::status;
 use super::talk::Talk;
@@ -25,8 +25,8 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
     let own_line = command_line(std::env::args_os().skip(1));
     let Some(sudo) = find_sudo() else { bail!(Privilege::advice(&own_line)) };
     let talk = Talk::new(&args.recording);
-    let mut signals = Signals::listen()?;
     let waiting = Waiting::spawn(&args.command)?;
+    let mut signals = Signals::listen()?;
     let pid = waiting.pid();
     let shown = args.command[0].to_string_lossy();
     let mut child = Child::new(pid)?;
@@ -41,10 +41,14 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
         }
         Collector::start(&sudo, args, pid, &own_line).await?
     } else {
-        let collector = Collector::start(&sudo, args, pid, &own_line).await?;
+        let collector = match Collector::start(&sudo, args, pid, &own_line).await {
+            Ok(collector) => collector,
+            Err(error) => return ended_waiting(&mut child, &talk).ok_or(error),
+        };
         waiting.release(&shown)?;
         collector
     };
+    let armed = process_age();
     let done = {
         let end = child.ended(&mut signals, &talk, GRACE);
         collector.collect(end, &talk).await
@@ -59,6 +63,8 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
     let status = exit_status(own, done.failed, &child);
     if let Some(mut json) = done.json {
         json["exit_status"] = status.into();
+        // The command typed was this process, and not the collector.
+        json["armed_ms"] = armed.map(milliseconds).into();
         println!("{json}");
     }
     Ok(status)

@@ -75,7 +75,7 @@ fn read(file: &Path) -> Result<Profile> {
     if open.metadata().with_context(|| format!("look at {shown}"))?.is_dir() {
         bail!("{shown} is a folder; a pprof file is wanted");
     }
-    let most = pprof::MAX_DECOMPRESSED_BYTES as u64;
+    let most = pprof::MAX_DECOMPRESSED_BYTES;
     let mut bytes = Vec::new();
     open.take(most + 1).read_to_end(&mut bytes).with_context(|| format!("read {shown}"))?;
     if bytes.len() as u64 > most {

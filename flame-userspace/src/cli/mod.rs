@@ -1,6 +1,7 @@
 //! The command line: what is asked, done through the library's own surface, and told. Only this
 //! module prints, reads arguments and the environment, and decides the exit status.
 
+mod age;
 mod args;
 mod attach;
 mod caller;

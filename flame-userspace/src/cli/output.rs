@@ -83,7 +83,7 @@ impl Output {
         title: &str,
     ) -> Vec<(String, String, &'a Profile, bool)> {
         if !self.per_process {
-            let several = recording.processes.len() > 1;
+            let several = recording.quality.processes > 1;
             return vec![(String::new(), title.to_owned(), &recording.profile, several)];
         }
         let sets = recording.processes.iter().map(|(comm, pid, profile)| {
@@ -102,14 +102,14 @@ impl Output {
                 Ok(absolute.join(file))
             })
         };
-        into(&self.directory).or_else(|error| {
+        into(&self.directory).map_err(|error| {
             let elsewhere = std::env::temp_dir();
             match into(&elsewhere) {
                 Ok(path) => {
                     talk.error(&format!("{error:#}; it is in {} instead", path.display()));
-                    Err(error.context("write the profile where it was asked for"))
+                    error.context("write the profile where it was asked for")
                 }
-                Err(_) => Err(error),
+                Err(_) => error,
             }
         })
     }

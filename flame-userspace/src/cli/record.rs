@@ -1,19 +1,14 @@
 //! `flame record`: start a command and profile it until it exits.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
 use super::args::RecordArgs;
-use super::child::{Child, tell_left_behind};
+use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::privilege::Privilege;
 use super::recorder::{Outcome, Recorder};
 use super::signals::Signals;
 use super::{files, front, status};
 use crate::{Error, ErrorKind, Target, Waiting};
-
-/// How long a command may take to end after SIGTERM was passed on to it.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the command; the exit status.
 pub(super) async fn run(args: RecordArgs) -> u8 {
@@ -40,8 +35,8 @@ fn status_of(error: &anyhow::Error) -> u8 {
 
 async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
     let recorder = Recorder::prepare(&args.recording, privilege)?;
-    let mut signals = Signals::listen()?;
     let waiting = Waiting::spawn(&args.command)?;
+    let mut signals = Signals::listen()?;
     files::raise_limit();
     let pid = waiting.pid();
     let program = args.command[0].to_string_lossy();
@@ -54,7 +49,10 @@ async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
         }
         recorder.start(Target::pid(pid)).await?
     } else {
-        let session = recorder.start(Target::pid(pid)).await?;
+        let session = match recorder.start(Target::pid(pid)).await {
+            Ok(session) => session,
+            Err(error) => return ended_waiting(&mut child, &recorder.talk).ok_or(error.into()),
+        };
         waiting.release(&program)?;
         session
     };
@@ -82,13 +80,4 @@ async fn finish(
         child.ended(signals, &recorder.talk, GRACE).await;
     }
     child.status()
-}
-
-/// The command's own exit status; flame's failure shows where the command did not fail.
-pub(super) fn exit_status(own: Option<u8>, failed: bool, child: &Child) -> u8 {
-    match own {
-        Some(0) if failed => status::FAILED,
-        Some(own) => own,
-        None => child.abandoned_status(),
-    }
 }

@@ -1,12 +1,13 @@
 //! A session from its start to its last file, for every command that records.
 
 use std::future::Future;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
+use super::age::process_age;
 use super::args::RecordingArgs;
 use super::output::Output;
 use super::privilege::Privilege;
@@ -17,7 +18,7 @@ use crate::session::{Progress, Session, SessionBuilder, Target};
 use crate::{Error, Recording};
 
 /// How often the live line is renewed.
-const LIVE: std::time::Duration = std::time::Duration::from_millis(250);
+const LIVE: Duration = Duration::from_millis(250);
 
 /// Records with these arguments.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Recorder {
 /// What became of a session.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
+    /// From the start of this process to sampling.
+    pub(super) armed: Option<Duration>,
     pub(super) summaries: Vec<Summary>,
     /// Why a file could not be written.
     pub(super) failure: Option<anyhow::Error>,
@@ -69,6 +72,7 @@ impl Recorder {
             .inlined_functions(!self.args.no_inline)
             .children(!self.args.no_children)
             .verbose(self.args.verbose > 1)
+            .per_process(self.args.per_process)
             .comment(format!("command: flame {}", self.command_line));
         if let Some(uid) = self.only_user {
             builder = builder.only_user(uid);
@@ -104,8 +108,8 @@ impl Recorder {
     ) -> Outcome {
         let started = Instant::now();
         let mut began = SystemTime::now();
-        let mut outcome = Outcome::default();
-        let far = started + std::time::Duration::from_secs(100 * 365 * 86_400);
+        let mut outcome = Outcome { armed: process_age(), ..Outcome::default() };
+        let far = started + Duration::from_secs(100 * 365 * 86_400);
         let until = self.args.duration.map_or(far, |duration| started + duration);
         let every = self.args.rotate.unwrap_or(far - started);
         let mut rotation = interval_at(started + every, every);
@@ -180,11 +184,17 @@ impl Recorder {
                 "flame": env!("CARGO_PKG_VERSION"),
                 "command_line": self.command_line,
                 "exit_status": exit_status,
+                "armed_ms": outcome.armed.map(milliseconds),
                 "profiles": parts,
                 "failure": outcome.failure.as_ref().map(|error| format!("{error:#}")),
             })
         })
     }
+}
+
+/// As the JSON summary tells a time.
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    time.as_millis() as u64
 }
 
 /// The live line.

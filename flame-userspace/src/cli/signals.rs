@@ -19,7 +19,8 @@ pub(super) enum Asked {
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None` under nohup(1), which is to survive a terminal that has gone.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -29,7 +30,9 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
+            hang_up: (!is_ignored(libc::SIGHUP))
+                .then(|| listen(SignalKind::hangup()))
+                .transpose()?,
         })
     }
 
@@ -38,7 +41,25 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::Interrupt,
             _ = self.terminate.recv() => Asked::Terminate,
-            _ = self.hang_up.recv() => Asked::HangUp,
+            () = received(self.hang_up.as_mut()) => Asked::HangUp,
         }
+    }
+}
+
+/// Waits for a signal; for ever without one.
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started flame ignores a signal, and flame has not changed that yet.
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: the struct is plain data, and the call only fills it in.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
     }
 }

@@ -65,6 +65,16 @@ impl Executables {
         &self.all[id.0 as usize]
     }
 
+    /// Whether its file was opened and is one of ELF.
+    pub(crate) fn is_elf(&self, id: ExecutableId) -> bool {
+        !self.get(id).layout.segments.is_empty()
+    }
+
+    /// Closes its file.
+    pub(crate) fn close(&mut self, id: ExecutableId) {
+        self.all[id.0 as usize].file = None;
+    }
+
     /// The executable behind a mapping, opened now if it is new.
     pub(crate) fn intern(&mut self, mapped: Mapped<'_>) -> ExecutableId {
         let sight = (mapped.path.to_owned(), mapped.identity.clone());

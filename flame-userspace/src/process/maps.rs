@@ -1,4 +1,4 @@
-//! The text of `/proc/PID/maps`: one line a mapping (proc_pid_maps(5)).
+//! The text of `/proc/PID/maps`: one line a mapping (`proc_pid_maps(5)`).
 
 use std::path::PathBuf;
 

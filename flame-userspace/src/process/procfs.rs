@@ -92,13 +92,13 @@ pub(crate) fn kernel_thread(pid: u32) -> bool {
     stat_field(pid, 9).is_some_and(|flags| flags & 0x0020_0000 != 0)
 }
 
-/// The letter of a process's state, as in proc_pid_stat(5).
+/// The letter of a process's state, as in `proc_pid_stat(5)`.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let text = stat_after_name(pid)?;
     text.trim_start().chars().next()
 }
 
-/// Field `number` of `/proc/PID/stat`, from 1 as in proc_pid_stat(5); not 1 to 3.
+/// Field `number` of `/proc/PID/stat`, from 1 as in `proc_pid_stat(5)`; not 1 to 3.
 fn stat_field(pid: u32, number: usize) -> Option<u64> {
     stat_after_name(pid)?.split_ascii_whitespace().nth(number - 3)?.parse().ok()
 }

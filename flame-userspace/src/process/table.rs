@@ -148,7 +148,7 @@ impl ProcessTable {
                     let code = classify(&path).unwrap_or_else(|| {
                         // The first file that a new program maps is the program itself.
                         self.get_mut(id).program.get_or_insert_with(|| path.clone());
-                        Code::File(self.open(id, start, end, &path, &identity))
+                        self.open_code(id, start, end, &path, &identity)
                     });
                     self.map(id, start, Mapping { end, offset, code });
                 }
@@ -228,23 +228,18 @@ impl ProcessTable {
         };
         let Mapping { end, offset, code } = mapping.clone();
         let into = address - start;
-        let in_file = |table: &mut Self, executable| {
-            let file = table.executables.get(executable);
-            // Runtimes map the code that they make from files of memory too.
-            if file.layout.segments.is_empty() && is_memfd(&file.path) {
-                table.seek_perf_map(id);
-                return CodeAddress::Generated(id, address);
-            }
-            CodeAddress::Executable(executable, file.address_of_offset(offset.wrapping_add(into)))
-        };
         match code {
-            Code::File(executable) => in_file(self, executable),
+            Code::File(executable) => {
+                let file = self.executables.get(executable);
+                let address = file.address_of_offset(offset.wrapping_add(into));
+                CodeAddress::Executable(executable, address)
+            }
             Code::Unopened(path, identity) => {
-                let executable = self.open(id, start, end, &path, &identity);
+                let code = self.open_code(id, start, end, &path, &identity);
                 if let Some(mapping) = self.get_mut(id).mappings.get_mut(&start) {
-                    mapping.code = Code::File(executable);
+                    mapping.code = code;
                 }
-                in_file(self, executable)
+                self.locate(id, address)
             }
             Code::Vdso => CodeAddress::Vdso(into),
             Code::Generated => {
@@ -328,16 +323,37 @@ impl ProcessTable {
         insert(&mut process.mappings, start, mapping);
     }
 
-    fn open(
+    /// Opens the file of a mapping. A file of memory alone may be a program, as container runtimes
+    /// run themselves, or hold code that a runtime generates.
+    fn open_code(
         &mut self,
         id: ProcessId,
         start: u64,
         end: u64,
         path: &Path,
         identity: &FileIdentity,
-    ) -> ExecutableId {
+    ) -> Code {
         let Process { pid, mount_namespace, .. } = *self.get(id);
-        self.executables.intern(Mapped { pid, start, end, path, identity, mount_namespace })
+        let mapped = Mapped { pid, start, end, path, identity, mount_namespace };
+        let executable = self.executables.intern(mapped);
+        if path.to_string_lossy().starts_with("/memfd:") && !self.executables.is_elf(executable) {
+            // Held open it would keep the memory of a process that has gone.
+            self.executables.close(executable);
+            return Code::Generated;
+        }
+        Code::File(executable)
+    }
+
+    /// Looks again for perf maps that were not there when they were first needed: some runtimes
+    /// write theirs when they are asked to, or at their end.
+    pub(crate) fn seek_late_perf_maps(&mut self) {
+        for row in 0..self.processes.len() {
+            let process = &mut self.processes[row];
+            if process.perf_map_sought && process.perf_map.is_none() {
+                process.perf_map_sought = false;
+                self.seek_perf_map(ProcessId(row as u32));
+            }
+        }
     }
 
     /// Opens the process's perf map, once: a regular file, no link, of the process's own user.
@@ -347,9 +363,12 @@ impl ProcessTable {
             return;
         }
         process.perf_map_sought = true;
-        let inner = procfs::innermost_pid(process.pid).unwrap_or(process.pid);
+        // The pid of a process that has ended may be another's by now.
+        let alive = (!process.ended).then_some(process.pid);
+        let inner = alive.and_then(procfs::innermost_pid).unwrap_or(process.pid);
         let path = PathBuf::from(format!("/tmp/perf-{inner}.map"));
-        process.perf_map = root::open(process.pid, &path, false)
+        process.perf_map = alive
+            .and_then(|pid| root::open(pid, &path, false))
             .or_else(|| root::open(std::process::id(), &path, false))
             .filter(|file| process.owner.is_some() && file_owner(file) == process.owner);
     }
@@ -368,7 +387,7 @@ fn classify(path: &Path) -> Option<Code> {
 }
 
 /// Whether a path is one that the kernel shows for memory without a file: nothing, `//anon`,
-/// `[heap]` and its like, or shared memory. A memfd may hold a program and is looked into.
+/// `[heap]` and its like, or shared memory.
 fn is_anonymous(path: &str) -> bool {
     path.is_empty()
         || path == "//anon"
@@ -376,11 +395,6 @@ fn is_anonymous(path: &str) -> bool {
         || path.starts_with("/dev/zero")
         || path.starts_with("/SYSV")
         || path.starts_with("/anon_hugepage")
-}
-
-/// Whether a path is the name of a file of memory alone.
-fn is_memfd(path: &Path) -> bool {
-    path.to_string_lossy().starts_with("/memfd:")
 }
 
 /// Puts in a mapping, and cuts or removes those that it lies over.

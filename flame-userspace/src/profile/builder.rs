@@ -22,7 +22,8 @@ pub struct Builder {
 impl Builder {
     /// An empty profile of these sample types; viewers show column `default` first.
     ///
-    /// Panics if `sample_types` is not empty and `default` is not one of its columns.
+    /// # Panics
+    /// If `sample_types` is not empty and `default` is not one of its columns.
     pub fn new(sample_types: Vec<SampleType>, default: usize) -> Self {
         assert!(default < sample_types.len().max(1), "the default is a column of the profile");
         Self {
@@ -111,7 +112,10 @@ impl Builder {
 
     /// Adds values to the sample of this stack and these labels.
     ///
-    /// Panics unless there is one value for each sample type. Sums saturate.
+    /// Sums saturate.
+    ///
+    /// # Panics
+    /// Unless there is one value for each sample type.
     pub fn sample(&mut self, stack: Option<StackId>, labels: LabelSetId, values: &[i64]) {
         let width = self.profile.sample_types.len();
         assert_eq!(values.len(), width, "one value for each sample type");

@@ -1,30 +1,33 @@
 //! What to do where names are missing.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::fs;
 use std::path::Path;
 
 use crate::process;
 
-/// What would give names to a file without symbols: a package where one is known, and in any
-/// case the place where a debug file is looked for.
-pub(super) fn for_file(path: &Path, build_id: Option<&[u8]>) -> String {
-    let place = build_id.filter(|id| !id.is_empty()).map(process::debug_path);
-    let package = debian_package(path);
-    match (package, place) {
-        (Some(package), Some(place)) => {
-            format!(
-                "install its debug symbols ({package}-dbgsym or {package}-dbg), or put a debug file at {place}"
-            )
+/// What would give names to files without symbols, in their order: a package where one is known,
+/// and in any case the place where a debug file is looked for.
+pub(super) fn for_files(files: &[(&Path, Option<&[u8]>)]) -> Vec<String> {
+    let paths: Vec<&Path> = files.iter().map(|(path, _)| *path).collect();
+    let packages = debian_packages(&paths);
+    let advice = files.iter().zip(packages).map(|((_, build_id), package)| {
+        let place = build_id.filter(|id| !id.is_empty()).map(process::debug_path);
+        match (package, place) {
+            (Some(package), Some(place)) => {
+                format!(
+                    "install its debug symbols ({package}-dbgsym or {package}-dbg), or put a debug file at {place}"
+                )
+            }
+            (Some(package), None) => {
+                format!("install its debug symbols ({package}-dbgsym or {package}-dbg)")
+            }
+            (None, Some(place)) => {
+                format!("keep its symbols (no strip), or put a debug file at {place}")
+            }
+            (None, None) => "keep its symbols (no strip)".to_owned(),
         }
-        (Some(package), None) => {
-            format!("install its debug symbols ({package}-dbgsym or {package}-dbg)")
-        }
-        (None, Some(place)) => {
-            format!("keep its symbols (no strip), or put a debug file at {place}")
-        }
-        (None, None) => "keep its symbols (no strip)".to_owned(),
-    }
+    });
+    advice.collect()
 }
 
 /// What makes the runtime of a program tell the names of the code that it generates.
@@ -46,26 +49,49 @@ pub(super) fn for_generated_code(program: Option<&Path>) -> &'static str {
     }
 }
 
-/// The Debian package that a file came with.
-fn debian_package(path: &Path) -> Option<String> {
-    let path = path.to_str()?;
+/// Where dpkg lists the files of each package.
+const LISTS: &str = "/var/lib/dpkg/info";
+
+/// The Debian packages that files came with. The lists are many megabytes: each is read once.
+fn debian_packages(paths: &[&Path]) -> Vec<Option<String>> {
+    let mut packages = vec![None; paths.len()];
     // What is in /usr/lib may be listed as in /lib, and the other way around.
-    let alias = path.strip_prefix("/usr").unwrap_or(path);
-    for entry in fs::read_dir("/var/lib/dpkg/info").ok()?.flatten() {
+    let lines: Vec<Option<String>> = paths
+        .iter()
+        .map(|path| path.to_str())
+        .map(|path| path.map(|path| format!("{}\n", path.strip_prefix("/usr").unwrap_or(path))))
+        .collect();
+    let mut wanted = lines.iter().flatten().count();
+    let Ok(entries) = fs::read_dir(LISTS) else { return packages };
+    for entry in entries.flatten() {
+        if wanted == 0 {
+            break;
+        }
         let list = entry.path();
         if list.extension().is_none_or(|extension| extension != "list") {
             continue;
         }
-        let Ok(file) = File::open(&list) else { continue };
-        let lists = |line: String| {
-            line.strip_suffix(alias).is_some_and(|before| before.is_empty() || before == "/usr")
-        };
-        if BufReader::new(file).lines().map_while(Result::ok).any(lists) {
-            let package = list.file_stem()?.to_str()?;
-            return Some(package.split(':').next().unwrap_or(package).to_owned());
+        let Ok(text) = fs::read_to_string(&list) else { continue };
+        for (line, package) in lines.iter().zip(&mut packages) {
+            if let Some(line) = line
+                && package.is_none()
+                && lists(&text, line)
+            {
+                let name = list.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+                *package = Some(name.split(':').next().unwrap_or(name).to_owned());
+                wanted -= 1;
+            }
         }
     }
-    None
+    packages
+}
+
+/// Whether a list has a line, by itself or below /usr.
+fn lists(text: &str, line: &str) -> bool {
+    text.match_indices(line).any(|(at, _)| {
+        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        matches!(&text[start..at], "" | "/usr")
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +100,8 @@ mod tests {
 
     #[test]
     fn advice_names_the_place_of_the_debug_file() {
-        let advice = for_file(Path::new("/no/such/file"), Some(&[0xab, 0xcd, 0xef]));
+        let advice = for_files(&[(Path::new("/no/such/file"), Some(&[0xab, 0xcd, 0xef]))]);
+        let advice = &advice[0];
         assert!(advice.contains("/usr/lib/debug/.build-id/ab/cdef.debug"), "{advice}");
         assert!(for_generated_code(Some(Path::new("/usr/bin/node"))).contains("--perf-basic-prof"));
     }
@@ -86,6 +113,15 @@ mod tests {
             return;
         }
         let path = fs::canonicalize("/bin/dpkg").or_else(|_| fs::canonicalize("/usr/bin/dpkg"));
-        assert_eq!(debian_package(&path.expect("dpkg's program")).as_deref(), Some("dpkg"));
+        let path = path.expect("dpkg's program");
+        let found = debian_packages(&[Path::new("/no/such/file"), &path, &path]);
+        assert_eq!(found, [None, Some("dpkg".to_owned()), Some("dpkg".to_owned())]);
+    }
+
+    #[test]
+    fn a_list_is_asked_for_whole_lines() {
+        let text = "/.\n/usr\n/usr/bin/dpkg\n/opt/bin/awk\n";
+        assert!(lists(text, "/bin/dpkg\n") && lists(text, "/opt/bin/awk\n"));
+        assert!(!lists(text, "/bin/awk\n") && !lists(text, "/bin/dp\n"));
     }
 }

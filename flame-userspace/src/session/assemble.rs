@@ -48,7 +48,7 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
                 executable,
                 name: found.path.display().to_string(),
                 file: file.try_clone()?,
-                debug_file: found.debug_file.as_ref().map(|file| file.try_clone()).transpose()?,
+                debug_file: found.debug_file.as_ref().map(std::fs::File::try_clone).transpose()?,
                 layout: found.layout.clone(),
                 addresses,
             });
@@ -118,15 +118,21 @@ fn unnamed_files(files: HashMap<ExecutableId, u64>, processes: &ProcessTable) ->
     let mut files: Vec<_> = files.into_iter().collect();
     files.sort_by_key(|&(id, frames)| (std::cmp::Reverse(frames), id));
     files.truncate(MOST_FILES);
+    let stripped = |&(id, _): &(ExecutableId, u64)| {
+        let found = processes.executable(id);
+        (found.file.is_some() && !found.layout.has_symbols)
+            .then_some((found.path.as_path(), found.layout.build_id.as_deref()))
+    };
+    let mut for_stripped =
+        advice::for_files(&files.iter().filter_map(stripped).collect::<Vec<_>>()).into_iter();
     let unnamed = |(id, frames)| {
         let executable = processes.executable(id);
-        let build_id = executable.layout.build_id.as_deref();
         let advice = match (&executable.file, executable.layout.has_symbols) {
             (None, _) => "the file could not be opened".to_owned(),
             (Some(_), true) => "its symbols do not cover this code".to_owned(),
-            (Some(_), false) => advice::for_file(&executable.path, build_id),
+            (Some(_), false) => for_stripped.next().unwrap_or_default(),
         };
-        let build_id = build_id.map(hex).unwrap_or_default();
+        let build_id = executable.layout.build_id.as_deref().map(hex).unwrap_or_default();
         UnnamedFile { path: executable.path.clone(), build_id, frames, advice }
     };
     files.into_iter().map(unnamed).collect()

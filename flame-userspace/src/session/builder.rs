@@ -56,6 +56,7 @@ pub struct SessionBuilder {
     pub(super) only_user: Option<u32>,
     pub(super) verbose: bool,
     pub(super) comments: Vec<String>,
+    pub(super) per_process: bool,
 }
 
 /// A session that runs. Dropping it ends it without a profile.
@@ -80,6 +81,7 @@ impl Session {
             only_user: None,
             verbose: false,
             comments: Vec::new(),
+            per_process: false,
         }
     }
 
@@ -173,6 +175,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Whether each process gets a profile of its own as well.
+    #[must_use]
+    pub fn per_process(mut self, own_profiles: bool) -> Self {
+        self.per_process = own_profiles;
+        self
+    }
+
     /// Adds a line to the profile's comments.
     #[must_use]
     pub fn comment(mut self, line: impl Into<String>) -> Self {
@@ -184,6 +193,7 @@ impl SessionBuilder {
     ///
     /// Fails with [`ErrorKind::NoTarget`] if no target is there, and with
     /// [`ErrorKind::Permission`] without the rights to load programs. Runs on a tokio runtime.
+    #[expect(clippy::unused_async, reason = "needs a runtime, and may come to wait for it")]
     pub async fn start(self) -> Result<Session, Error> {
         if self.target.is_empty() {
             let error = anyhow::anyhow!("no process, name or cgroup was given");
@@ -281,7 +291,7 @@ impl SessionBuilder {
 
 /// Inode number of flame's pid namespace; 0 for the machine's own.
 fn pid_namespace() -> Result<u32> {
-    /// The machine's own (`PROC_PID_INIT_INO` in include/linux/proc_ns.h).
+    /// The machine's own (`PROC_PID_INIT_INO` in `include/linux/proc_ns.h`).
     const INITIAL: u64 = 0xefff_fffc;
     let path = "/proc/self/ns/pid";
     let inode = fs::metadata(path).with_context(|| format!("look at {path}"))?.ino();

@@ -48,6 +48,7 @@ pub struct Recording {
     /// All samples in one profile.
     pub profile: Profile,
     /// Each process's samples in a profile of its own: name, pid, profile; most samples first.
+    /// Empty unless they were asked for.
     pub processes: Vec<(String, u32, Profile)>,
     /// What the numbers do not cover.
     pub quality: Quality,
@@ -262,12 +263,14 @@ impl Pipeline {
         let frame = self.frame(duration_ns);
         (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
 
+        self.processes.seek_late_perf_maps();
         let request = assemble::request(&sum, &self.processes)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(&sum, &self.processes, &names, &mut quality);
         let comments = self.comments(&quality);
         let of = |only| assemble::profile(&sum, &self.processes, &names, &frame, only, &comments);
-        let mut ids: Vec<_> = sum.sums.keys().map(|key| key.process).collect();
+        let wanted = sum.sums.keys().filter(|_| self.options.per_process);
+        let mut ids: Vec<_> = wanted.map(|key| key.process).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut processes: Vec<_> = ids

@@ -24,6 +24,9 @@ pub struct Waiting {
 impl Waiting {
     /// Forks a child that will run `command` (a program, looked for in `PATH`, and its
     /// arguments) once it is [released](Self::release). Dropping it ends the child.
+    ///
+    /// To be called before the caller handles signals: the child then takes them as the command
+    /// will, those that end it while it waits and those that it is to ignore.
     pub fn spawn(command: &[OsString]) -> Result<Self, Error> {
         let program = command.first().context("no command was given")?;
         let shown = program.to_string_lossy().into_owned();
@@ -58,9 +61,13 @@ impl Waiting {
         self.pid
     }
 
-    /// Lets the command start. Returns when it runs, or why it does not.
+    /// Lets the command start. Returns when it runs, or why it does not. A child that a signal
+    /// has ended meanwhile is no error: its exit status tells.
     pub fn release(mut self, program: &str) -> Result<(), Error> {
-        self.gate.write_all(&[1]).context("let the command start")?;
+        match self.gate.write_all(&[1]) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("let the command start")?,
+        }
         let mut errno = [0; 4];
         match self.failure.read_exact(&mut errno) {
             // The pipe closed on exec.

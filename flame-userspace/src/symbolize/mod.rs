@@ -32,7 +32,7 @@ pub(crate) struct Symbol {
 /// The functions at addresses, inlined ones first; addresses without a name are absent.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    names: HashMap<CodeAddress, Vec<Symbol>>,
+    symbols: HashMap<CodeAddress, Vec<Symbol>>,
     /// Where the functions begin that have no name, as far as unwind information tells.
     starts: HashMap<CodeAddress, u64>,
     /// What could not be read, and why: one line each.
@@ -42,7 +42,7 @@ pub(crate) struct Names {
 impl Names {
     /// The functions at an address, inlined ones first; empty if it has no name.
     pub(crate) fn get(&self, address: CodeAddress) -> &[Symbol] {
-        self.names.get(&address).map_or(&[], Vec::as_slice)
+        self.symbols.get(&address).map_or(&[], Vec::as_slice)
     }
 
     /// Where the function of an address without a name begins, in the file's address space.

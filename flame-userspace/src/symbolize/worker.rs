@@ -79,7 +79,6 @@ impl Symbolizer {
 
 struct Worker {
     inlined: bool,
-    native: Native,
     vdso: Option<File>,
     /// Open as long as the thread lives: blazesym knows files by their descriptors.
     files: HashMap<ExecutableId, (File, Option<File>)>,
@@ -88,7 +87,7 @@ struct Worker {
 impl Worker {
     fn new(inlined: bool) -> Self {
         let vdso = crate::process::vdso();
-        Self { inlined, native: Native::new(inlined), vdso, files: HashMap::new() }
+        Self { inlined, vdso, files: HashMap::new() }
     }
 
     fn answer(&mut self, request: Request) -> Names {
@@ -96,9 +95,10 @@ impl Worker {
         for of in request.files {
             self.in_file(of, &mut names);
         }
-        if let Some(vdso) = self.vdso.take() {
-            let found = self.guard(|native| native.in_file(&vdso, &request.vdso));
-            self.vdso = Some(vdso);
+        if let Some(vdso) = &self.vdso
+            && !request.vdso.is_empty()
+        {
+            let found = self.guard(|native| native.in_file(vdso, &request.vdso));
             names.add("the vDSO", &request.vdso, CodeAddress::Vdso, found);
         }
         if !request.kernel.is_empty() {
@@ -132,17 +132,16 @@ impl Worker {
         self.files.insert(executable, (file, debug_file));
     }
 
-    /// Runs a look-up in a file that anybody may have made. Should it panic, its names are lost
-    /// and the next look-up starts with a fresh symbolizer.
+    /// Runs a look-up in a file that anybody may have made; should it panic, its names alone are
+    /// lost. Each starts with a fresh symbolizer: one that is kept holds all that it has read of
+    /// every file, and the debug information of a whole machine's programs is large.
     fn guard(
-        &mut self,
+        &self,
         look_up: impl FnOnce(&Native) -> Result<Vec<Vec<Symbol>>>,
     ) -> Result<Vec<Vec<Symbol>>> {
-        let native = &self.native;
-        catch_unwind(AssertUnwindSafe(|| look_up(native))).unwrap_or_else(|_| {
-            self.native = Native::new(self.inlined);
-            anyhow::bail!("the file's symbols are damaged")
-        })
+        let native = Native::new(self.inlined);
+        catch_unwind(AssertUnwindSafe(|| look_up(&native)))
+            .unwrap_or_else(|_| anyhow::bail!("the file's symbols are damaged"))
     }
 }
 
@@ -158,7 +157,7 @@ impl Names {
             Ok(found) => {
                 for (&address, symbols) in addresses.iter().zip(found) {
                     if !symbols.is_empty() {
-                        self.names.insert(place(address), symbols);
+                        self.symbols.insert(place(address), symbols);
                     }
                 }
             }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
 use super::compiler::install_hint;
 use crate::{command, workspace};
@@ -30,6 +30,18 @@ impl Linker {
         }
         install(llvm_major)?;
         Self::find(llvm_major).context("bpf-linker was built, but does not run")
+    }
+
+    /// Whether `find_or_install` has what it needs.
+    pub(crate) fn ensure_obtainable(llvm_major: u32) -> Result<()> {
+        let llvm = llvm_folder(llvm_major);
+        let can_be_built = || Path::new(&llvm).join("bin/llvm-config").exists();
+        ensure!(
+            Self::find(llvm_major).is_some() || can_be_built(),
+            "there is no bpf-linker for LLVM {llvm_major}, and no {llvm} to build one against; {}",
+            install_hint()
+        );
+        Ok(())
     }
 
     fn find(llvm_major: u32) -> Option<Self> {
@@ -61,15 +73,14 @@ fn tools_folder() -> PathBuf {
     workspace::target_dir().join("tools")
 }
 
+/// Where Debian and LLVM's own packages put it.
+fn llvm_folder(llvm_major: u32) -> String {
+    format!("/usr/lib/llvm-{llvm_major}")
+}
+
 /// Builds bpf-linker against the system's LLVM.
 fn install(llvm_major: u32) -> Result<()> {
-    let llvm = format!("/usr/lib/llvm-{llvm_major}");
-    if !Path::new(&llvm).join("bin/llvm-config").exists() {
-        bail!(
-            "no bpf-linker for LLVM {llvm_major}, and no {llvm} to build one against; {}",
-            install_hint()
-        );
-    }
+    let llvm = llvm_folder(llvm_major);
     println!("bpf-linker: building {VERSION} against {llvm}, once");
     command::run(
         Command::new(workspace::cargo())

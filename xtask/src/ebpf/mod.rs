@@ -31,15 +31,22 @@ pub(crate) enum Checked {
     Hashes,
 }
 
-/// Whether a compiler for the kernel programs is there.
+/// Whether the kernel programs can be built here.
 pub(crate) fn can_build() -> bool {
-    Compiler::find(None).is_ok()
+    compiler(None).is_ok()
+}
+
+/// A compiler for which there is a linker, or what one is built from.
+fn compiler(preferred: Option<&str>) -> Result<Compiler> {
+    let compiler = Compiler::find(preferred)?;
+    Linker::ensure_obtainable(compiler.llvm_major)?;
+    Ok(compiler)
 }
 
 /// Builds the object into the tree and writes its record.
 pub(crate) fn build() -> Result<()> {
     let root = workspace::root();
-    let compiler = Compiler::find(None)?;
+    let compiler = compiler(None)?;
     let linker = Linker::find_or_install(compiler.llvm_major)?;
     let tools = tools(&compiler, &linker)?;
     println!("kernel programs: built with {}, {}", compiler.name(), linker.name());
@@ -72,7 +79,7 @@ pub(crate) fn check() -> Result<Checked> {
          changed since the object was built: run `cargo xtask build-ebpf` and commit \
          flame-userspace/bpf"
     );
-    let compiler = match Compiler::find(Some(&record.tools.rustc)) {
+    let compiler = match compiler(Some(&record.tools.rustc)) {
         Ok(compiler) => compiler,
         Err(error) => {
             println!("kernel programs: hashes match; not built from source, as {error:#}");

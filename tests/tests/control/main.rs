@@ -1,0 +1,8 @@
+//! How flame behaves: exit statuses, signals, files and their owners, privileges, bad input.
+
+mod death;
+mod hostile;
+mod owners;
+mod privileges;
+mod record;
+mod signals;

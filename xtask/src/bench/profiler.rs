@@ -1,0 +1,254 @@
+//! The profilers that are compared, each attached to a process that waits at its gate.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::process::{Process, Usage};
+use crate::command;
+
+/// Which profiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Flame,
+    Perf,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Flame => "flame",
+            Self::Perf => "perf record -g",
+        }
+    }
+}
+
+/// What is profiled.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Pids(Vec<u32>),
+    Machine,
+}
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) flame: PathBuf,
+    /// For what the profilers write.
+    pub(super) folder: PathBuf,
+}
+
+/// A profiler that samples.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub(super) process: Process,
+    pub(super) armed: Duration,
+    /// CPU time until it sampled.
+    cpu_at_start: Duration,
+    /// What it says, to its end.
+    said: JoinHandle<String>,
+}
+
+/// What a profiler used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    /// From the command to sampling.
+    pub(super) armed: Duration,
+    pub(super) cpu_start: Duration,
+    pub(super) cpu_sampling: Duration,
+    pub(super) cpu_finish: Duration,
+    /// From the target's end to its own.
+    pub(super) finish: Duration,
+    pub(super) peak_rss_bytes: u64,
+    /// The most of it after the target's end that is not pages of files, which the kernel can
+    /// take back.
+    pub(super) own_bytes: u64,
+}
+
+/// A profiler whose target has ended: what it had used by then.
+#[derive(Debug)]
+pub(super) struct Ending {
+    attached: Attached,
+    cpu: Duration,
+    since: Instant,
+}
+
+impl Place {
+    /// Starts a profiler; when this returns, it samples.
+    pub(super) fn attach(&self, kind: Kind, hz: u32, target: &Target) -> Result<Attached> {
+        match kind {
+            Kind::Flame => self.attach_flame(hz, target),
+            Kind::Perf => self.attach_perf(hz, target),
+        }
+        .with_context(|| format!("start {}", kind.name()))
+    }
+
+    fn attach_flame(&self, hz: u32, target: &Target) -> Result<Attached> {
+        let mut flame = Command::new(&self.flame);
+        flame.args(["attach", "--json", "--frequency", &hz.to_string(), "--output-dir"]);
+        flame.arg(self.folder.join("flame"));
+        match target {
+            Target::Pids(pids) => flame.args(pids.iter().map(u32::to_string)),
+            Target::Machine => flame.arg("--all"),
+        };
+        let start = Instant::now();
+        let mut process = Process::start(flame.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let talk = process.child.stderr.take().context("listen to flame")?;
+        let mut talk = BufReader::new(talk);
+        let mut said = String::new();
+        // It says so when it samples.
+        while !said.contains("sampling") {
+            if talk.read_line(&mut said).context("listen to flame")? == 0 {
+                bail!("flame ended: {said}");
+            }
+        }
+        let armed = start.elapsed();
+        let cpu_at_start = process.cpu_so_far()?;
+        let mut summary = process.child.stdout.take().context("listen to flame")?;
+        let said = thread::spawn(move || {
+            let mut rest = String::new();
+            let mut json = String::new();
+            // What cannot be read is missed where it is wanted.
+            _ = talk.read_to_string(&mut rest);
+            _ = summary.read_to_string(&mut json);
+            if json.is_empty() { rest } else { json }
+        });
+        Ok(Attached { process, armed, cpu_at_start, said })
+    }
+
+    fn attach_perf(&self, hz: u32, target: &Target) -> Result<Attached> {
+        let (orders, answers) = (self.pipe("orders")?, self.pipe("answers")?);
+        let mut perf = Command::new("perf");
+        // It starts with its events off and says when they are on, as perf itself does not.
+        perf.args([
+            "record",
+            "-q",
+            "-g",
+            "-B",
+            "-e",
+            "cpu-clock",
+            "-F",
+            &hz.to_string(),
+            "-D",
+            "-1",
+        ]);
+        perf.arg("--control").arg(format!("fifo:{},{}", orders.0.display(), answers.0.display()));
+        perf.arg("-o").arg(self.folder.join("perf.data"));
+        match target {
+            Target::Pids(pids) => {
+                let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+                perf.args(["-p", &pids.join(",")]);
+            }
+            Target::Machine => _ = perf.arg("-a"),
+        }
+        let start = Instant::now();
+        let mut process = Process::start(perf.stdout(Stdio::null()).stderr(Stdio::null()))?;
+        (&orders.1).write_all(b"enable\n").context("tell perf to start")?;
+        let mut answer = [0; 16];
+        // The pipe has no end while it is open here: perf's own end must be seen otherwise.
+        while (&answers.1).read(&mut answer).is_err() {
+            if process.child.try_wait().context("look at perf")?.is_some() {
+                bail!("perf ended before it sampled");
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+        if !answer.starts_with(b"ack") {
+            bail!("perf said {answer:?}");
+        }
+        let armed = start.elapsed();
+        let cpu_at_start = process.cpu_so_far()?;
+        Ok(Attached { process, armed, cpu_at_start, said: thread::spawn(String::new) })
+    }
+
+    /// A named pipe, open at both ends so that nobody waits to open it.
+    fn pipe(&self, name: &str) -> Result<(PathBuf, File)> {
+        let path = self.folder.join(name);
+        if !path.exists() {
+            command::run(Command::new("mkfifo").arg(&path))?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(&path).context("open a pipe")?;
+        Ok((path, file))
+    }
+}
+
+impl Attached {
+    /// To be called as soon as the target has ended.
+    pub(super) fn target_ended(self) -> Result<Ending> {
+        let cpu = self.process.cpu_so_far()?;
+        Ok(Ending { attached: self, cpu, since: Instant::now() })
+    }
+}
+
+impl Ending {
+    /// Ends a profiler whose target does not end.
+    pub(super) fn interrupt(&self) -> Result<()> {
+        self.attached.process.interrupt()
+    }
+
+    /// Waits until it has written what it writes; what it used, and what it said on stdout.
+    pub(super) fn wait(self) -> Result<(Cost, String)> {
+        let Attached { process, armed, cpu_at_start, said } = self.attached;
+        let Usage { cpu, peak_rss_bytes, own_bytes, succeeded } = process.wait_watching()?;
+        let finish = self.since.elapsed();
+        let said = said.join().ok().context("read what the profiler said")?;
+        if !succeeded {
+            bail!("the profiler failed: {said}");
+        }
+        let cost = Cost {
+            armed,
+            cpu_start: cpu_at_start,
+            cpu_sampling: self.cpu.saturating_sub(cpu_at_start),
+            cpu_finish: cpu.saturating_sub(self.cpu),
+            finish,
+            peak_rss_bytes,
+            own_bytes,
+        };
+        Ok((cost, said))
+    }
+}
+
+/// From the command typed to the first instruction of the program that it starts: the median of
+/// some runs, each in nanoseconds.
+pub(super) fn command_to_start(place: &Place, kind: Kind, runs: usize) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let mut profiler = match kind {
+            Kind::Flame => {
+                let mut flame = Command::new(&place.flame);
+                flame.args(["record", "-q", "-o"]).arg(place.folder.join("flame"));
+                flame
+            }
+            Kind::Perf => {
+                let mut perf = Command::new("perf");
+                perf.args(["record", "-q", "-g", "-B", "-e", "cpu-clock", "-F", "99", "-o"]);
+                perf.arg(place.folder.join("perf.data"));
+                perf
+            }
+        };
+        profiler.args(["--", "date", "+%s%N"]).stderr(Stdio::null());
+        let before = nanoseconds_now()?;
+        let started: u128 = command::output(&mut profiler)?.parse().context("read date's time")?;
+        times.push(started.saturating_sub(before) as f64);
+    }
+    Ok(times)
+}
+
+fn nanoseconds_now() -> Result<u128> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Ok(now.context("the clock stands before 1970")?.as_nanos())
+}
+
+/// Removes what the profilers wrote.
+pub(super) fn tidy(folder: &Path) {
+    // Best effort: the folder goes away at the end.
+    drop(std::fs::remove_dir_all(folder.join("flame")));
+    drop(std::fs::remove_file(folder.join("perf.data")));
+}

@@ -1,0 +1,259 @@
+//! The real programs that are profiled, each with a fixed amount of work. To add one: a row in
+//! `PROGRAMS` and, where it needs input, a file that is made here.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::process::Process;
+use crate::command;
+
+/// What a program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Compile,
+    Query,
+    Interpret,
+    Compress,
+    Serve,
+}
+
+/// A program and its work.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    work: Work,
+    /// Arguments for its version.
+    version: &'static [&'static str],
+}
+
+const PROGRAMS: [Program; 5] = [
+    Program {
+        name: "gcc",
+        what: "compiles a file of generated C at -O2",
+        work: Work::Compile,
+        version: &["-dumpfullversion"],
+    },
+    Program {
+        name: "sqlite3",
+        what: "fills, sorts and joins tables in memory",
+        work: Work::Query,
+        version: &["--version"],
+    },
+    Program {
+        name: "python3",
+        what: "interprets a loop over lists and dictionaries",
+        work: Work::Interpret,
+        version: &["--version"],
+    },
+    Program {
+        name: "gzip",
+        what: "compresses generated text at -9",
+        work: Work::Compress,
+        version: &["--version"],
+    },
+    Program {
+        name: "redis-server",
+        what: "serves SET and GET to redis-benchmark",
+        work: Work::Serve,
+        version: &["--version"],
+    },
+];
+
+/// A program with its input made, ready to run any number of times.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) program: Program,
+    pub(super) version: String,
+    words: Vec<String>,
+    socket: PathBuf,
+    requests: u32,
+}
+
+/// Those of the programs that are there and, if `only` names some, among them. The missing are
+/// told. `scale` is the amount of work, 1 for one to two seconds of CPU time.
+pub(super) fn prepare(folder: &Path, only: &[String], scale: f64) -> Result<Vec<Prepared>> {
+    if let Some(unknown) = only.iter().find(|name| PROGRAMS.iter().all(|p| p.name != **name)) {
+        let names = PROGRAMS.map(|program| program.name).join(", ");
+        bail!("no program {unknown} here; there are {names}");
+    }
+    let mut ready = Vec::new();
+    for program in PROGRAMS {
+        if !only.is_empty() && !only.iter().any(|name| name == program.name) {
+            continue;
+        }
+        let needs: &[&str] =
+            if program.work == Work::Serve { &["redis-server", "redis-benchmark"] } else { &[] };
+        let missing = needs.iter().chain([&program.name]).find(|name| find(name).is_none());
+        if let Some(missing) = missing {
+            eprintln!("{}: left out, there is no {missing} here", program.name);
+            continue;
+        }
+        ready.push(Prepared::new(program, folder, scale)?);
+    }
+    Ok(ready)
+}
+
+/// The system's program of this name before a wrapper in a user's PATH, which is a script.
+fn find(name: &str) -> Option<PathBuf> {
+    let mut found = command::find_all(name);
+    found.sort_by_key(|path| !path.starts_with("/usr/bin"));
+    found.into_iter().next()
+}
+
+impl Prepared {
+    fn new(program: Program, folder: &Path, scale: f64) -> Result<Self> {
+        let path = find(program.name).context("find the program again")?;
+        let said = command::output(Command::new(&path).args(program.version))?;
+        let version = said.lines().next().unwrap_or("").to_owned();
+        let amount = |full: u32| (f64::from(full) * scale) as u32;
+        let socket = folder.join("redis.socket");
+        let input = |name: &str, content: String| -> Result<String> {
+            let file = folder.join(name);
+            fs::write(&file, content).with_context(|| format!("write {}", file.display()))?;
+            Ok(file.to_string_lossy().into_owned())
+        };
+        let arguments: Vec<String> = match program.work {
+            Work::Compile => {
+                let file = input("input.c", c_source(amount(260)))?;
+                ["-O2", "-c", &file, "-o", "/dev/null"].map(str::to_owned).into()
+            }
+            Work::Query => {
+                let script = input("input.sql", sql_script(amount(1_200_000)))?;
+                [":memory:", &format!(".read {script}")].map(str::to_owned).into()
+            }
+            Work::Interpret => vec!["-c".to_owned(), python_loop(amount(5_600_000))],
+            Work::Compress => {
+                let file = input("input.txt", text(amount(3_000_000)))?;
+                ["-9", "-c", &file].map(str::to_owned).into()
+            }
+            Work::Serve => ["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain([socket.to_string_lossy().into_owned()])
+                .collect(),
+        };
+        let words = std::iter::once(path.to_string_lossy().into_owned()).chain(arguments).collect();
+        Ok(Self { program, version, words, socket, requests: amount(100_000) })
+    }
+
+    /// The program at its gate; so many `copies` of it, where it can be had more than once.
+    pub(super) fn start(&self, copies: usize) -> Result<Process> {
+        Process::gated(&self.words, if self.is_server() { 1 } else { copies })
+    }
+
+    /// Opens the gate and sees to it that the work is done; the time that it took. What waits for
+    /// the program itself is the caller's.
+    pub(super) fn drive(&self, process: &mut Process) -> Result<Option<Duration>> {
+        process.release()?;
+        if !self.is_server() {
+            return Ok(None);
+        }
+        self.await_server()?;
+        let start = Instant::now();
+        let requests = self.requests.to_string();
+        command::output(
+            Command::new(find("redis-benchmark").context("find redis-benchmark")?)
+                .arg("-s")
+                .arg(&self.socket)
+                .args(["-q", "-t", "set,get", "-c", "20", "-n", &requests]),
+        )?;
+        let took = start.elapsed();
+        command::run(
+            Command::new("redis-cli")
+                .arg("-s")
+                .arg(&self.socket)
+                .args(["shutdown", "nosave"])
+                .stdout(Stdio::null()),
+        )?;
+        Ok(Some(took))
+    }
+
+    fn is_server(&self) -> bool {
+        self.program.work == Work::Serve
+    }
+
+    fn await_server(&self) -> Result<()> {
+        for _ in 0..500 {
+            if UnixStream::connect(&self.socket).is_ok() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        bail!("redis-server does not answer at {}", self.socket.display());
+    }
+}
+
+/// Functions with loops, branches and calls, all different.
+fn c_source(functions: u32) -> String {
+    let mut source = String::from("typedef unsigned long word;\nstruct s { word a[16]; };\n");
+    for n in 0..functions {
+        let (shift, bound) = (n % 13 + 1, n % 29 + 3);
+        _ = writeln!(
+            source,
+            "word f{n}(struct s *s, word x) {{\n  word y = x * {n}u + 1;\n  \
+             for (word i = 0; i < {bound}; i++) {{\n    y ^= s->a[(y + i) & 15] >> {shift};\n    \
+             switch (y % 7) {{ case 0: y += i; break; case 1: s->a[i & 15] = y; break; \
+             case 3: y = y * 31 + {bound}; break; default: y -= x; }}\n    \
+             for (word k = 0; k < 16; k++) s->a[k] += y >> (k & 7);\n  }}\n  return y{};\n}}",
+            if n == 0 { String::new() } else { format!(" + f{}(s, y & x)", n - 1) },
+        );
+    }
+    source
+}
+
+fn sql_script(rows: u32) -> String {
+    let few = rows / 4;
+    format!(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, k INTEGER, s TEXT);\n\
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})\n\
+         INSERT INTO t SELECT i, (i * 7919) % 100003, printf('name %d', (i * 31) % 5003) FROM n;\n\
+         CREATE INDEX tk ON t(k);\n\
+         SELECT s, count(*), sum(k) FROM t GROUP BY s ORDER BY 3 DESC LIMIT 3;\n\
+         SELECT count(*) FROM t a JOIN t b ON a.k = b.id WHERE a.id < {few} AND b.s LIKE '%7%';\n"
+    )
+}
+
+fn python_loop(rounds: u32) -> String {
+    format!(
+        "def step(table, i):\n    key = i * 7919 % 1009\n    table[key] = table.get(key, 0) + i\n    \
+         return len(str(key))\n\
+         def run(rounds):\n    table, total, last = {{}}, 0, [0] * 64\n    \
+         for i in range(rounds):\n        total += step(table, i)\n        \
+         last[i & 63] = total ^ last[(i + 7) & 63]\n    return total\n\
+         run({rounds})"
+    )
+}
+
+/// Words in no order, from a small dictionary, always the same.
+fn text(words: u32) -> String {
+    let mut text = String::new();
+    let mut state: u64 = 88_172_645_463_325_252;
+    for n in 0..words {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        _ = write!(text, "{:x}", state % 9973);
+        text.push(if n % 12 == 11 { '\n' } else { ' ' });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_work_is_the_same_each_time() {
+        assert_eq!(text(100), text(100));
+        assert_eq!(c_source(3).matches("word f").count(), 3);
+        assert_eq!(text(24).lines().count(), 2);
+    }
+}
