@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::executable::{Mapped, file_owner};
+use super::maps::is_anonymous;
 use super::{
     CodeRange, Executable, ExecutableId, Executables, FileIdentity, ProcessEvent, RangeCode,
     procfs, root,
@@ -384,17 +385,6 @@ fn classify(path: &Path) -> Option<Code> {
     } else {
         None
     }
-}
-
-/// Whether a path is one that the kernel shows for memory without a file: nothing, `//anon`,
-/// `[heap]` and its like, or shared memory.
-fn is_anonymous(path: &str) -> bool {
-    path.is_empty()
-        || path == "//anon"
-        || path.starts_with('[')
-        || path.starts_with("/dev/zero")
-        || path.starts_with("/SYSV")
-        || path.starts_with("/anon_hugepage")
 }
 
 /// Puts in a mapping, and cuts or removes those that it lies over.
