@@ -52,6 +52,11 @@ pub struct TextPage {
     pub count: u32,
 }
 
+impl TextPage {
+    /// A page whose rows user space makes when its code is first seen.
+    pub const NOT_YET: Self = Self { first: u32::MAX, count: 0 };
+}
+
 impl MappedRange {
     /// Whether an address lies in the range.
     #[inline(always)]

@@ -2,7 +2,7 @@
 //! mappings, the text page and its rows.
 
 use flame_common::limits::{CHUNK_ROWS, PROCESS_MAPPINGS, REMEMBERED_RULES, TEXT_PAGE_BITS};
-use flame_common::mapping::{MappedRange, NO_TABLE_EVER, ProcessRun};
+use flame_common::mapping::{MappedRange, NO_TABLE_EVER, ProcessRun, TextPage};
 use flame_common::sample::StackEnd;
 use flame_common::unwind::Rule;
 use flame_common::unwind::search::last_at_most;
@@ -75,7 +75,8 @@ fn find(address: u64, range: &MappedRange) -> Result<Rule, StackEnd> {
     let page = PAGES.get(range.pages.wrapping_add(page as u32)).ok_or(StackEnd::NoTable)?;
     let (first, count) = (page.first, page.count);
     if count == 0 {
-        return Ok(Rule::GAP);
+        let not_yet = first == TextPage::NOT_YET.first;
+        return if not_yet { Err(StackEnd::NoTable) } else { Ok(Rule::GAP) };
     }
     let rows = ROWS.get(first / CHUNK_ROWS as u32).ok_or(StackEnd::NoTable)?;
     // verifier: the mask bounds the index.

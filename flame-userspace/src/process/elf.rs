@@ -124,6 +124,19 @@ impl ElfLayout {
         Some(offset.wrapping_sub(segment.offset).wrapping_add(segment.address))
     }
 
+    /// The address in the file's own address space at which a mapping of code begins. Mappings
+    /// begin at pages and segments need not: at the mapping's own offset another segment may lie,
+    /// with another distance between offsets and addresses.
+    pub(crate) fn address_of_mapping(&self, offset: u64, length: u64) -> Option<u64> {
+        let shared = |s: &Segment| {
+            let end = s.offset.saturating_add(s.length).min(offset.saturating_add(length));
+            end.saturating_sub(s.offset.max(offset))
+        };
+        let code = self.segments.iter().filter(|s| s.executable && shared(s) > 0);
+        let segment = code.max_by_key(|s| shared(s))?;
+        Some(offset.wrapping_sub(segment.offset).wrapping_add(segment.address))
+    }
+
     /// The offset in the file of an address of the file's own address space.
     pub(crate) fn offset_of_address(&self, address: u64) -> Option<u64> {
         let holds =
@@ -182,6 +195,19 @@ mod tests {
         assert_eq!(layout.code_segment(code.address + code.length - 1), Some(*code));
         assert_eq!(layout.code_segment(code.address + code.length), None);
         assert_eq!(layout.address_of_offset(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_mapping_of_code_may_begin_where_another_segment_ends() {
+        // As lld lays out: the code's addresses are a page above its offsets.
+        let segment =
+            |address, offset, length, executable| Segment { address, offset, length, executable };
+        let segments = vec![segment(0, 0, 0x11bbc, false), segment(0x12bc0, 0x11bc0, 0x9000, true)];
+        let layout = ElfLayout { segments, ..ElfLayout::default() };
+        assert_eq!(layout.address_of_mapping(0x11000, 0xa000), Some(0x12000));
+        assert_eq!(layout.address_of_mapping(0x13000, 0x1000), Some(0x14000), "a part of it");
+        assert_eq!(layout.address_of_mapping(0, 0x11000), None, "no code");
+        assert_eq!(layout.address_of_mapping(u64::MAX, 0x1000), None);
     }
 
     #[test]

@@ -199,7 +199,9 @@ impl ProcessTable {
             let code = match mapping.code {
                 Code::File(executable) => {
                     let layout = &self.executables.get(executable).layout;
-                    RangeCode::Executable(executable, layout.address_of_offset(mapping.offset))
+                    let length = mapping.end - start;
+                    let address = layout.address_of_mapping(mapping.offset, length);
+                    RangeCode::Executable(executable, address)
                 }
                 Code::Unopened(..) => RangeCode::Unopened,
                 Code::Vdso => RangeCode::Vdso,

@@ -21,6 +21,12 @@ use crate::unwind::{Plan, Unwinder};
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How soon they are looked at again where the kernel waits for unwind tables.
+const SOON: Duration = Duration::from_millis(3);
+
+/// How long tables are made at one time, before the rings are looked at again.
+const PREPARE: Duration = Duration::from_millis(20);
+
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
     /// The profile up to now; counting starts afresh.
@@ -70,6 +76,8 @@ pub(super) struct Pipeline {
     tables: UnwindMaps,
     plan: Plan,
     unwinder: Unwinder,
+    /// Whether code that was seen has tables that are not made yet.
+    preparing: bool,
     timeline: Timeline,
     aggregator: Aggregator,
     losses: SideLosses,
@@ -107,6 +115,7 @@ impl Pipeline {
             plan: Plan::new(&tables),
             tables,
             unwinder: Unwinder::default(),
+            preparing: false,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             losses: SideLosses::default(),
@@ -136,6 +145,7 @@ impl Pipeline {
                     None => return,
                 },
                 _ = tick.tick() => self.take_in(),
+                () = tokio::time::sleep(SOON), if self.preparing || self.timeline.has_unfinished() => self.take_in(),
                 ready = self.ring.readable() => match ready {
                     Ok(mut guard) => {
                         guard.clear_ready();
@@ -182,7 +192,8 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
-        self.plan.update(&self.processes, &self.unwinder, as_of_ns, &mut self.tables);
+        self.preparing = self.unwinder.prepare(PREPARE);
+        self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
         self.losses.untold_processes += refused.processes;

@@ -46,6 +46,12 @@ impl Timeline {
         (self.waiting.drain(..settled).map(|(_, happened)| happened).collect(), horizon)
     }
 
+    /// Whether a sample waits whose stack the kernel could not finish: code that it should know.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        let unfinished = |happened: &Happened| matches!(happened, Happened::Sample(sample) if sample.copy.is_some());
+        self.waiting.iter().any(|(_, happened)| unfinished(happened))
+    }
+
     /// Takes out everything, in order: nothing more will come.
     pub(crate) fn rest(&mut self) -> Vec<Happened> {
         self.settled(u64::MAX).0

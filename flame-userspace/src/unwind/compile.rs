@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use flame_common::limits::TEXT_PAGE_BITS;
 use flame_common::unwind::{FP, Rule, SP, SavedFp};
 use gimli::{
-    BaseAddresses, CfaRule, CieOrFde, EhFrame, EndianSlice, Expression, FrameDescriptionEntry,
-    LittleEndian, Operation, Register, RegisterRule, UnwindContext, UnwindExpression,
-    UnwindSection as _, UnwindTableRow,
+    BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameOffset, EndianSlice, Expression,
+    FrameDescriptionEntry, LittleEndian, Operation, Register, RegisterRule, UnwindContext,
+    UnwindExpression, UnwindSection as _, UnwindTableRow,
 };
 
 use super::table::{Builder, UnwindTable};
@@ -24,51 +25,141 @@ const ENTRY: u64 = 64;
 /// `flame_common::unwind::Rule`.
 const SIGNAL_SP: i64 = 160;
 
-/// Code that one entry speaks of, and its part of the rows.
-struct Function {
-    code: Range<u64>,
-    rows: Range<usize>,
+/// Text pages that are compiled at one time: a few hundred functions.
+pub(crate) const SLICE_PAGES: u32 = 16;
+const SLICE_BYTES: u64 = (SLICE_PAGES as u64) << TEXT_PAGE_BITS;
+/// Most text pages of a file: 4 GiB of text.
+const MOST_PAGES: u64 = 1 << (32 - TEXT_PAGE_BITS);
+
+/// The unwind information of a file, compiled a slice of its code at a time.
+#[derive(Debug)]
+pub(crate) struct UnwindInformation {
+    /// `.eh_frame`, and its address.
+    eh_frame: Vec<u8>,
+    address: u64,
+    /// What each entry speaks of, in the order of addresses.
+    functions: Vec<Function>,
+    first_page: u64,
+    pages: u32,
 }
 
-/// Compiles `.eh_frame`, which is at `address`, for the code in `text`; `None` if it speaks of
-/// none of it. Entries that cannot be understood are left out. Where the code begins to run, at
-/// `entry`, nobody called it: loaders and some C libraries have no unwind information there.
-pub(super) fn compile(
-    eh_frame: &[u8],
-    address: u64,
-    text: &[Range<u64>],
-    entry: Option<u64>,
-) -> Option<UnwindTable> {
-    let section = EhFrame::new(eh_frame, LittleEndian);
-    let bases = BaseAddresses::default().set_eh_frame(address);
-    let mut builder = Builder::new();
-    let mut rows: Vec<(u64, u16)> = Vec::new();
-    let mut functions: Vec<Function> = Vec::new();
-    for_each_function(&section, &bases, |fde, context| {
-        let code = fde.initial_address()..fde.end_address();
-        let within = |text: &Range<u64>| text.start <= code.start && code.end <= text.end;
-        if code.is_empty() || !text.iter().any(within) {
-            return;
+/// Code that one entry speaks of.
+#[derive(Debug)]
+struct Function {
+    code: Range<u64>,
+    /// Where the entry is; `None` for an entry point without one.
+    entry: Option<usize>,
+}
+
+impl UnwindInformation {
+    /// Reads `.eh_frame`, which is at `address`, for the code in `text`; `None` if it speaks of
+    /// none of it. Entries that cannot be understood are left out. Where the code begins to run,
+    /// at `entry`, nobody called it: loaders and some C libraries have no entry for it.
+    pub(super) fn read(
+        eh_frame: Vec<u8>,
+        address: u64,
+        text: &[Range<u64>],
+        entry: Option<u64>,
+    ) -> Option<Self> {
+        let section = EhFrame::new(&eh_frame, LittleEndian);
+        let bases = BaseAddresses::default().set_eh_frame(address);
+        let mut functions = Vec::new();
+        for_each_function(&section, &bases, |fde, _| {
+            let code = fde.initial_address()..fde.end_address();
+            let within = |text: &Range<u64>| text.start <= code.start && code.end <= text.end;
+            if !code.is_empty() && text.iter().any(within) {
+                functions.push(Function { code, entry: Some(fde.offset()) });
+            }
+        });
+        if let Some(start) = entry.filter(|entry| text.iter().any(|text| text.contains(entry)))
+            && !functions.iter().any(|function| function.code.contains(&start))
+        {
+            let next = functions.iter().map(|f| f.code.start).filter(|&at| at > start).min();
+            let end = next.unwrap_or(u64::MAX).min(start.saturating_add(ENTRY));
+            functions.push(Function { code: start..end, entry: None });
         }
-        let first = rows.len();
-        let Ok(mut table) = fde.rows(&section, &bases, context) else { return };
-        // What was understood of a damaged entry stays; the rest of its code has the last rule.
-        while let Ok(Some(row)) = table.next_row() {
-            let rule = rule_of(row, &section, fde);
-            rows.push((row.start_address().clamp(code.start, code.end), builder.number(rule)));
+        functions.sort_by_key(|function| function.code.start);
+        let page_of = |address: u64| address >> TEXT_PAGE_BITS;
+        let first_page = page_of(functions.first()?.code.start);
+        let end = functions.iter().map(|function| function.code.end).max()?;
+        let pages = page_of(end) - first_page + 1;
+        if pages > MOST_PAGES {
+            return None;
         }
-        functions.push(Function { code, rows: first..rows.len() });
-    });
-    if let Some(start) = entry.filter(|entry| text.iter().any(|text| text.contains(entry)))
-        && !functions.iter().any(|function| function.code.contains(&start))
-    {
-        let next = functions.iter().map(|f| f.code.start).filter(|&at| at > start).min();
-        let end = next.unwrap_or(u64::MAX).min(start.saturating_add(ENTRY));
-        rows.push((start, builder.number(Rule::ROOT)));
-        functions.push(Function { code: start..end, rows: rows.len() - 1..rows.len() });
+        let pages = (pages as u32).next_multiple_of(SLICE_PAGES);
+        Some(Self { eh_frame, address, functions, first_page, pages })
     }
-    functions.sort_by_key(|function| function.code.start);
-    lay_out(&functions, &rows, builder)
+
+    /// The address at which the first text page begins, and the number of pages: whole slices.
+    pub(crate) fn extent(&self) -> (u64, u32) {
+        (self.first_page << TEXT_PAGE_BITS, self.pages)
+    }
+
+    /// The number of the slice that an address lies in, if the information reaches there.
+    pub(super) fn slice_of(&self, address: u64) -> Option<u32> {
+        let into = address.checked_sub(self.extent().0)?;
+        let slice = u32::try_from(into / SLICE_BYTES).ok()?;
+        (slice < self.pages / SLICE_PAGES).then_some(slice)
+    }
+
+    /// Compiles a slice.
+    pub(super) fn compile(&self, slice: u32) -> UnwindTable {
+        let section = EhFrame::new(&self.eh_frame, LittleEndian);
+        let bases = BaseAddresses::default().set_eh_frame(self.address);
+        let start = self.extent().0 + u64::from(slice) * SLICE_BYTES;
+        let mut builder = Builder::new();
+        let mut context = UnwindContext::new();
+        // The function that reaches into the slice from before is the last that begins there.
+        let begins_before = self.functions.partition_point(|f| f.code.start <= start);
+        let mut at = begins_before.saturating_sub(1);
+        while let Some(function) = self.functions.get(at)
+            && function.code.start < start + SLICE_BYTES
+        {
+            at += 1;
+            let next = self.functions.get(at).map_or(u64::MAX, |next| next.code.start);
+            let end = push_function(function, next, &section, &bases, &mut context, &mut builder);
+            if next > end && next - end >= PADDING {
+                builder.push(end, Builder::GAP);
+            }
+        }
+        builder.finish(start >> TEXT_PAGE_BITS, SLICE_PAGES)
+    }
+}
+
+/// Pushes a function's rows, of which those from `next` on are another's; where it ends.
+fn push_function<'a>(
+    function: &Function,
+    next: u64,
+    section: &EhFrame<Slice<'a>>,
+    bases: &BaseAddresses,
+    context: &mut UnwindContext<usize>,
+    builder: &mut Builder,
+) -> u64 {
+    let mut from = function.code.start;
+    let mut push = |builder: &mut Builder, address: u64, rule: Rule| {
+        if address >= from && address < next {
+            let number = builder.number(rule);
+            builder.push(address, number);
+            from = address;
+        }
+    };
+    let Some(entry) = function.entry else {
+        push(builder, function.code.start, Rule::ROOT);
+        return function.code.end;
+    };
+    let cie = |section: &EhFrame<Slice<'a>>, bases: &BaseAddresses, offset| {
+        section.cie_from_offset(bases, offset)
+    };
+    let Ok(fde) = section.fde_from_offset(bases, EhFrameOffset(entry), cie) else {
+        return function.code.end;
+    };
+    let Ok(mut rows) = fde.rows(section, bases, context) else { return function.code.end };
+    // What was understood of a damaged entry stays; the rest of its code has the last rule.
+    while let Ok(Some(row)) = rows.next_row() {
+        let address = row.start_address().clamp(function.code.start, function.code.end);
+        push(builder, address, rule_of(row, section, &fde));
+    }
+    function.code.end.max(from)
 }
 
 /// Calls back for each entry that can be understood.
@@ -95,30 +186,6 @@ pub(super) fn for_each_function<'a>(
             each(&fde, &mut context);
         }
     }
-}
-
-/// Puts the rows of all functions in a line, with gaps between functions as gaps.
-fn lay_out(
-    functions: &[Function],
-    rows: &[(u64, u16)],
-    mut builder: Builder,
-) -> Option<UnwindTable> {
-    for (index, function) in functions.iter().enumerate() {
-        let next = functions.get(index + 1).map_or(u64::MAX, |next| next.code.start);
-        let mut from = function.code.start;
-        for &(address, number) in &rows[function.rows.clone()] {
-            // Of functions that overlap the later one counts.
-            if address >= from && address < next {
-                builder.push(address, number);
-                from = address;
-            }
-        }
-        let end = function.code.end.max(from);
-        if next > end && next - end >= PADDING {
-            builder.push(end, Builder::GAP);
-        }
-    }
-    builder.finish()
 }
 
 /// A row of gimli's as a rule of ours.
@@ -282,6 +349,10 @@ mod tests {
         files
     }
 
+    fn all_slices(information: &UnwindInformation) -> Vec<UnwindTable> {
+        (0..information.extent().1 / SLICE_PAGES).map(|slice| information.compile(slice)).collect()
+    }
+
     /// Compares every row of a file; the number of rows compared.
     fn compare(file: &File) -> Option<usize> {
         let layout = ElfLayout::read(file)?;
@@ -289,8 +360,14 @@ mod tests {
         let bytes = read_section(file, section)?;
         let text = text_of(&layout);
         let began = Instant::now();
-        let table = compile(&bytes, section.address, &text, None)?;
+        let information = UnwindInformation::read(bytes.clone(), section.address, &text, None)?;
+        let read = began.elapsed();
+        let slices = all_slices(&information);
         let took = began.elapsed();
+        let rule = |address| {
+            let slice = information.slice_of(address).expect("an address of the code");
+            slices[slice as usize].rule(address)
+        };
         let eh_frame = EhFrame::new(&bytes, LittleEndian);
         let bases = BaseAddresses::default().set_eh_frame(section.address);
         let (mut rows, mut functions) = (0, Vec::new());
@@ -313,22 +390,25 @@ mod tests {
                 }
                 let expected = rule_of(row, &eh_frame, fde);
                 for address in [start, end - 1, start.midpoint(end)] {
-                    assert_eq!(table.rule(address), expected, "at {address:#x}");
+                    assert_eq!(rule(address), expected, "at {address:#x}");
                 }
                 rows += 1;
             }
             let behind = code.end;
             let covered = functions.partition_point(|function| function.0 < behind + PADDING);
             let next = functions.get(covered - 1).is_some_and(|f| f.0 >= behind);
-            if !next && text.iter().any(|t| t.contains(&behind)) {
-                assert_eq!(table.rule(behind), Rule::GAP, "behind the function at {behind:#x}");
+            if !next
+                && information.slice_of(behind).is_some()
+                && text.iter().any(|t| t.contains(&behind))
+            {
+                assert_eq!(rule(behind), Rule::GAP, "behind the function at {behind:#x}");
             }
         });
         println!(
-            "{rows} rows compared, {} kept, {} rules, {} bytes, {took:?}, {overlaps} overlaps",
-            table.rows().len(),
-            table.rules().len(),
-            table.kernel_bytes()
+            "{rows} rows compared, {} kept, {} bytes, read in {read:?}, all compiled in {took:?}, \
+             {overlaps} overlaps",
+            slices.iter().map(|slice| slice.rows().len()).sum::<usize>(),
+            slices.iter().map(UnwindTable::kernel_bytes).sum::<usize>(),
         );
         Some(rows)
     }
@@ -363,10 +443,12 @@ mod tests {
         let layout = ElfLayout::read(&file).expect("an ELF file");
         let section = layout.unwind_section.expect("unwind information");
         let bytes = read_section(&file, section).expect("a readable section");
-        let table =
-            compile(&bytes, section.address, &text_of(&layout), layout.entry).expect("a table");
+        let text = text_of(&layout);
+        let information = UnwindInformation::read(bytes, section.address, &text, layout.entry);
+        let slices = all_slices(&information.expect("unwind information"));
         for rule in [Rule::ROOT, Rule::SIGNAL, Rule::PLT11] {
-            assert!(table.rules().contains(&rule), "{rule:?} in {path}");
+            let has = slices.iter().any(|slice| slice.rules().contains(&rule));
+            assert!(has, "{rule:?} in {path}");
         }
     }
 
@@ -388,10 +470,12 @@ mod tests {
                 let at = state as usize % damaged.len();
                 damaged[at] = (state >> 32) as u8;
             }
-            let table = compile(&damaged, section.address, &text, None);
-            assert!(table.is_none_or(|table| table.rows().len() < 1_000_000));
+            let information =
+                UnwindInformation::read(damaged, section.address, &text, layout.entry);
+            let slices = information.as_ref().map(all_slices).unwrap_or_default();
+            assert!(slices.iter().map(|slice| slice.rows().len()).sum::<usize>() < 1_000_000);
         }
-        assert!(compile(&[], 0, &text, None).is_none());
-        assert!(compile(&[0xff; 64], 0, &text, None).is_none());
+        assert!(UnwindInformation::read(Vec::new(), 0, &text, None).is_none());
+        assert!(UnwindInformation::read(vec![0xff; 64], 0, &text, None).is_none());
     }
 }

@@ -2,21 +2,26 @@
 //! tables that are made when code is first seen.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use flame_common::frame::RawFrame;
 use flame_common::limits::{RED_ZONE, STACK_COPY, USER_FRAMES};
 use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
-use super::source::{table_of, table_of_vdso};
-use super::{Object, UnwindTable};
+use super::sliced::SlicedTable;
+use super::{Object, UnwindTable, source};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
 
 /// The tables of all code that has been walked through here.
 #[derive(Debug, Default)]
 pub(crate) struct Unwinder {
     /// `None` for code that has none.
-    tables: HashMap<Object, Option<UnwindTable>>,
+    tables: HashMap<Object, Option<SlicedTable>>,
+    /// Slices that the kernel has not been told.
+    fresh: Vec<(Object, u32)>,
+    /// Code that may have slices to be compiled.
+    unfinished: Vec<Object>,
 }
 
 /// A part of a stack.
@@ -34,9 +39,36 @@ impl Memory for CopiedStack<'_> {
 }
 
 impl Unwinder {
-    /// All code that has been asked for, with its table if it has one.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Object, Option<&UnwindTable>)> {
-        self.tables.iter().map(|(&object, table)| (object, table.as_ref()))
+    /// All code that has been asked for, with the extent of its table if it has one.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Object, Option<(u64, u32)>)> {
+        self.tables.iter().map(|(&object, table)| (object, table.as_ref().map(SlicedTable::extent)))
+    }
+
+    /// Compiles more of the code that stacks went through, until a time has passed, so that the
+    /// kernel soon knows all of it; whether more is to be done.
+    pub(crate) fn prepare(&mut self, time: Duration) -> bool {
+        let began = Instant::now();
+        while let Some(&object) = self.unfinished.last() {
+            if began.elapsed() >= time {
+                return true;
+            }
+            let table = self.tables.get_mut(&object).and_then(Option::as_mut);
+            match table.and_then(SlicedTable::advance) {
+                Some(slice) => self.fresh.push((object, slice)),
+                None => _ = self.unfinished.pop(),
+            }
+        }
+        false
+    }
+
+    /// The slices that were compiled since this was asked last.
+    pub(super) fn take_fresh(&mut self) -> Vec<(Object, u32)> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// A slice that was compiled.
+    pub(super) fn slice(&self, object: Object, number: u32) -> Option<&UnwindTable> {
+        self.tables.get(&object)?.as_ref()?.slice(number)
     }
 
     /// How many objects have been asked for: when it is the same, the tables are.
@@ -87,11 +119,18 @@ impl Unwinder {
             CodeAddress::Generated(..) => return Some(Rule::GAP),
             CodeAddress::Unmapped(_) | CodeAddress::Kernel(_) => return None,
         };
-        let table = self.tables.entry(object).or_insert_with(|| match object {
-            Object::File(id) => table_of(processes.executable(id)),
-            Object::Vdso => table_of_vdso(),
+        let table = self.tables.entry(object).or_insert_with(|| {
+            let information = match object {
+                Object::File(id) => source::of_file(processes.executable(id)),
+                Object::Vdso => source::of_vdso(),
+            };
+            self.unfinished.push(object);
+            information.map(SlicedTable::new)
         });
-        Some(table.as_ref().map_or(Rule::GAP, |table| table.rule(address)))
+        let Some(table) = table else { return Some(Rule::GAP) };
+        let (rule, fresh) = table.rule(address);
+        self.fresh.extend(fresh.map(|slice| (object, slice)));
+        Some(rule)
     }
 }
 

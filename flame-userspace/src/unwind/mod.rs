@@ -7,12 +7,13 @@ mod compile;
 mod extents;
 mod finish;
 mod plan;
+mod sliced;
 mod source;
 mod table;
 
 pub(crate) use finish::Unwinder;
 pub(crate) use plan::{KernelTables, Plan};
-pub(crate) use table::UnwindTable;
+use table::UnwindTable;
 
 use crate::process::ExecutableId;
 

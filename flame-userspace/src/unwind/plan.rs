@@ -12,6 +12,7 @@ use flame_common::limits::{CHUNK_ROWS, MAPPINGS, PROCESS_MAPPINGS, RULES};
 use flame_common::mapping::{MappedRange, NO_TABLE_EVER, NO_TABLE_YET, ProcessRun, TextPage};
 use flame_common::unwind::{Row, Rule};
 
+use super::compile::SLICE_PAGES;
 use super::extents::Extents;
 use super::{Object, UnwindTable, Unwinder};
 use crate::process::{CodeRange, ProcessId, ProcessTable, RangeCode};
@@ -108,7 +109,7 @@ impl Plan {
     pub(crate) fn update(
         &mut self,
         processes: &ProcessTable,
-        unwinder: &Unwinder,
+        unwinder: &mut Unwinder,
         as_of_ns: u64,
         kernel: &mut impl KernelTables,
     ) {
@@ -116,6 +117,18 @@ impl Plan {
         let has_tables = unwinder.known_count() != self.placed.len();
         if has_tables {
             self.place_all(unwinder, kernel);
+        }
+        for (object, slice) in unwinder.take_fresh() {
+            if let (Some(Some(placed)), Some(table)) =
+                (self.placed.get(&object), unwinder.slice(object, slice))
+            {
+                let first = placed.pages + slice * SLICE_PAGES;
+                if !self.place(table, first, kernel) {
+                    self.refused.tables += 1;
+                    // Without rows its code is walked by frame pointer.
+                    kernel.write_pages(first, &[TextPage::default(); SLICE_PAGES as usize]);
+                }
+            }
         }
         for id in processes.current_ids() {
             let (pid, epoch) = (processes.get(id).pid, processes.epoch(id));
@@ -129,28 +142,30 @@ impl Plan {
         }
     }
 
-    /// Places the tables that have been made meanwhile.
+    /// Gives the tables that were begun meanwhile their text pages, which have no rows yet.
     fn place_all(&mut self, unwinder: &Unwinder, kernel: &mut impl KernelTables) {
-        for (object, table) in unwinder.all() {
+        for (object, extent) in unwinder.all() {
             if self.placed.contains_key(&object) {
                 continue;
             }
-            let placed = table.and_then(|table| {
-                let placed = self.place(table, kernel);
-                self.refused.tables += u64::from(placed.is_none());
-                placed
+            let placed = extent.and_then(|extent| {
+                let pages = self.pages.take(extent.1);
+                self.refused.tables += u64::from(pages.is_none());
+                Some(Placed { pages: pages?, extent })
             });
+            if let Some(Placed { pages, extent: (_, count) }) = placed {
+                kernel.write_pages(pages, &vec![TextPage::NOT_YET; count as usize]);
+            }
             self.placed.insert(object, placed);
         }
     }
 
-    fn place(&mut self, table: &UnwindTable, kernel: &mut impl KernelTables) -> Option<Placed> {
-        let pages = self.pages.take(table.extent().1)?;
+    /// Writes a table whose text pages are from `pages` on; whether there was room.
+    fn place(&mut self, table: &UnwindTable, pages: u32, kernel: &mut impl KernelTables) -> bool {
         // Each page's rows lie in one value of the map.
         let lay_out = |start| end_of_layout(start, table.pages()) - start;
         let Some(start) = self.rows.take_with(lay_out) else {
-            self.pages.give_back(pages, table.extent().1);
-            return None;
+            return false;
         };
         let numbers: Vec<u16> =
             table.rules().iter().map(|&rule| self.number(rule, kernel)).collect();
@@ -167,7 +182,7 @@ impl Plan {
             next = first + page.count;
         }
         kernel.write_pages(pages, &placed);
-        Some(Placed { pages, extent: table.extent() })
+        true
     }
 
     /// The kernel's number of a rule. Rules beyond the last number have to be computed.

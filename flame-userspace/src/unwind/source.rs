@@ -5,8 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
-use super::compile::compile;
-use super::table::UnwindTable;
+use super::compile::UnwindInformation;
 use crate::process::{ElfLayout, Executable, Section, vdso};
 
 /// The number of x86-64 in ELF files (`EM_X86_64`).
@@ -14,23 +13,24 @@ const X86_64: u16 = 62;
 /// Most bytes of unwind information that are read: the largest programs have a tenth of it.
 const LARGEST: u64 = 128 << 20;
 
-/// The table of a file; `None` if it has no unwind information, or cannot be read.
-pub(super) fn table_of(executable: &Executable) -> Option<UnwindTable> {
+/// The unwind information of a file; `None` if it has none, or cannot be read.
+pub(super) fn of_file(executable: &Executable) -> Option<UnwindInformation> {
     from_file(executable.file.as_ref()?, &executable.layout)
 }
 
-/// The table of the code that the kernel maps into every process.
-pub(super) fn table_of_vdso() -> Option<UnwindTable> {
+/// The unwind information of the code that the kernel maps into every process.
+pub(super) fn of_vdso() -> Option<UnwindInformation> {
     let file = vdso()?;
     from_file(&file, &ElfLayout::read(&file)?)
 }
 
-fn from_file(file: &File, layout: &ElfLayout) -> Option<UnwindTable> {
+fn from_file(file: &File, layout: &ElfLayout) -> Option<UnwindInformation> {
     if layout.machine != X86_64 {
         return None;
     }
     let section = layout.unwind_section?;
-    compile(&read_section(file, section)?, section.address, &text_of(layout), layout.entry)
+    let bytes = read_section(file, section)?;
+    UnwindInformation::read(bytes, section.address, &text_of(layout), layout.entry)
 }
 
 /// The bytes of a section.

@@ -1,4 +1,4 @@
-//! A file's unwind table, by text pages.
+//! An unwind table of a piece of code, by text pages.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,7 @@ use flame_common::mapping::TextPage;
 use flame_common::unwind::search::last_at_most;
 use flame_common::unwind::{Row, Rule};
 
-/// Most text pages of a table: 4 GiB of text.
-const MOST_PAGES: u64 = 1 << (32 - TEXT_PAGE_BITS);
-
-/// The rules of a file's code.
+/// The rules of some code.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnwindTable {
     /// The number of the first text page: its address over the page's size.
@@ -36,11 +33,6 @@ impl UnwindTable {
             last_at_most::<TEXT_PAGE_BITS, u16>(page.count, low, |at| row(at).map(|r| r.pc_low));
         let rule = found.and_then(row).and_then(|row| self.rules.get(usize::from(row.rule)));
         rule.copied().unwrap_or(Rule::GAP)
-    }
-
-    /// The address at which the first text page begins, and the number of pages.
-    pub(crate) fn extent(&self) -> (u64, u32) {
-        (self.first_page << TEXT_PAGE_BITS, self.pages.len() as u32)
     }
 
     /// The text pages, their rows by index into [`rows`](Self::rows).
@@ -74,7 +66,7 @@ impl UnwindTable {
                 builder.push(at, number);
             }
         }
-        builder.finish().expect("a small table")
+        builder.finish(first_page, pages.len() as u32)
     }
 }
 
@@ -121,19 +113,15 @@ impl Builder {
         }
     }
 
-    /// The table; `None` without code, or if it lies too far apart.
-    pub(super) fn finish(self) -> Option<UnwindTable> {
+    /// The table of `count` text pages from `first_page` on; rows outside are left out.
+    pub(super) fn finish(self, first_page: u64, count: u32) -> UnwindTable {
         let page_of = |address: u64| address >> TEXT_PAGE_BITS;
-        let first_page = page_of(self.rows.first()?.0);
-        let last_page = page_of(self.rows.last()?.0);
-        if last_page - first_page >= MOST_PAGES {
-            return None;
-        }
+        let before = self.rows.partition_point(|(address, _)| page_of(*address) < first_page);
+        let mut holds = before.checked_sub(1).map_or(Self::GAP, |last| self.rows[last].1);
         let mut pages = Vec::new();
-        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + self.rows.len() / 16);
-        let mut waiting = self.rows.into_iter().peekable();
-        let mut holds = Self::GAP;
-        for page in first_page..=last_page {
+        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + count as usize);
+        let mut waiting = self.rows[before..].iter().copied().peekable();
+        for page in first_page..first_page + u64::from(count) {
             let first = rows.len();
             rows.push(Row { pc_low: 0, rule: holds });
             while let Some((address, number)) = waiting.next_if(|(at, _)| page_of(*at) == page) {
@@ -153,7 +141,7 @@ impl Builder {
             }
         }
         debug_assert!(pages.iter().all(|page| page.count as usize <= CHUNK_ROWS));
-        Some(UnwindTable { first_page, pages, rows, rules: self.rules })
+        UnwindTable { first_page, pages, rows, rules: self.rules }
     }
 }
 
@@ -189,15 +177,18 @@ mod tests {
     fn rows_that_say_nothing_further_are_left_out() {
         let table = UnwindTable::of_rules(1, &[&[(0, Rule::ROOT), (8, Rule::ROOT)]]);
         assert_eq!(table.rows().len(), 1);
-        assert!(Builder::new().finish().is_none());
     }
 
     #[test]
-    fn code_that_lies_too_far_apart_is_refused() {
+    fn what_lies_outside_is_left_out_and_what_came_before_holds_on() {
         let mut builder = Builder::new();
-        let number = builder.number(Rule::ROOT);
-        builder.push(0x1000, number);
-        builder.push(1 << 60, Builder::GAP);
-        assert!(builder.finish().is_none());
+        let (root, signal) = (builder.number(Rule::ROOT), builder.number(Rule::SIGNAL));
+        builder.push(0x1800, root);
+        builder.push(0x2400, signal);
+        builder.push(0x9000, Builder::GAP);
+        let table = builder.finish(2, 1);
+        assert_eq!(table.rule(0x2000), Rule::ROOT);
+        assert_eq!(table.rule(0x2400), Rule::SIGNAL);
+        assert_eq!((table.rule(0x1800), table.rule(0x3000)), (Rule::GAP, Rule::GAP));
     }
 }
