@@ -25,6 +25,10 @@ pub struct Config {
     pub pid_namespace_inode: u32,
     /// Whether the programs log what they do (aya-log).
     pub verbose: u32,
+    /// Whether the kernel has `bpf_loop` (5.17).
+    pub has_loop: u32,
+    /// Zero.
+    pub pad: u32,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }
@@ -77,7 +81,7 @@ pub struct KernelOffsets {
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
 const _: () = assert!(size_of::<KernelOffsets>() == 56);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 32 + 56);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 40 + 56);
 
 #[cfg(feature = "user")]
 mod pod {

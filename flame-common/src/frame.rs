@@ -20,6 +20,7 @@ pub enum FrameAddress {
 const ADDRESS: u64 = (1 << 56) - 1;
 const RETURN: u64 = 0;
 const INSTRUCTION: u64 = 1 << 56;
+const GUESS: u64 = 2 << 56;
 
 impl RawFrame {
     /// A frame that was running.
@@ -34,11 +35,22 @@ impl RawFrame {
         Self((address & ADDRESS) | RETURN)
     }
 
+    /// A frame that was calling, found by a frame pointer that no table vouches for.
+    #[inline(always)]
+    pub const fn guess(address: u64) -> Self {
+        Self((address & ADDRESS) | GUESS)
+    }
+
+    /// Whether the frame was found by a frame pointer that no table vouches for.
+    pub const fn is_guess(self) -> bool {
+        self.0 & !ADDRESS == GUESS
+    }
+
     /// The address with its meaning; `None` for a kind that this version does not know.
     pub const fn address(self) -> Option<FrameAddress> {
         let address = self.0 & ADDRESS;
         match self.0 & !ADDRESS {
-            RETURN => Some(FrameAddress::ReturnAddress(address)),
+            RETURN | GUESS => Some(FrameAddress::ReturnAddress(address)),
             INSTRUCTION => Some(FrameAddress::InstructionPointer(address)),
             _ => None,
         }
@@ -67,5 +79,8 @@ mod tests {
         let leaf = RawFrame::instruction_pointer(0x7fff_1234);
         assert_eq!(leaf.address().map(FrameAddress::lookup), Some(0x7fff_1234));
         assert_eq!(RawFrame(u64::MAX).address(), None);
+        let guess = RawFrame::guess(0x7fff_1234);
+        assert_eq!(guess.address(), frame.address());
+        assert!(guess.is_guess() && !frame.is_guess() && !leaf.is_guess());
     }
 }

@@ -13,6 +13,7 @@ extern crate std;
 pub mod config;
 pub mod frame;
 pub mod limits;
+pub mod mapping;
 pub mod sample;
 pub mod stat;
 pub mod unwind;

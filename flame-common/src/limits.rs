@@ -1,13 +1,57 @@
 //! Every bound of the kernel programs, in one place.
 
 /// Longest user stack that is walked, in frames.
-pub const USER_FRAMES: usize = 256;
+pub const USER_FRAMES: usize = 512;
 
 /// Longest kernel stack that is taken, in frames: the default of `kernel.perf_event_max_stack`.
 pub const KERNEL_FRAMES: usize = 127;
 
 /// Room for the frames of one sample. A power of two, so that an index is bounded by a mask.
-pub const SAMPLE_FRAMES: usize = 512;
+pub const SAMPLE_FRAMES: usize = 1024;
+
+/// Longest user stack where the kernel has no `bpf_loop` (before 5.17), in frames: what a plain
+/// loop may cost the verifier.
+pub const USER_FRAMES_WITHOUT_LOOP: usize = 64;
+
+/// Stack that is read at one time while walking it, in 64-bit words. One read of a page costs
+/// hardly more than one of a word.
+pub const WINDOW_WORDS: usize = 512;
+
+/// Most of a stack that is copied to user space, in bytes, where the kernel cannot go on.
+pub const STACK_COPY: usize = 16 << 10;
+
+/// What a function may use below its stack pointer, in bytes, by the ABI of x86-64: what it has
+/// just popped, by its unwind information still saved there, among it. A copy begins so far below.
+pub const RED_ZONE: u64 = 128;
+
+/// Room for the copy of a stack, in bytes: a page more than the copy, so that the verifier sees
+/// that a page fits wherever the copy has got to.
+pub const STACK_COPY_ROOM: usize = STACK_COPY + 4096;
+
+/// Stacks that are copied in a second on a CPU, at most.
+pub const COPIES_A_SECOND: u32 = 512;
+
+/// Bits of an address within a page of text, the unit of which unwind rows are found by.
+pub const TEXT_PAGE_BITS: u32 = 12;
+
+/// Rows in one value of the programs' `ROWS` map. A text page has at most a row for each of its
+/// bytes, so that the rows of a page fit into one value.
+pub const CHUNK_ROWS: usize = 4096;
+
+/// Different unwind rules that are kept: what a row's 16 bits can tell apart.
+pub const RULES: usize = 1 << 16;
+
+/// Unwind rules that each CPU remembers by address. A power of two.
+pub const REMEMBERED_RULES: usize = 1024;
+
+/// Processes whose mappings are known to the programs.
+pub const PROCESSES: usize = 16_384;
+
+/// Mappings of all processes.
+pub const MAPPINGS: usize = 65_536;
+
+/// Mappings of one process; those beyond are not walked through.
+pub const PROCESS_MAPPINGS: usize = 4096;
 
 /// Processes that can be targets at one time.
 pub const TARGETS: usize = 65_536;
@@ -31,3 +75,6 @@ pub const STACK_SPAN: u64 = 8 << 20;
 
 const _: () = assert!(SAMPLE_FRAMES.is_power_of_two());
 const _: () = assert!(KERNEL_FRAMES + USER_FRAMES <= SAMPLE_FRAMES);
+const _: () = assert!(WINDOW_WORDS.is_power_of_two() && REMEMBERED_RULES.is_power_of_two());
+const _: () = assert!(CHUNK_ROWS == 1 << TEXT_PAGE_BITS);
+const _: () = assert!(PROCESS_MAPPINGS < MAPPINGS);

@@ -1,7 +1,9 @@
 //! A sample on the ring buffer: a header, then the kernel's frames, then the user's, all innermost
-//! first.
+//! first. Where the kernel could not finish the user stack, the registers at which it stopped and
+//! a copy of the stack follow, for user space to go on from.
 
-use crate::limits::{COMM, SAMPLE_FRAMES};
+use crate::limits::{COMM, SAMPLE_FRAMES, STACK_COPY_ROOM};
+use crate::unwind::REGISTER_WORDS;
 
 /// The fixed part of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub struct SampleHeader {
     pub user_frames: u16,
     /// A [`StackEnd`]: why the user stack has no further frame.
     pub user_end: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Bytes of copied stack behind the registers; without a copy there are no registers either.
+    pub copied: u32,
     /// The thread's name, NUL-padded.
     pub comm: [u8; COMM],
 }
@@ -38,9 +40,12 @@ const _: () = assert!(HEADER_BYTES == 56);
 pub struct SampleBuffer {
     /// The fixed part.
     pub header: SampleHeader,
-    /// The frames; only those used are sent.
-    pub frames: [u64; SAMPLE_FRAMES],
+    /// The frames, then registers and stack; only what is used is sent.
+    pub body: [u64; SAMPLE_FRAMES + REGISTER_WORDS + STACK_COPY_ROOM / 8],
 }
+
+// The kernel allocates no larger values for each CPU (PCPU_MIN_UNIT_SIZE in linux/percpu.h).
+const _: () = assert!(size_of::<SampleBuffer>() <= 32 << 10);
 
 /// What made a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,20 +61,44 @@ pub enum SampleKind {
 pub enum StackEnd {
     /// There is no user stack: a kernel thread, or a task that has left user space for good.
     NoUserStack = 0,
-    /// A frame pointer or return address of zero, which start-up code leaves for the outermost.
+    /// The outermost frame: code whose caller is undefined, or a return address of zero.
     Root = 1,
     /// More frames than fit.
     Truncated = 2,
     /// Stack memory that could not be read without a page fault.
     Unreadable = 3,
-    /// A frame pointer that cannot be one: the code keeps none.
+    /// A frame pointer that cannot be one, in code without a table.
     NoFramePointer = 4,
+    /// A frame pointer of zero, in code without a table: start-up code leaves it for the outermost.
+    LastFramePointer = 5,
+    /// Code whose tables the kernel did not have, and no room to copy the stack to user space.
+    NoTable = 6,
+    /// A rule that has to be computed, which neither the kernel nor user space could.
+    Expression = 7,
+    /// A rule that leads below the stack pointer: memory or registers are not what it takes them
+    /// for.
+    Implausible = 8,
+    /// The stack goes on beyond the part that was copied.
+    CopyTooShort = 9,
+    /// A return address at which no code is.
+    Unmapped = 10,
 }
 
 impl StackEnd {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 5] =
-        [Self::NoUserStack, Self::Root, Self::Truncated, Self::Unreadable, Self::NoFramePointer];
+    pub const ALL: [Self; 11] = [
+        Self::NoUserStack,
+        Self::Root,
+        Self::Truncated,
+        Self::Unreadable,
+        Self::NoFramePointer,
+        Self::LastFramePointer,
+        Self::NoTable,
+        Self::Expression,
+        Self::Implausible,
+        Self::CopyTooShort,
+        Self::Unmapped,
+    ];
 
     /// The reason for people.
     pub const fn meaning(self) -> &'static str {
@@ -78,7 +107,13 @@ impl StackEnd {
             Self::Root => "reached the root",
             Self::Truncated => "truncated at the frame limit",
             Self::Unreadable => "stack memory not readable",
-            Self::NoFramePointer => "code without frame pointers",
+            Self::NoFramePointer => "code without tables or frame pointers",
+            Self::LastFramePointer => "reached the last frame pointer",
+            Self::NoTable => "tables not there yet",
+            Self::Expression => "a rule not understood",
+            Self::Implausible => "implausible stack",
+            Self::CopyTooShort => "beyond the copied stack",
+            Self::Unmapped => "return address outside of code",
         }
     }
 }
@@ -111,6 +146,6 @@ mod tests {
         for end in StackEnd::ALL {
             assert_eq!(StackEnd::try_from(end as u32), Ok(end));
         }
-        assert_eq!(StackEnd::try_from(5), Err(5));
+        assert_eq!(StackEnd::try_from(11), Err(11));
     }
 }

@@ -16,17 +16,26 @@ pub enum Stat {
     TargetsFull = 4,
     /// A kernel stack could not be taken.
     NoKernelStack = 5,
+    /// A user stack was copied to user space, which has to finish it.
+    Copied = 6,
+    /// A user stack that user space would have had to finish was not copied: too many a second.
+    NotCopied = 7,
+    /// The mappings of a process that began were not kept: the kernel's set was full.
+    ProcessesFull = 8,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Fired,
         Self::Sent,
         Self::RingFull,
         Self::NoPid,
         Self::TargetsFull,
         Self::NoKernelStack,
+        Self::Copied,
+        Self::NotCopied,
+        Self::ProcessesFull,
     ];
 
     /// What it counts, for people.
@@ -38,6 +47,11 @@ impl Stat {
             Self::NoPid => "samples lost: task outside flame's pid namespace",
             Self::TargetsFull => "child processes not followed: target set full",
             Self::NoKernelStack => "kernel stacks not taken",
+            Self::Copied => "user stacks finished in user space",
+            Self::NotCopied => "user stacks not finished: too many to copy in a second",
+            Self::ProcessesFull => {
+                "processes unknown to the kernel's unwinder for a moment: its set was full"
+            }
         }
     }
 }

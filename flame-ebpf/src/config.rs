@@ -14,6 +14,8 @@ static CONFIG: Config = Config {
     uid: 0,
     pid_namespace_inode: 0,
     verbose: 0,
+    has_loop: 0,
+    pad: 0,
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,

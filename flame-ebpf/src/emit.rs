@@ -3,26 +3,32 @@
 use aya_ebpf::bindings::{
     BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
 };
-use flame_common::limits::SAMPLE_FRAMES;
+use flame_common::limits::{SAMPLE_FRAMES, STACK_COPY};
 use flame_common::sample::{HEADER_BYTES, SampleBuffer};
 use flame_common::stat::Stat;
+use flame_common::unwind::REGISTER_WORDS;
 
 use crate::maps::SAMPLES;
 use crate::stat::bump;
 
-/// Sends the header and the first `frames` frames. User space looks at the ring on its own clock;
-/// it is woken only when a quarter of the ring waits.
+/// Bytes of registers and the longest copy of a stack.
+const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
+
+/// Sends the header, the first `frames` frames, and `copied` bytes of stack with the registers in
+/// front of them. User space looks at the ring on its own clock; it is woken only when a quarter
+/// of the ring waits, or to take up a stack that the kernel could not finish.
 #[inline(always)]
-pub(crate) fn send(buffer: &SampleBuffer, frames: usize) {
-    let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8;
+pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize) {
+    let copy = if copied > 0 { REGISTER_WORDS * 8 + copied } else { 0 };
+    let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8 + copy.min(MOST_COPY);
     let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
-    let flags = if waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / 4 {
+    let flags = if copied > 0 || waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / 4 {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
     };
-    // SAFETY: the buffer starts with the header and goes on with `SAMPLE_FRAMES` frames, and the
-    // mask keeps the length inside.
+    // SAFETY: the buffer starts with the header and has room for all frames and the whole copy
+    // behind it; the mask and the minimum keep the length inside.
     let used = unsafe { core::slice::from_raw_parts((&raw const *buffer).cast::<u8>(), bytes) };
     match SAMPLES.output::<[u8]>(used, u64::from(flags)) {
         Ok(()) => bump(Stat::Sent),

@@ -1,10 +1,15 @@
 //! Every map: who writes it, who reads it, and where its size comes from.
 
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use flame_common::limits;
+use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::sample::SampleBuffer;
 use flame_common::stat::Stat;
+use flame_common::unwind::{Row, Rule};
+
+use crate::stack::{CopyBudget, RememberedRules, Walk};
 
 /// Samples, from the programs to user space, which sets the size by frequency and CPUs.
 #[map]
@@ -15,7 +20,7 @@ pub(crate) static SAMPLES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// the process's leader, or 0 if user space put it in.
 #[map]
 pub(crate) static TARGETS: HashMap<u32, u64> =
-    HashMap::with_max_entries(limits::TARGETS as u32, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+    HashMap::with_max_entries(limits::TARGETS as u32, BPF_F_NO_PREALLOC);
 
 /// The names of processes to sample, NUL-padded, from user space.
 #[map]
@@ -30,3 +35,40 @@ pub(crate) static BUFFER: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_entr
 #[map]
 pub(crate) static STATS: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(Stat::ALL.len() as u32, 0);
+
+/// The mappings of each process, by pid in flame's namespace: a run of [`RANGES`]. User space puts
+/// it in; the programs give a child its parent's and take it out when other code is run.
+#[map]
+pub(crate) static PROCESSES: HashMap<u32, ProcessRun> =
+    HashMap::with_max_entries(limits::PROCESSES as u32, BPF_F_NO_PREALLOC);
+
+/// The mappings of all processes, in sorted runs. User space writes them, through memory.
+#[map]
+pub(crate) static RANGES: Array<MappedRange> =
+    Array::with_max_entries(limits::MAPPINGS as u32, BPF_F_MMAPABLE);
+
+/// The text pages of all unwind tables. User space writes them and sets their number.
+#[map]
+pub(crate) static PAGES: Array<TextPage> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The rows of all unwind tables. User space writes them and sets their number.
+#[map]
+pub(crate) static ROWS: Array<[Row; limits::CHUNK_ROWS]> =
+    Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The rules, by the number that rows know them by. User space writes them.
+#[map]
+pub(crate) static RULES: Array<Rule> =
+    Array::with_max_entries(limits::RULES as u32, BPF_F_MMAPABLE);
+
+/// Where each CPU's walk stands.
+#[map]
+pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
+/// The rules that each CPU found last, by address.
+#[map]
+pub(crate) static REMEMBERED: PerCpuArray<RememberedRules> = PerCpuArray::with_max_entries(1, 0);
+
+/// How many stacks each CPU copied in this second.
+#[map]
+pub(crate) static COPIES: PerCpuArray<CopyBudget> = PerCpuArray::with_max_entries(1, 0);

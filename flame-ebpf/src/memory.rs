@@ -1,18 +1,75 @@
 //! Reading memory: the target's stack, and the kernel's own structs.
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated;
+use flame_common::limits::WINDOW_WORDS;
 use flame_common::unwind::Memory;
 
-/// The stack of the current task.
-pub(crate) struct UserStack;
+/// Bytes of a page of memory; one that is not there ends what can be read at one time.
+const PAGE: u64 = 4096;
+/// How near the end of a page is near.
+const NEAR: u64 = 512;
+const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 
-impl Memory for UserStack {
+/// The part of the current task's stack that was read last.
+#[repr(C)]
+pub(crate) struct Window {
+    start: u64,
+    /// Bytes that are valid, a multiple of 8.
+    length: u64,
+    words: [u64; WINDOW_WORDS],
+}
+
+impl Window {
+    /// Forgets what was read.
     #[inline(always)]
-    fn pair(&self, address: u64) -> Option<(u64, u64)> {
-        // SAFETY: the helper checks the address and fails on one that is not mapped in.
-        let words: [u64; 2] = unsafe { bpf_probe_read_user(address as *const [u64; 2]) }.ok()?;
-        Some((words[0], words[1]))
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
     }
+
+    /// Reads from `start` on: to the end of its page, and where that is near, a window full if the
+    /// next page is there.
+    #[inline(always)]
+    fn read(&mut self, start: u64) -> Option<()> {
+        self.length = 0;
+        let rest = PAGE - (start & (PAGE - 1));
+        // A read that meets a page that is not there costs the most: the page above the stack's
+        // last is tried seldom.
+        if rest < NEAR && read_user(&mut self.words, WINDOW_BYTES as u32, start) {
+            self.length = WINDOW_BYTES;
+        } else if read_user(&mut self.words, rest as u32, start) {
+            self.length = rest;
+        } else {
+            return None;
+        }
+        self.start = start;
+        Some(())
+    }
+}
+
+impl Memory for Window {
+    #[inline(always)]
+    fn word(&mut self, address: u64) -> Option<u64> {
+        if address & 7 != 0 {
+            return None;
+        }
+        if address.wrapping_sub(self.start) >= self.length {
+            self.read(address)?;
+        }
+        // verifier: the mask bounds the index.
+        let index = (address.wrapping_sub(self.start) >> 3) as usize & (WINDOW_WORDS - 1);
+        self.words.get(index).copied()
+    }
+}
+
+const _: () = assert!(WINDOW_BYTES >= PAGE);
+
+#[inline(always)]
+fn read_user(words: &mut [u64; WINDOW_WORDS], bytes: u32, from: u64) -> bool {
+    let to = words.as_mut_ptr().cast();
+    // SAFETY: `bytes` is at most the size of `words`, as both callers see to; the helper checks
+    // the address to read from.
+    unsafe { generated::bpf_probe_read_user(to, bytes, from as *const _) == 0 }
 }
 
 /// The value at `base + offset` in kernel memory.

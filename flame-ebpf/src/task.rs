@@ -3,6 +3,7 @@
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
 use flame_common::limits::PID_NAMESPACE_LEVELS;
+use flame_common::unwind::Registers;
 
 use crate::config::config;
 use crate::memory::kernel;
@@ -78,28 +79,40 @@ fn namespaced_number(task: u64) -> Option<u32> {
     None
 }
 
-/// Where a user stack begins.
-#[derive(Clone, Copy)]
-pub(crate) struct UserRegisters {
-    /// Instruction pointer.
-    pub(crate) ip: u64,
-    /// Stack pointer.
-    pub(crate) sp: u64,
-    /// Frame pointer.
-    pub(crate) fp: u64,
-}
-
-/// The registers in `regs`, if they are those of user code.
+/// Whether registers are those of user code.
 #[inline(always)]
-fn user_registers(regs: &pt_regs) -> Option<UserRegisters> {
+fn is_user(regs: &pt_regs) -> bool {
     // The low bits of the code segment are the privilege level; 3 is user code.
-    (regs.cs & 3 == 3).then_some(UserRegisters { ip: regs.rip, sp: regs.rsp, fp: regs.rbp })
+    regs.cs & 3 == 3
 }
 
-/// The user registers of the current task, saved when it entered the kernel; `None` for a task
-/// that has no user half (a kernel thread).
 #[inline(always)]
-pub(crate) fn saved_user_registers() -> Option<UserRegisters> {
+fn take_over(regs: &pt_regs, to: &mut Registers) {
+    to.general = [
+        regs.rax, regs.rdx, regs.rcx, regs.rbx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8,
+        regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
+    ];
+    to.ip = regs.rip;
+    to.is_return = 0;
+    to.all_known = 1;
+}
+
+/// Takes the registers of user code that an event interrupted; `false` if it hit in the kernel.
+#[inline(always)]
+pub(crate) fn interrupted_user_registers(regs: &pt_regs, to: &mut Registers) -> bool {
+    if !is_user(regs) {
+        return false;
+    }
+    take_over(regs, to);
+    true
+}
+
+/// Takes the user registers of the current task, saved when it entered the kernel; `false` for a
+/// task that has no user half (a kernel thread).
+// verifier: a function of its own. Merged with the other's, its loads would be through pointers of
+// two kinds, which the verifier refuses.
+#[inline(never)]
+pub(crate) fn saved_user_registers(to: &mut Registers) -> bool {
     // SAFETY: both helpers are there since Linux 5.15. The pointer that the first returns is a
     // trusted one, as the second asks; the result points at the top of the task's kernel stack,
     // and the kernel checks each load.
@@ -107,11 +120,9 @@ pub(crate) fn saved_user_registers() -> Option<UserRegisters> {
         let task = generated::bpf_get_current_task_btf();
         &*(generated::bpf_task_pt_regs(task) as *const pt_regs)
     };
-    user_registers(regs)
-}
-
-/// The registers of user code that the event interrupted; `None` if it hit in the kernel.
-#[inline(always)]
-pub(crate) fn interrupted_user_registers(regs: &pt_regs) -> Option<UserRegisters> {
-    user_registers(regs)
+    if !is_user(regs) {
+        return false;
+    }
+    take_over(regs, to);
+    true
 }

@@ -32,6 +32,7 @@ mod process;
 mod runtime;
 mod session;
 mod symbolize;
+mod unwind;
 
 pub use bpf::{Counter, Event};
 pub use error::{Error, ErrorKind};

@@ -4,9 +4,10 @@
 //! caller's fp = *(fp)        return address = *(fp + 8)        caller's sp = fp + 16
 //! ```
 //!
-//! Code without frame pointers uses the register for something else. What cannot be a frame is
+//! It is taken where no table speaks of the code: what a runtime made, or text without unwind
+//! information. Code without frame pointers uses the register for something else. What cannot be a frame is
 //! refused: a pointer below the stack pointer, far above it, unaligned, or not growing. What
-//! looks like one by chance is not noticed; the table-driven unwinder is for such code.
+//! looks like one by chance is not noticed: such frames are marked as guesses.
 
 use super::Memory;
 use crate::limits::STACK_SPAN;
@@ -23,18 +24,17 @@ pub struct Cursor {
 
 /// Goes to the caller: the new cursor and the return address, or why there is none.
 #[inline(always)]
-pub fn step(at: Cursor, memory: &impl Memory) -> Result<(Cursor, u64), StackEnd> {
+pub fn step(at: Cursor, memory: &mut impl Memory) -> Result<(Cursor, u64), StackEnd> {
     if at.fp == 0 {
-        return Err(StackEnd::Root);
+        return Err(StackEnd::LastFramePointer);
     }
     if at.fp & 7 != 0 || at.fp < at.sp || at.fp - at.sp > STACK_SPAN {
         return Err(StackEnd::NoFramePointer);
     }
-    let Some((fp, return_address)) = memory.pair(at.fp) else {
-        return Err(StackEnd::Unreadable);
-    };
+    let fp = memory.word(at.fp).ok_or(StackEnd::Unreadable)?;
+    let return_address = memory.word(at.fp + 8).ok_or(StackEnd::Unreadable)?;
     if return_address == 0 {
-        return Err(StackEnd::Root);
+        return Err(StackEnd::LastFramePointer);
     }
     if !plausible(return_address) {
         return Err(StackEnd::NoFramePointer);
@@ -57,33 +57,33 @@ mod tests {
     struct Words(Vec<u64>);
 
     impl Memory for Words {
-        fn pair(&self, address: u64) -> Option<(u64, u64)> {
+        fn word(&mut self, address: u64) -> Option<u64> {
             let index = usize::try_from(address.checked_sub(0x1000)? / 8).ok()?;
-            Some((*self.0.get(index)?, *self.0.get(index + 1)?))
+            self.0.get(index).copied()
         }
     }
 
     #[test]
     fn a_chain_is_followed_to_its_root() {
-        let stack = Words([0x1020, 0x40_0001, 0, 0, 0, 0x40_0002].into());
+        let mut stack = Words([0x1020, 0x40_0001, 0, 0, 0, 0x40_0002].into());
         let at = Cursor { fp: 0x1000, sp: 0x0ff0 };
-        let (at, caller) = step(at, &stack).expect("the first frame");
+        let (at, caller) = step(at, &mut stack).expect("the first frame");
         assert_eq!((at, caller), (Cursor { fp: 0x1020, sp: 0x1010 }, 0x40_0001));
-        let (at, caller) = step(at, &stack).expect("the second frame");
+        let (at, caller) = step(at, &mut stack).expect("the second frame");
         assert_eq!(caller, 0x40_0002);
-        assert_eq!(step(at, &stack), Err(StackEnd::Root));
+        assert_eq!(step(at, &mut stack), Err(StackEnd::LastFramePointer));
     }
 
     #[test]
     fn what_cannot_be_a_frame_is_refused() {
-        let stack = Words([0x1000, 0x40_0001, 0x1000, 0x10].into());
-        let refused = |fp, sp| step(Cursor { fp, sp }, &stack).err();
+        let mut stack = Words([0x1000, 0x40_0001, 0x1000, 0x10].into());
+        let mut refused = |fp, sp| step(Cursor { fp, sp }, &mut stack).err();
         assert_eq!(refused(0x1004, 0x1000), Some(StackEnd::NoFramePointer), "unaligned");
         assert_eq!(refused(0x1000, 0x1010), Some(StackEnd::NoFramePointer), "below the stack");
         assert_eq!(refused(0x9000_0000, 0x1000), Some(StackEnd::NoFramePointer), "far above");
         assert_eq!(refused(0x1010, 0x1000), Some(StackEnd::NoFramePointer), "no code address");
         assert_eq!(refused(0x2000, 0x1000), Some(StackEnd::Unreadable));
-        let (at, _) = step(Cursor { fp: 0x1000, sp: 0x1000 }, &stack).expect("one frame");
-        assert_eq!(step(at, &stack), Err(StackEnd::NoFramePointer), "a cycle");
+        let (at, _) = step(Cursor { fp: 0x1000, sp: 0x1000 }, &mut stack).expect("one frame");
+        assert_eq!(step(at, &mut stack), Err(StackEnd::NoFramePointer), "a cycle");
     }
 }

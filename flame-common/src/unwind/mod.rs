@@ -1,12 +1,22 @@
 //! Walking a user stack, one frame at a time.
 //!
 //! The steps are pure: memory comes in through [`Memory`], so that the same code runs in the
-//! kernel over live stacks and in tests over recorded ones.
+//! kernel over live stacks, in user space over copied ones, and in tests over recorded ones.
 
 pub mod frame_pointer;
+mod row;
+mod rule;
+pub mod search;
+mod step;
+mod x86_64;
+
+pub use row::Row;
+pub use rule::{Kind, Rule, SavedFp};
+pub use step::{Step, step};
+pub use x86_64::{FP, REGISTER_WORDS, Registers, SP};
 
 /// Read access to a stack.
 pub trait Memory {
-    /// The two 64-bit words at `address` and behind it; `None` where they cannot be read.
-    fn pair(&self, address: u64) -> Option<(u64, u64)>;
+    /// The 64-bit word at `address`; `None` where it cannot be read.
+    fn word(&mut self, address: u64) -> Option<u64>;
 }

@@ -23,8 +23,7 @@ fn cpu_sample(ctx: PerfEventContext) -> u32 {
     if wanted(ids) {
         // SAFETY: the kernel passes a pointer to this struct, valid while the program runs.
         let event = unsafe { &*ctx.ctx };
-        let interrupted = task::interrupted_user_registers(&event.regs);
-        collect(&ctx, SampleKind::Cpu, event.sample_period, ids, interrupted);
+        collect(&ctx, SampleKind::Cpu, event.sample_period, ids, &event.regs);
     }
     0
 }

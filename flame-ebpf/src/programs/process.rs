@@ -1,14 +1,15 @@
 //! Processes that come and go: children of targets become targets, the dead are taken out, and
 //! a process that takes a name asked for becomes one.
 
-use aya_ebpf::helpers::bpf_get_current_comm;
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::{debug, warn};
+use flame_common::mapping::ProcessRun;
 use flame_common::stat::Stat;
 
 use crate::config::config;
-use crate::maps::{NAMES, TARGETS};
+use crate::maps::{NAMES, PROCESSES, TARGETS};
 use crate::stat::bump;
 use crate::task::{self, Ids};
 
@@ -26,8 +27,15 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     let (Some(parent), Some(child_ids)) = (task::current_ids(), task::ids_of(child)) else {
         return 0;
     };
+    // The child has its parent's memory.
+    // SAFETY: read once; values are replaced as a whole.
+    if let Some(run) = unsafe { PROCESSES.get(parent.pid) }.copied()
+        && PROCESSES.insert(child_ids.pid, run, 0).is_err()
+    {
+        bump(Stat::ProcessesFull);
+    }
     // SAFETY: the value is not read; its slot may be reused meanwhile.
-    if unsafe { TARGETS.get(parent.pid) }.is_some() {
+    if config!(follow_children) != 0 && unsafe { TARGETS.get(parent.pid) }.is_some() {
         add(&ctx, child_ids, child);
     }
     0
@@ -39,8 +47,20 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     let (Some(ids), Ok(comm)) = (task::current_ids(), bpf_get_current_comm()) else {
         return 0;
     };
-    // SAFETY: the value is not read; its slot may be reused meanwhile.
-    let (named, known) = unsafe { (NAMES.get(comm).is_some(), TARGETS.get(ids.pid).is_some()) };
+    // SAFETY: the values are not read; their slots may be reused meanwhile.
+    let (named, known, mapped) = unsafe {
+        let known = TARGETS.get(ids.pid).is_some();
+        (NAMES.get(comm).is_some(), known, PROCESSES.get(ids.pid).is_some())
+    };
+    // Its memory is another now. User space, which is told later, must not think otherwise.
+    if mapped || named || known || config!(all) != 0 {
+        // SAFETY: the helper takes nothing and cannot fail.
+        let exec_ns = unsafe { bpf_ktime_get_ns() };
+        let nothing = ProcessRun { exec_ns, ..ProcessRun::default() };
+        if PROCESSES.insert(ids.pid, nothing, 0).is_err() {
+            bump(Stat::ProcessesFull);
+        }
+    }
     if named && !known {
         add(&ctx, ids, 0);
     }
@@ -63,6 +83,8 @@ fn process_free(ctx: RawTracePointContext) -> i32 {
     if ids.pid != ids.tid {
         return 0;
     }
+    // Not there if nobody told its mappings.
+    _ = PROCESSES.remove(ids.pid);
     // SAFETY: read once; an entry that a new process of this number put in holds another address.
     let leader = unsafe { TARGETS.get(ids.pid) }.copied();
     if leader.is_some_and(|leader| leader == 0 || leader == task) {

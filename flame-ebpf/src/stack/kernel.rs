@@ -13,8 +13,7 @@ use crate::stat::bump;
 pub(crate) fn take(ctx: &impl EbpfContext, buffer: &mut SampleBuffer) -> usize {
     let room = (KERNEL_FRAMES * 8) as u32;
     // SAFETY: the helper writes at most `room` bytes, for which the buffer has space.
-    let written =
-        unsafe { bpf_get_stack(ctx.as_ptr(), buffer.frames.as_mut_ptr().cast(), room, 0) };
+    let written = unsafe { bpf_get_stack(ctx.as_ptr(), buffer.body.as_mut_ptr().cast(), room, 0) };
     if written < 0 {
         bump(Stat::NoKernelStack);
         return 0;

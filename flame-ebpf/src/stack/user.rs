@@ -1,42 +1,163 @@
-//! The user stack, walked by frame pointers.
+//! The user stack, walked by unwind tables, and by frame pointers where there are none.
 
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
 use flame_common::frame::RawFrame;
-use flame_common::limits::{SAMPLE_FRAMES, USER_FRAMES};
+use flame_common::limits::{SAMPLE_FRAMES, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
+use flame_common::mapping::{MappedRange, ProcessRun};
 use flame_common::sample::{SampleBuffer, StackEnd};
-use flame_common::unwind::frame_pointer::{Cursor, step};
+use flame_common::unwind::{Registers, Step, step};
 
-use crate::memory::UserStack;
-use crate::task::UserRegisters;
+use super::{RememberedRules, copy, table};
+use crate::config::config;
+use crate::maps::PROCESSES;
+use crate::memory::Window;
+use crate::scratch::Scratch;
+use crate::task::Ids;
 
-/// Writes the user frames behind the first `offset` of the buffer; returns their number and why
-/// there are no more.
+/// Where a walk stands. Kept in a map: for the verifier a frame begins with nothing known, so that
+/// it looks at one frame and not at hundreds.
+#[repr(C)]
+pub(crate) struct Walk {
+    /// The registers of the frame that was reached.
+    pub(crate) registers: Registers,
+    /// The process's mappings.
+    run: ProcessRun,
+    /// The mapping that was used last.
+    range: MappedRange,
+    /// Index of the first user frame in the buffer.
+    first: u64,
+    /// Frames so far.
+    frames: u64,
+    /// Whether the last frame is a guess, by frame pointer.
+    guessed: u64,
+    /// Why the walk ended, a [`StackEnd`].
+    end: u64,
+    window: Window,
+}
+
+/// A walk's outcome.
+pub(crate) struct UserStack {
+    pub(crate) frames: usize,
+    pub(crate) end: StackEnd,
+    /// Bytes of stack behind the frames.
+    pub(crate) copied: usize,
+}
+
+/// What a frame's step is given, by address.
+struct Context {
+    walk: *mut Walk,
+    remembered: *mut RememberedRules,
+    buffer: *mut SampleBuffer,
+}
+
+/// Writes the user frames behind the first `first` of the buffer, from the registers in
+/// `scratch.walk`.
 #[inline(always)]
 pub(crate) fn walk(
-    registers: Option<UserRegisters>,
-    offset: usize,
-    buffer: &mut SampleBuffer,
-) -> (usize, StackEnd) {
-    let Some(registers) = registers else {
-        return (0, StackEnd::NoUserStack);
+    scratch: &mut Scratch,
+    ids: Ids,
+    has_user: bool,
+    first: usize,
+    time_ns: u64,
+) -> UserStack {
+    if !has_user {
+        return UserStack { frames: 0, end: StackEnd::NoUserStack, copied: 0 };
+    }
+    let walk = &mut *scratch.walk;
+    put(scratch.buffer, first, RawFrame::instruction_pointer(walk.registers.ip));
+    // SAFETY: read once; user space replaces the value as a whole.
+    walk.run = unsafe { PROCESSES.get(ids.pid) }.copied().unwrap_or_default();
+    walk.range = MappedRange::default();
+    walk.first = first as u64;
+    walk.frames = 1;
+    walk.guessed = 0;
+    walk.end = StackEnd::Truncated as u64;
+    walk.window.clear();
+    let mut context = Context {
+        walk: &raw mut *scratch.walk,
+        remembered: &raw mut *scratch.remembered,
+        buffer: &raw mut *scratch.buffer,
     };
-    put(buffer, offset, RawFrame::instruction_pointer(registers.ip));
-    let mut at = Cursor { fp: registers.fp, sp: registers.sp };
-    for count in 1..USER_FRAMES {
-        match step(at, &UserStack) {
-            Ok((caller, return_address)) => {
-                put(buffer, offset + count, RawFrame::return_address(return_address));
-                at = caller;
+    run(&mut context);
+    let walk = &*scratch.walk;
+    let frames = walk.frames as usize;
+    let end = StackEnd::try_from(walk.end as u32).unwrap_or(StackEnd::Truncated);
+    let goes_on = matches!(end, StackEnd::NoTable | StackEnd::Expression | StackEnd::Unmapped);
+    if !goes_on {
+        return UserStack { frames, end, copied: 0 };
+    }
+    match copy::take(&walk.registers, first + frames, time_ns, scratch.buffer) {
+        Some(0) => UserStack { frames, end: StackEnd::Unreadable, copied: 0 },
+        Some(copied) => UserStack { frames, end, copied },
+        None => UserStack { frames, end, copied: 0 },
+    }
+}
+
+/// Steps until the walk ends.
+#[inline(always)]
+fn run(context: &mut Context) {
+    if config!(has_loop) == 0 {
+        for index in 1..USER_FRAMES_WITHOUT_LOOP {
+            if frame(index as u64, context) != 0 {
+                break;
             }
-            Err(end) => return (count, end),
+        }
+        return;
+    }
+    let callback = frame as extern "C" fn(u64, *mut Context) -> i64;
+    // SAFETY: the helper (Linux 5.17) calls `frame` with the context, which outlives the call, and
+    // holds the addresses of map values that live as long as the program runs.
+    unsafe {
+        bpf_loop(USER_FRAMES as u32 - 1, callback as *mut c_void, (&raw mut *context).cast(), 0);
+    }
+}
+
+/// One frame: the callback of `bpf_loop`; not 0 ends the walk.
+// verifier: a function of its own, which is looked at once.
+#[inline(never)]
+extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
+    // SAFETY: `run` passes a context whose pointers are those of `Scratch`, which nobody uses
+    // meanwhile.
+    let (walk, remembered, buffer) = unsafe {
+        let context = &*context;
+        (&mut *context.walk, &mut *context.remembered, &mut *context.buffer)
+    };
+    match advance(walk, remembered) {
+        Ok(found) => {
+            let index = walk.first.wrapping_add(walk.frames) as usize;
+            put(buffer, index, found);
+            walk.frames = walk.frames.wrapping_add(1);
+            0
+        }
+        Err(end) => {
+            walk.end = end as u64;
+            1
         }
     }
-    (USER_FRAMES, StackEnd::Truncated)
+}
+
+#[inline(always)]
+fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame, StackEnd> {
+    let address = walk.registers.lookup();
+    let rule = match table::rule_of(address, walk.run, &mut walk.range, remembered) {
+        // No code is there: the guess was wrong.
+        Err(StackEnd::Unmapped) if walk.guessed != 0 => {
+            walk.frames = walk.frames.wrapping_sub(1);
+            return Err(StackEnd::NoFramePointer);
+        }
+        found => found?,
+    };
+    let found = step(&mut walk.registers, rule, &mut walk.window)?;
+    walk.guessed = u64::from(found == Step::Guessed);
+    Ok(found.frame(&walk.registers))
 }
 
 #[inline(always)]
 fn put(buffer: &mut SampleBuffer, index: usize, frame: RawFrame) {
     // verifier: the mask bounds the index where a comparison would be optimized away.
-    if let Some(slot) = buffer.frames.get_mut(index & (SAMPLE_FRAMES - 1)) {
+    if let Some(slot) = buffer.body.get_mut(index & (SAMPLE_FRAMES - 1)) {
         *slot = frame.0;
     }
 }

@@ -78,7 +78,7 @@ impl Aggregator {
         let frames = sample.kernel.len() + sample.user.len();
         // Where frames were left out, the walk had gone astray.
         let astray = self.sum.stacks[stack as usize].len() < frames;
-        let end = if astray { StackEnd::NoFramePointer } else { sample.user_end };
+        let end = if astray { StackEnd::Unmapped } else { sample.user_end };
         self.sum.ends[end as usize] += 1;
     }
 
@@ -135,7 +135,7 @@ fn locate(
         // A frame of a kind that is not known cannot be placed, nor can its callers be trusted.
         let Some(address) = frame.address() else { break };
         let place = processes.locate(process, address.lookup());
-        // A caller that is no code: the register that the walk went by was no frame pointer.
+        // A caller that is no code: the walk went by something else than a return address.
         if depth > 0 && matches!(place, CodeAddress::Unmapped(_)) {
             break;
         }
@@ -162,6 +162,7 @@ mod tests {
             comm: "t".into(),
             kernel: Vec::new(),
             user: user.iter().map(|&address| RawFrame::instruction_pointer(address)).collect(),
+            copy: None,
         }
     }
 

@@ -4,4 +4,4 @@ mod aggregator;
 mod raw;
 
 pub(crate) use aggregator::{Aggregate, Aggregator, Key};
-pub(crate) use raw::RawSample;
+pub(crate) use raw::{RawSample, StackCopy};

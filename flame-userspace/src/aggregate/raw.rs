@@ -2,6 +2,7 @@
 
 use flame_common::frame::RawFrame;
 use flame_common::sample::{SampleKind, StackEnd};
+use flame_common::unwind::Registers;
 
 /// A sample of one thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,4 +22,13 @@ pub(crate) struct RawSample {
     pub(crate) kernel: Vec<u64>,
     /// User frames, innermost first.
     pub(crate) user: Vec<RawFrame>,
+    /// What is needed to go on with the user stack, where the kernel could not.
+    pub(crate) copy: Option<Box<StackCopy>>,
+}
+
+/// The registers of a frame and the stack from its stack pointer on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StackCopy {
+    pub(crate) registers: Registers,
+    pub(crate) stack: Vec<u8>,
 }

@@ -2,8 +2,9 @@
 
 use flame_common::frame::RawFrame;
 use flame_common::sample::{HEADER_BYTES, SampleKind, StackEnd};
+use flame_common::unwind::{REGISTER_WORDS, Registers};
 
-use crate::aggregate::RawSample;
+use crate::aggregate::{RawSample, StackCopy};
 
 /// Why bytes are no sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +24,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RawSample, DecodeError> {
     let word = |at: usize| u32::from_ne_bytes(chunk(header, at));
     let short = |at: usize| usize::from(u16::from_ne_bytes(chunk(header, at)));
     let (kernel, user) = (short(28), short(30));
-    if frames.len() != (kernel + user) * 8 {
-        return Err(DecodeError::Length);
-    }
+    let copied = word(36) as usize;
+    let (frames, copy) = frames.split_at_checked((kernel + user) * 8).ok_or(DecodeError::Length)?;
+    let copy = stack_copy(copy, copied)?;
     let mut addresses = frames.chunks_exact(8).map(|eight| u64::from_ne_bytes(chunk(eight, 0)));
     let comm = &header[40..56];
     let end = comm.iter().position(|&byte| byte == 0).unwrap_or(comm.len());
@@ -39,7 +40,29 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RawSample, DecodeError> {
         comm: String::from_utf8_lossy(&comm[..end]).into_owned(),
         kernel: addresses.by_ref().take(kernel).collect(),
         user: addresses.map(RawFrame).collect(),
+        copy,
     })
+}
+
+/// Understands registers and `copied` bytes of stack; nothing may be there where none was copied.
+fn stack_copy(bytes: &[u8], copied: usize) -> Result<Option<Box<StackCopy>>, DecodeError> {
+    if copied == 0 {
+        return if bytes.is_empty() { Ok(None) } else { Err(DecodeError::Length) };
+    }
+    let (saved, stack) = bytes.split_at_checked(REGISTER_WORDS * 8).ok_or(DecodeError::Length)?;
+    if stack.len() != copied {
+        return Err(DecodeError::Length);
+    }
+    let mut registers = Registers {
+        ip: u64::from_ne_bytes(chunk(saved, 128)),
+        is_return: u32::from_ne_bytes(chunk(saved, 136)),
+        all_known: u32::from_ne_bytes(chunk(saved, 140)),
+        ..Registers::default()
+    };
+    for (register, eight) in registers.general.iter_mut().zip(saved.chunks_exact(8)) {
+        *register = u64::from_ne_bytes(chunk(eight, 0));
+    }
+    Ok(Some(Box::new(StackCopy { registers, stack: stack.to_owned() })))
 }
 
 /// `N` bytes at `at` of a slice that is known to be long enough.
@@ -79,6 +102,27 @@ mod tests {
         assert_eq!(sample.kernel, [0xffff_ffff_8000_0000]);
         assert_eq!(sample.user, [RawFrame::instruction_pointer(1), RawFrame::return_address(2)]);
         assert_eq!(sample.user_end, StackEnd::Root);
+    }
+
+    #[test]
+    fn a_copied_stack_reads_back_with_its_registers() {
+        let mut bytes = sample();
+        bytes[36] = 24;
+        for number in 0..17u64 {
+            bytes.extend((100 + number).to_ne_bytes());
+        }
+        bytes.extend([1u32, 0].map(u32::to_ne_bytes).concat());
+        bytes.extend(1..=24);
+        let copy = decode(&bytes).expect("a sample").copy.expect("a copy");
+        assert_eq!((copy.registers.general[0], copy.registers.sp()), (100, 107));
+        assert_eq!((copy.registers.ip, copy.registers.is_return), (116, 1));
+        assert_eq!(copy.registers.all_known, 0);
+        assert_eq!(copy.stack, (1..=24).collect::<Vec<u8>>());
+        for length in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..length]), Err(DecodeError::Length));
+        }
+        bytes[36] = 0;
+        assert_eq!(decode(&bytes), Err(DecodeError::Length));
     }
 
     #[test]

@@ -45,6 +45,13 @@ pub(crate) fn kernel_release() -> String {
     text.trim().to_owned()
 }
 
+/// The kernel's version; (0, 0) if its release begins with no numbers.
+pub(crate) fn kernel_version() -> (u32, u32) {
+    let release = kernel_release();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// How much memory this process may lock, in bytes; `u64::MAX` for no limit.
 pub(crate) fn lockable_memory() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

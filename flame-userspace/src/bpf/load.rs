@@ -11,7 +11,7 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::COMM;
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, SampleRing, btf, features};
+use super::{Counts, SampleRing, TableRoom, UnwindMaps, btf, features};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -25,6 +25,8 @@ pub(crate) struct LoadOptions {
     pub(crate) ring_bytes: u32,
     /// Names that make a process a target.
     pub(crate) names: Vec<String>,
+    /// How much the unwind tables may hold.
+    pub(crate) tables: TableRoom,
 }
 
 /// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
@@ -39,7 +41,7 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Loads them into the kernel.
-    pub(crate) fn load(mut options: LoadOptions) -> Result<(Self, SampleRing)> {
+    pub(crate) fn load(mut options: LoadOptions) -> Result<(Self, SampleRing, UnwindMaps)> {
         features::lift_memory_limit();
         let offsets = btf::kernel_offsets();
         let needs_offsets = options.config.pid_namespace_inode != 0 || options.config.only_uid != 0;
@@ -53,14 +55,18 @@ impl Programs {
                 KernelOffsets::default()
             }
         };
+        options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("CONFIG", &options.config, true)
             .map_max_entries("SAMPLES", options.ring_bytes)
+            .map_max_entries("ROWS", options.tables.chunks)
+            .map_max_entries("PAGES", options.tables.pages)
             .load(OBJECT)
             .context("load the kernel programs")?;
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
+        let tables = UnwindMaps::open(options.tables, |name| take(&mut ebpf, name))?;
         let samples = RingBuf::try_from(take(&mut ebpf, "SAMPLES")?)?;
         let mut programs = Self {
             ebpf,
@@ -73,7 +79,7 @@ impl Programs {
             programs.log();
         }
         programs.follow_processes(&options)?;
-        Ok((programs, SampleRing::new(samples)))
+        Ok((programs, SampleRing::new(samples), tables))
     }
 
     /// Passes on what the programs log, through the `log` crate.
@@ -92,12 +98,11 @@ impl Programs {
     }
 
     fn follow_processes(&mut self, options: &LoadOptions) -> Result<()> {
-        if options.config.all != 0 || !self.follows_in_kernel {
+        if !self.follows_in_kernel {
             return Ok(());
         }
-        if options.config.follow_children != 0 {
-            self.attach("process_fork", "task_newtask")?;
-        }
+        self.attach("process_fork", "task_newtask")?;
+        self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
         if !options.names.is_empty() {
             let map = self.ebpf.map_mut("NAMES").ok_or_else(|| absent("NAMES"))?;
@@ -109,7 +114,6 @@ impl Programs {
                 }
                 names.insert(comm, 1, 0).context("tell the kernel a process name")?;
             }
-            self.attach("process_exec", "sched_process_exec")?;
         }
         Ok(())
     }

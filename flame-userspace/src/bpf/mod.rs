@@ -10,12 +10,16 @@ mod perf;
 mod ring;
 mod side_band;
 mod stat;
+mod tables;
 
 pub(crate) use btf::kernel_types;
 pub(crate) use cpus::online_cpus;
-pub(crate) use features::{Feature, has_capability, kernel_release, lockable_memory};
+pub(crate) use features::{
+    Feature, has_capability, kernel_release, kernel_version, lockable_memory,
+};
 pub(crate) use load::{LoadOptions, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;
 pub(crate) use side_band::{SideBand, SideBandBatch};
 pub(crate) use stat::Counts;
+pub(crate) use tables::{TableRoom, UnwindMaps};

@@ -8,7 +8,7 @@ use super::privilege::{Privilege, capabilities_to_grant, program};
 use super::status;
 use super::talk::shown;
 use crate::bpf::{self, Feature};
-use crate::process::{self, Named};
+use crate::process::{self, Named, Walked};
 
 /// How a check went.
 enum Found {
@@ -44,10 +44,12 @@ fn checks() -> Vec<Found> {
 
 fn kernel() -> Found {
     let release = bpf::kernel_release();
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version >= (5, 15) {
+    let version = bpf::kernel_version();
+    if version >= (5, 17) {
         Found::Good(format!("kernel {release} (5.15 or later is needed)"))
+    } else if version >= (5, 15) {
+        let what = format!("kernel {release} walks 64 frames of a stack (5.17 and later: 512)");
+        Found::Limits(what, "use a newer kernel for deeper stacks".to_owned())
     } else {
         let what = format!("kernel {release} is older than 5.15, which flame needs");
         Found::Missing(what, "use a newer kernel".to_owned())
@@ -150,7 +152,11 @@ fn of_process(pid: u32) -> u8 {
             Named::NotAtAll => "generated code without names",
             Named::Unreadable => "cannot be opened",
         };
-        println!("  {}: {named}; stacks by frame pointer", shown(&file.path));
+        let walked = match file.walked {
+            Walked::ByTable => "stacks by unwind table",
+            Walked::ByFramePointer => "stacks by frame pointer",
+        };
+        println!("  {}: {named}; {walked}", shown(&file.path));
     }
     0
 }

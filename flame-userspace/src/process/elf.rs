@@ -29,6 +29,23 @@ pub(crate) struct ElfLayout {
     pub(crate) has_symbols: bool,
     /// Address and length of the search table of its unwind information (`PT_GNU_EH_FRAME`).
     pub(crate) unwind_index: Option<(u64, u64)>,
+    /// Where its unwind information is in the file (`.eh_frame`).
+    pub(crate) unwind_section: Option<Section>,
+    /// The machine that its code is for (`e_machine`).
+    pub(crate) machine: u16,
+    /// Where it begins to run, if it is a program or a loader (`e_entry`).
+    pub(crate) entry: Option<u64>,
+}
+
+/// A part of a file with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Section {
+    /// Address in the file's own address space.
+    pub(crate) address: u64,
+    /// Offset in the file.
+    pub(crate) offset: u64,
+    /// Bytes in the file.
+    pub(crate) length: u64,
 }
 
 impl ElfLayout {
@@ -46,7 +63,12 @@ impl ElfLayout {
     fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: Bounded<'_>) -> Option<Self> {
         let header = Elf::parse(bytes).ok()?;
         let endian = header.endian().ok()?;
-        let mut layout = Self::default();
+        let entry: u64 = header.e_entry(endian).into();
+        let mut layout = Self {
+            machine: header.e_machine(endian),
+            entry: (entry != 0).then_some(entry),
+            ..Self::default()
+        };
         for segment in header.program_headers(endian, bytes).ok()? {
             if segment.p_type(endian) == elf::PT_LOAD {
                 layout.segments.push(Segment {
@@ -76,6 +98,18 @@ impl ElfLayout {
             use object::read::elf::SectionHeader as _;
             layout.has_symbols =
                 sections.iter().any(|section| section.sh_type(endian) == elf::SHT_SYMTAB);
+            // A separate debug file has the section's header alone.
+            let in_file =
+                |section: &&_| Elf::SectionHeader::sh_type(section, endian) != elf::SHT_NOBITS;
+            layout.unwind_section = sections
+                .section_by_name(endian, b".eh_frame")
+                .map(|(_, section)| section)
+                .filter(in_file)
+                .map(|section| Section {
+                    address: section.sh_addr(endian).into(),
+                    offset: section.sh_offset(endian).into(),
+                    length: section.sh_size(endian).into(),
+                });
         }
         Some(layout)
     }

@@ -11,6 +11,15 @@ pub(crate) struct Inspected {
     /// The file, or what the kernel calls memory without one.
     pub(crate) path: String,
     pub(crate) named: Named,
+    pub(crate) walked: Walked,
+}
+
+/// How stacks go through the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walked {
+    /// By its unwind information.
+    ByTable,
+    ByFramePointer,
 }
 
 /// Where the names of functions come from.
@@ -35,6 +44,16 @@ impl Named {
     }
 }
 
+impl Walked {
+    fn of(executable: &Executable) -> Self {
+        let readable = executable.file.is_some();
+        match executable.layout.unwind_section {
+            Some(section) if readable && section.length > 0 => Self::ByTable,
+            _ => Self::ByFramePointer,
+        }
+    }
+}
+
 /// Each of a process's pieces of code once; `None` if its mappings cannot be read.
 pub(crate) fn inspect(pid: u32) -> Option<Vec<Inspected>> {
     let mappings = procfs::code_mappings(pid)?;
@@ -48,15 +67,16 @@ pub(crate) fn inspect(pid: u32) -> Option<Vec<Inspected>> {
         if !seen.insert(path.clone()) || path == "[vsyscall]" {
             continue;
         }
-        let named = match table.locate(id, mapping.start) {
+        let (named, walked) = match table.locate(id, mapping.start) {
             super::CodeAddress::Executable(executable, _) => {
-                Named::of(table.executable(executable))
+                let executable = table.executable(executable);
+                (Named::of(executable), Walked::of(executable))
             }
-            super::CodeAddress::Vdso(_) => Named::ByExportsAlone,
-            _ if table.get(id).perf_map.is_some() => Named::ByPerfMap,
-            _ => Named::NotAtAll,
+            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, Walked::ByTable),
+            _ if table.get(id).perf_map.is_some() => (Named::ByPerfMap, Walked::ByFramePointer),
+            _ => (Named::NotAtAll, Walked::ByFramePointer),
         };
-        found.push(Inspected { path, named });
+        found.push(Inspected { path, named, walked });
     }
     Some(found)
 }
@@ -69,5 +89,7 @@ mod tests {
     fn this_process_has_named_code() {
         let found = inspect(std::process::id()).expect("own mappings");
         assert!(found.iter().any(|file| file.named == Named::BySymbols), "this test binary");
+        let own = found.iter().find(|file| file.named == Named::BySymbols);
+        assert_eq!(own.map(|file| file.walked), Some(Walked::ByTable));
     }
 }

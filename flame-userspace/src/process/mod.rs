@@ -7,14 +7,18 @@ mod executable;
 mod inspect;
 mod maps;
 mod procfs;
+mod range;
 mod root;
 mod table;
+mod vdso;
 
-pub(crate) use elf::ElfLayout;
+pub(crate) use elf::{ElfLayout, Section};
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
 };
-pub(crate) use inspect::{Named, inspect};
+pub(crate) use inspect::{Named, Walked, inspect};
 pub(crate) use procfs::{descendants, kernel_thread, owner, pids_named, process_name, state};
+pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};
+pub(crate) use vdso::vdso;

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::executable::{Mapped, file_owner};
-use super::{Executable, ExecutableId, Executables, FileIdentity, ProcessEvent, procfs, root};
+use super::{
+    CodeRange, Executable, ExecutableId, Executables, FileIdentity, ProcessEvent, RangeCode,
+    procfs, root,
+};
 
 /// A handle of a process. A pid that is used again is another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,6 +185,27 @@ impl ProcessTable {
         let mut ids: Vec<_> = self.current.iter().collect();
         ids.sort_unstable();
         ids.into_iter().map(|(_, &id)| self.get(id))
+    }
+
+    /// The same, by handle.
+    pub(crate) fn current_ids(&self) -> impl Iterator<Item = ProcessId> {
+        self.current.values().copied()
+    }
+
+    /// The code of a process, in the order of addresses.
+    pub(crate) fn code_ranges(&self, id: ProcessId) -> impl Iterator<Item = CodeRange> {
+        self.get(id).mappings.iter().map(|(&start, mapping)| {
+            let code = match mapping.code {
+                Code::File(executable) => {
+                    let layout = &self.executables.get(executable).layout;
+                    RangeCode::Executable(executable, layout.address_of_offset(mapping.offset))
+                }
+                Code::Unopened(..) => RangeCode::Unopened,
+                Code::Vdso => RangeCode::Vdso,
+                Code::Generated => RangeCode::Generated,
+            };
+            CodeRange { start, end: mapping.end, code }
+        })
     }
 
     /// Whether a process of this pid is followed.

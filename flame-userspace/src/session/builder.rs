@@ -6,11 +6,12 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
 use flame_common::config::Config;
+use flame_common::limits::{COPIES_A_SECOND, STACK_COPY};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::pipeline::{Control, Pipeline, Progress, Recording};
+use super::pipeline::{Control, Pipeline, Progress, Recording, Sources};
 use super::target::Target;
-use crate::bpf::{Event, LoadOptions, Programs, SideBand, online_cpus};
+use crate::bpf::{Event, LoadOptions, Programs, SideBand, TableRoom, online_cpus};
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
@@ -256,8 +257,9 @@ impl SessionBuilder {
             config,
             ring_bytes: ring_bytes(self.frequency, cpus.len()),
             names: self.target.names.clone(),
+            tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
         };
-        let (mut programs, ring) = Programs::load(options)?;
+        let (mut programs, ring, tables) = Programs::load(options)?;
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
         let mut processes = ProcessTable::new(every_process, names);
@@ -267,7 +269,8 @@ impl SessionBuilder {
         }
         let symbolizer = Symbolizer::start(self.inlined)?;
         programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
-        Pipeline::new(self.clone(), cpus.len(), programs, ring, side_band, processes, symbolizer)
+        let sources = Sources { programs, ring, side_band, tables };
+        Pipeline::new(self.clone(), cpus.len(), sources, processes, symbolizer)
     }
 
     fn config(&self) -> Result<Config> {
@@ -295,9 +298,12 @@ fn pid_namespace() -> Result<u32> {
     Ok(if inode == INITIAL { 0 } else { inode as u32 })
 }
 
-/// Room for the samples of a second at 1 KiB each, a power of two from 256 KiB to 64 MiB.
+/// Room for the samples of a second at 1 KiB each, and for the stacks that each CPU may copy in a
+/// tenth of it; a power of two from 256 KiB to 64 MiB.
 fn ring_bytes(frequency: Frequency, cpus: usize) -> u32 {
-    let second = u64::from(frequency.get()) * cpus as u64 * 1024;
+    let hz = u64::from(frequency.get());
+    let copies = hz.min(COPIES_A_SECOND.into()) * STACK_COPY as u64 / 10;
+    let second = (hz * 1024 + copies) * cpus as u64;
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
 }
 
@@ -317,7 +323,7 @@ mod tests {
     fn the_ring_grows_with_the_rate_and_has_bounds() {
         let hz = |hz| Frequency::hz(hz).expect("a frequency");
         assert_eq!(ring_bytes(hz(1), 1), 256 << 10);
-        assert_eq!(ring_bytes(hz(999), 4), 4 << 20);
+        assert_eq!(ring_bytes(hz(999), 4), 8 << 20);
         assert_eq!(ring_bytes(hz(10_000), 512), 64 << 20);
     }
 }

@@ -12,10 +12,11 @@ use super::assemble::{self, Frame};
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
 use crate::aggregate::Aggregator;
-use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch};
+use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
 use crate::profile::{Profile, SampleType};
 use crate::symbolize::Symbolizer;
+use crate::unwind::{Plan, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
 const TICK: Duration = Duration::from_millis(50);
@@ -65,6 +66,10 @@ pub(super) struct Pipeline {
     side_band: SideBand,
     processes: ProcessTable,
     symbolizer: Symbolizer,
+    /// The kernel's tables, and what is in them.
+    tables: UnwindMaps,
+    plan: Plan,
+    unwinder: Unwinder,
     timeline: Timeline,
     aggregator: Aggregator,
     losses: SideLosses,
@@ -74,16 +79,23 @@ pub(super) struct Pipeline {
     began_ns: u64,
 }
 
+/// What a pipeline takes in from, and tells.
+pub(super) struct Sources {
+    pub(super) programs: Programs,
+    pub(super) ring: SampleRing,
+    pub(super) side_band: SideBand,
+    pub(super) tables: UnwindMaps,
+}
+
 impl Pipeline {
     pub(super) fn new(
         options: SessionBuilder,
         cpus: usize,
-        programs: Programs,
-        ring: SampleRing,
-        side_band: SideBand,
+        sources: Sources,
         processes: ProcessTable,
         symbolizer: Symbolizer,
     ) -> Result<Self> {
+        let Sources { programs, ring, side_band, tables } = sources;
         Ok(Self {
             options,
             cpus,
@@ -92,6 +104,9 @@ impl Pipeline {
             side_band,
             processes,
             symbolizer,
+            plan: Plan::new(&tables),
+            tables,
+            unwinder: Unwinder::default(),
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             losses: SideLosses::default(),
@@ -164,9 +179,13 @@ impl Pipeline {
     fn take_in(&mut self) {
         let began = now_ns();
         self.read();
-        let settled = self.timeline.settled(began);
+        let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
+        self.plan.update(&self.processes, &self.unwinder, as_of_ns, &mut self.tables);
+        let refused = self.plan.take_refused();
+        self.losses.refused_tables += refused.tables;
+        self.losses.untold_processes += refused.processes;
     }
 
     fn read(&mut self) {
@@ -186,8 +205,17 @@ impl Pipeline {
                     self.follow(&event);
                     self.processes.apply(event);
                 }
-                Happened::Sample(sample) => {
+                Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
+                    if let Some(copy) = sample.copy.take() {
+                        sample.user_end = self.unwinder.finish(
+                            copy.registers,
+                            &copy.stack,
+                            process,
+                            &mut self.processes,
+                            &mut sample.user,
+                        );
+                    }
                     self.aggregator.add(&sample, process, &mut self.processes);
                 }
             }
@@ -296,7 +324,7 @@ impl Pipeline {
         let mut lines = vec![
             format!("flame {}", env!("CARGO_PKG_VERSION")),
             format!(
-                "sampled: {} at {} Hz on {} CPUs; user stacks by frame pointer; kernel stacks: {}; child processes: {}",
+                "sampled: {} at {} Hz on {} CPUs; user stacks by unwind tables, by frame pointer where there are none; kernel stacks: {}; child processes: {}",
                 options.event.name(),
                 options.frequency.get(),
                 self.cpus,

@@ -77,11 +77,26 @@ impl Quality {
             truncated: sum.ends[StackEnd::Truncated as usize],
             ..Self::default()
         };
-        for stat in [Stat::TargetsFull, Stat::NoKernelStack] {
+        let kernel_notes = [
+            Stat::TargetsFull,
+            Stat::NoKernelStack,
+            Stat::Copied,
+            Stat::NotCopied,
+            Stat::ProcessesFull,
+        ];
+        for stat in kernel_notes {
             quality.note_count(kernel.get(stat), stat.meaning());
         }
         quality.note_count(side.lost_records, "process records lost: names may be wrong");
         quality.note_count(side.malformed_records, "process records not understood");
+        quality.note_count(
+            side.refused_tables,
+            "unwind tables found no room in the kernel: their code was walked by frame pointer",
+        );
+        quality.note_count(
+            side.untold_processes,
+            "times a process's mappings found no room in the kernel",
+        );
         quality
     }
 
@@ -138,6 +153,8 @@ pub(super) struct SideLosses {
     pub(super) lost_records: u64,
     pub(super) malformed_records: u64,
     pub(super) malformed_samples: u64,
+    pub(super) refused_tables: u64,
+    pub(super) untold_processes: u64,
 }
 
 /// A share for people.

@@ -36,18 +36,19 @@ impl Timeline {
         self.waiting.extend(events.chain(samples));
     }
 
-    /// Takes out, in order, what is older than a reading that began at `began_ns`.
-    pub(crate) fn settled(&mut self, began_ns: u64) -> Vec<Happened> {
+    /// Takes out, in order, what is older than a reading that began at `began_ns`; up to which time
+    /// that is all there was.
+    pub(crate) fn settled(&mut self, began_ns: u64) -> (Vec<Happened>, u64) {
         let horizon = began_ns.saturating_sub(SLACK_NS);
         // Stable: of equal times, events come before samples, as they were added.
         self.waiting.sort_by_key(|(time, _)| *time);
         let settled = self.waiting.partition_point(|(time, _)| *time < horizon);
-        self.waiting.drain(..settled).map(|(_, happened)| happened).collect()
+        (self.waiting.drain(..settled).map(|(_, happened)| happened).collect(), horizon)
     }
 
     /// Takes out everything, in order: nothing more will come.
     pub(crate) fn rest(&mut self) -> Vec<Happened> {
-        self.settled(u64::MAX)
+        self.settled(u64::MAX).0
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
     fn what_may_still_be_overtaken_waits() {
         let mut timeline = Timeline::default();
         timeline.add([], [exit(30 + SLACK_NS, 3), exit(10, 1)]);
-        assert_eq!(pids(&timeline.settled(20 + SLACK_NS)), [1]);
+        assert_eq!(pids(&timeline.settled(20 + SLACK_NS).0), [1]);
         timeline.add([], [exit(20, 2)]);
         assert_eq!(pids(&timeline.rest()), [2, 3]);
         assert!(timeline.rest().is_empty());

@@ -6,7 +6,6 @@
 mod demangle;
 mod extent;
 mod native;
-mod vdso;
 mod worker;
 
 use std::collections::HashMap;

@@ -86,7 +86,7 @@ struct Worker {
 
 impl Worker {
     fn new(inlined: bool) -> Self {
-        let vdso = super::vdso::file();
+        let vdso = crate::process::vdso();
         Self { inlined, vdso, files: HashMap::new() }
     }
 

@@ -9,7 +9,7 @@ use std::os::fd::FromRawFd as _;
 const LARGEST: u64 = 1 << 20;
 
 /// The vDSO in a file of memory.
-pub(super) fn file() -> Option<File> {
+pub(crate) fn vdso() -> Option<File> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.ends_with("[vdso]"))?;
     let (start, end) = line.split_once(' ')?.0.split_once('-')?;

@@ -1,0 +1,89 @@
+//! Copying a stack to user space, where the kernel's own walk cannot go on.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use flame_common::limits::{COPIES_A_SECOND, RED_ZONE, SAMPLE_FRAMES, STACK_COPY};
+use flame_common::sample::SampleBuffer;
+use flame_common::stat::Stat;
+use flame_common::unwind::{REGISTER_WORDS, Registers};
+
+use crate::maps::COPIES;
+use crate::stat::bump;
+
+/// What a CPU may still copy.
+#[repr(C)]
+pub(crate) struct CopyBudget {
+    /// When the second began.
+    began_ns: u64,
+    /// Copies since then.
+    copies: u64,
+}
+
+const PAGE: usize = 4096;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Writes registers and stack behind the first `frames` of the buffer; returns the bytes of stack,
+/// 0 if it cannot be read; `None` if nothing more may be copied in this second.
+#[inline(always)]
+pub(super) fn take(
+    registers: &Registers,
+    frames: usize,
+    time_ns: u64,
+    buffer: &mut SampleBuffer,
+) -> Option<usize> {
+    if !within_budget(time_ns) {
+        bump(Stat::NotCopied);
+        return None;
+    }
+    let at = frames & (SAMPLE_FRAMES - 1);
+    let to = buffer.body.as_mut_ptr();
+    // SAFETY: the body has `SAMPLE_FRAMES` words, then room for the registers, then
+    // `STACK_COPY_ROOM`;
+    // the mask keeps the start within the frames. `Registers` is made of words.
+    let stack = unsafe {
+        *to.add(at).cast::<Registers>() = *registers;
+        to.add(at + REGISTER_WORDS).cast::<u8>()
+    };
+    let copied = read(registers.sp().wrapping_sub(RED_ZONE), stack);
+    if copied > 0 {
+        bump(Stat::Copied);
+    }
+    Some(copied)
+}
+
+/// Reads up to [`STACK_COPY`] bytes from `start` on: page by page, as far as they are there.
+#[inline(always)]
+fn read(start: u64, to: *mut u8) -> usize {
+    let mut copied = 0;
+    for _ in 0..=STACK_COPY / PAGE {
+        let from = start.wrapping_add(copied as u64);
+        let to_page_end = PAGE - (from as usize & (PAGE - 1));
+        let length = to_page_end.min(STACK_COPY - copied);
+        // SAFETY: `copied` is less than `STACK_COPY` and `length` at most a page, and the caller
+        // has room for both together; the helper checks the address to read from.
+        let failed = unsafe {
+            bpf_probe_read_user(to.add(copied).cast(), length as u32, from as *const _) != 0
+        };
+        if failed {
+            break;
+        }
+        copied += length;
+        if copied >= STACK_COPY {
+            break;
+        }
+    }
+    copied
+}
+
+#[inline(always)]
+fn within_budget(time_ns: u64) -> bool {
+    let Some(budget) = COPIES.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: the slot is this CPU's own; see `scratch`.
+    let budget = unsafe { &mut *budget };
+    if time_ns.wrapping_sub(budget.began_ns) > SECOND_NS {
+        *budget = CopyBudget { began_ns: time_ns, copies: 0 };
+    }
+    budget.copies += 1;
+    budget.copies <= u64::from(COPIES_A_SECOND)
+}

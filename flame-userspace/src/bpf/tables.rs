@@ -1,0 +1,140 @@
+//! The maps of the kernel's unwinder. Arrays are written through memory that both sides share: a
+//! table of a million rows is copied and not told row by row.
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::ptr::NonNull;
+
+use anyhow::{Context as _, Result};
+use aya::maps::{HashMap, Map, MapData};
+use flame_common::limits::{CHUNK_ROWS, MAPPINGS, RULES};
+use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
+use flame_common::unwind::{Row, Rule};
+
+use crate::unwind::KernelTables;
+
+/// How much the kernel's tables may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableRoom {
+    /// Values of the `ROWS` map, of [`CHUNK_ROWS`] each.
+    pub(super) chunks: u32,
+    /// Text pages.
+    pub(super) pages: u32,
+}
+
+impl TableRoom {
+    /// For a few processes: 16 MiB of rows, for 1 GiB of text.
+    pub(crate) const CHOSEN: Self = Self { chunks: 1024, pages: 1 << 18 };
+    /// For all of a machine's: 64 MiB of rows, for 4 GiB of text.
+    pub(crate) const ALL: Self = Self { chunks: 4096, pages: 1 << 20 };
+}
+
+/// The maps, open.
+pub(crate) struct UnwindMaps {
+    room: TableRoom,
+    rows: SharedArray<Row>,
+    pages: SharedArray<TextPage>,
+    rules: SharedArray<Rule>,
+    ranges: SharedArray<MappedRange>,
+    processes: HashMap<MapData, u32, ProcessRun>,
+}
+
+impl UnwindMaps {
+    /// Opens them; `take` takes one out of the object by name.
+    pub(super) fn open(room: TableRoom, mut take: impl FnMut(&str) -> Result<Map>) -> Result<Self> {
+        let rows = room.chunks as usize * CHUNK_ROWS;
+        Ok(Self {
+            room,
+            rows: SharedArray::open(take("ROWS")?, rows)?,
+            pages: SharedArray::open(take("PAGES")?, room.pages as usize)?,
+            rules: SharedArray::open(take("RULES")?, RULES)?,
+            ranges: SharedArray::open(take("RANGES")?, MAPPINGS)?,
+            processes: HashMap::try_from(take("PROCESSES")?)?,
+        })
+    }
+}
+
+impl KernelTables for UnwindMaps {
+    fn room(&self) -> (u32, u32) {
+        (self.room.chunks * CHUNK_ROWS as u32, self.room.pages)
+    }
+
+    fn write_rows(&mut self, first: u32, rows: &[Row]) {
+        self.rows.write(first, rows);
+    }
+
+    fn write_pages(&mut self, first: u32, pages: &[TextPage]) {
+        self.pages.write(first, pages);
+    }
+
+    fn write_rule(&mut self, number: u16, rule: Rule) {
+        self.rules.write(number.into(), &[rule]);
+    }
+
+    fn write_ranges(&mut self, first: u32, ranges: &[MappedRange]) {
+        self.ranges.write(first, ranges);
+    }
+
+    fn set_process(&mut self, pid: u32, run: ProcessRun, as_of_ns: u64) -> Result<bool> {
+        let exec_ns = self.processes.get(&pid, 0).map_or(0, |known| known.exec_ns);
+        if exec_ns > as_of_ns {
+            return Ok(false);
+        }
+        let inserted = self.processes.insert(pid, ProcessRun { exec_ns, ..run }, 0);
+        inserted.context("write the process's entry").map(|()| true)
+    }
+
+    fn remove_process(&mut self, pid: u32) {
+        // Gone already: the kernel programs take out the dead too.
+        _ = self.processes.remove(&pid);
+    }
+}
+
+/// An array map whose memory is shared with the kernel.
+struct SharedArray<T> {
+    // Holds the map's descriptor.
+    _map: Map,
+    memory: NonNull<u8>,
+    length: usize,
+    _of: PhantomData<T>,
+}
+
+// SAFETY: the memory belongs to this value alone and does not depend on the thread.
+unsafe impl<T: Send> Send for SharedArray<T> {}
+
+impl<T: Copy> SharedArray<T> {
+    /// Maps an array of `length` elements of `T`, whatever the map's own values are.
+    fn open(map: Map, length: usize) -> Result<Self> {
+        let Map::Array(data) = &map else {
+            anyhow::bail!("a table of the kernel programs is no array");
+        };
+        let fd = data.fd().as_fd().as_raw_fd();
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let bytes = length * size_of::<T>();
+        // SAFETY: a fresh mapping of a descriptor that is open; nothing else is touched.
+        let memory =
+            unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, fd, 0) };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error()).context("share a table with the kernel");
+        }
+        let memory = NonNull::new(memory.cast()).context("share a table with the kernel")?;
+        Ok(Self { _map: map, memory, length, _of: PhantomData })
+    }
+
+    /// Writes elements from an index on; those that lie outside are left out.
+    fn write(&mut self, first: u32, elements: &[T]) {
+        for (element, at) in elements.iter().zip(first as usize..self.length) {
+            // SAFETY: the index is less than the array's length, and the mapping is as long. The
+            // kernel may read meanwhile: what it reads is checked there, any bits are valid.
+            unsafe { self.memory.cast::<T>().add(at).write_volatile(*element) };
+        }
+    }
+}
+
+impl<T> Drop for SharedArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: this mapping was made by `open`, and nobody keeps a reference into it.
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.length * size_of::<T>()) };
+    }
+}

@@ -1,0 +1,24 @@
+//! Unwind tables: made from the unwind information of files, placed in the kernel for its walks,
+//! and walked by here where the kernel could not finish.
+//!
+//! Addresses are those of the file's own address space, never offsets in the file.
+
+mod compile;
+mod extents;
+mod finish;
+mod plan;
+mod source;
+mod table;
+
+pub(crate) use finish::Unwinder;
+pub(crate) use plan::{KernelTables, Plan};
+pub(crate) use table::UnwindTable;
+
+use crate::process::ExecutableId;
+
+/// Something with a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Object {
+    File(ExecutableId),
+    Vdso,
+}

@@ -1,0 +1,203 @@
+//! A file's unwind table, by text pages.
+
+use std::collections::HashMap;
+
+use flame_common::limits::{CHUNK_ROWS, TEXT_PAGE_BITS};
+use flame_common::mapping::TextPage;
+use flame_common::unwind::search::last_at_most;
+use flame_common::unwind::{Row, Rule};
+
+/// Most text pages of a table: 4 GiB of text.
+const MOST_PAGES: u64 = 1 << (32 - TEXT_PAGE_BITS);
+
+/// The rules of a file's code.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnwindTable {
+    /// The number of the first text page: its address over the page's size.
+    first_page: u64,
+    /// The pages from the first on, their rows by index into `rows`.
+    pages: Vec<TextPage>,
+    rows: Vec<Row>,
+    /// The rules by the number that the rows know them by.
+    rules: Vec<Rule>,
+}
+
+impl UnwindTable {
+    /// The rule of an address.
+    pub(crate) fn rule(&self, address: u64) -> Rule {
+        let page = (address >> TEXT_PAGE_BITS).checked_sub(self.first_page);
+        let page = page.and_then(|page| self.pages.get(usize::try_from(page).ok()?));
+        let Some(page) = page.filter(|page| page.count > 0) else {
+            return Rule::GAP;
+        };
+        let low = (address & ((1 << TEXT_PAGE_BITS) - 1)) as u16;
+        let row = |at: u32| self.rows.get((page.first + at) as usize);
+        let found =
+            last_at_most::<TEXT_PAGE_BITS, u16>(page.count, low, |at| row(at).map(|r| r.pc_low));
+        let rule = found.and_then(row).and_then(|row| self.rules.get(usize::from(row.rule)));
+        rule.copied().unwrap_or(Rule::GAP)
+    }
+
+    /// The address at which the first text page begins, and the number of pages.
+    pub(crate) fn extent(&self) -> (u64, u32) {
+        (self.first_page << TEXT_PAGE_BITS, self.pages.len() as u32)
+    }
+
+    /// The text pages, their rows by index into [`rows`](Self::rows).
+    pub(crate) fn pages(&self) -> &[TextPage] {
+        &self.pages
+    }
+
+    /// All rows.
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The rules by number.
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Bytes that the table takes in the kernel, rules left aside.
+    #[cfg(test)]
+    pub(crate) fn kernel_bytes(&self) -> usize {
+        size_of_val(&*self.rows) + size_of_val(&*self.pages)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_rules(first_page: u64, pages: &[&[(u16, Rule)]]) -> Self {
+        let mut builder = Builder::new();
+        for (page, rows) in pages.iter().enumerate() {
+            for &(low, rule) in *rows {
+                let at = ((first_page + page as u64) << TEXT_PAGE_BITS) + u64::from(low);
+                let number = builder.number(rule);
+                builder.push(at, number);
+            }
+        }
+        builder.finish().expect("a small table")
+    }
+}
+
+/// Makes a table from rows in the order of their addresses.
+#[derive(Debug)]
+pub(super) struct Builder {
+    rows: Vec<(u64, u16)>,
+    rules: Vec<Rule>,
+    numbers: HashMap<Rule, u16>,
+}
+
+impl Builder {
+    /// The number of the rule for code that no table speaks of.
+    pub(super) const GAP: u16 = 0;
+
+    pub(super) fn new() -> Self {
+        Self {
+            rows: Vec::new(),
+            rules: vec![Rule::GAP, Rule::EXPRESSION],
+            numbers: HashMap::from([(Rule::GAP, Self::GAP), (Rule::EXPRESSION, 1)]),
+        }
+    }
+
+    /// The number of a rule. Where there are too many, the rules beyond have to be computed.
+    pub(super) fn number(&mut self, rule: Rule) -> u16 {
+        if let Some(&number) = self.numbers.get(&rule) {
+            return number;
+        }
+        let Ok(number) = u16::try_from(self.rules.len()) else {
+            return 1;
+        };
+        self.rules.push(rule);
+        self.numbers.insert(rule, number);
+        number
+    }
+
+    /// From `address` on the rule holds. Rows that say nothing further are left out.
+    pub(super) fn push(&mut self, address: u64, number: u16) {
+        if self.rows.last().is_some_and(|&(last, _)| last == address) {
+            self.rows.pop();
+        }
+        if self.rows.last().map_or(Self::GAP, |&(_, before)| before) != number {
+            self.rows.push((address, number));
+        }
+    }
+
+    /// The table; `None` without code, or if it lies too far apart.
+    pub(super) fn finish(self) -> Option<UnwindTable> {
+        let page_of = |address: u64| address >> TEXT_PAGE_BITS;
+        let first_page = page_of(self.rows.first()?.0);
+        let last_page = page_of(self.rows.last()?.0);
+        if last_page - first_page >= MOST_PAGES {
+            return None;
+        }
+        let mut pages = Vec::new();
+        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + self.rows.len() / 16);
+        let mut waiting = self.rows.into_iter().peekable();
+        let mut holds = Self::GAP;
+        for page in first_page..=last_page {
+            let first = rows.len();
+            rows.push(Row { pc_low: 0, rule: holds });
+            while let Some((address, number)) = waiting.next_if(|(at, _)| page_of(*at) == page) {
+                let pc_low = (address & ((1 << TEXT_PAGE_BITS) - 1)) as u16;
+                if pc_low == 0 {
+                    rows.pop();
+                }
+                rows.push(Row { pc_low, rule: number });
+                holds = number;
+            }
+            let count = rows.len() - first;
+            if count == 1 && rows[first].rule == Self::GAP {
+                rows.pop();
+                pages.push(TextPage::default());
+            } else {
+                pages.push(TextPage { first: first as u32, count: count as u32 });
+            }
+        }
+        debug_assert!(pages.iter().all(|page| page.count as usize <= CHUNK_ROWS));
+        Some(UnwindTable { first_page, pages, rows, rules: self.rules })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_holds_from_its_row_to_the_next_across_pages() {
+        let table = UnwindTable::of_rules(
+            5,
+            &[&[(0x10, Rule::ROOT)], &[], &[(0x20, Rule::GAP), (0x30, Rule::SIGNAL)]],
+        );
+        for (address, rule) in [
+            (0x4fff, Rule::GAP),
+            (0x5000, Rule::GAP),
+            (0x500f, Rule::GAP),
+            (0x5010, Rule::ROOT),
+            (0x5fff, Rule::ROOT),
+            (0x6000, Rule::ROOT),
+            (0x701f, Rule::ROOT),
+            (0x7020, Rule::GAP),
+            (0x7030, Rule::SIGNAL),
+            (0x7fff, Rule::SIGNAL),
+            (0x8000, Rule::GAP),
+            (u64::MAX, Rule::GAP),
+        ] {
+            assert_eq!(table.rule(address), rule, "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn rows_that_say_nothing_further_are_left_out() {
+        let table = UnwindTable::of_rules(1, &[&[(0, Rule::ROOT), (8, Rule::ROOT)]]);
+        assert_eq!(table.rows().len(), 1);
+        assert!(Builder::new().finish().is_none());
+    }
+
+    #[test]
+    fn code_that_lies_too_far_apart_is_refused() {
+        let mut builder = Builder::new();
+        let number = builder.number(Rule::ROOT);
+        builder.push(0x1000, number);
+        builder.push(1 << 60, Builder::GAP);
+        assert!(builder.finish().is_none());
+    }
+}
