@@ -27,14 +27,14 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(C, align(8))]
 pub struct Rule {
-    /// A [`Kind`].
-    kind: u8,
-    /// DWARF's number of the base register.
-    base: u8,
+    /// A [`Kind`] in the low four bits, DWARF's number of the base register in the high four.
+    kind_and_base: u8,
     /// Which [`SavedFp`], counted from 0.
     saved_fp: u8,
     post: i8,
-    cfa: i16,
+    /// The upper eight bits of `cfa`, whose number has 24: real frames of more than 512 KiB exist.
+    cfa_high: i8,
+    cfa_low: u16,
     fp_offset: i16,
 }
 
@@ -79,7 +79,14 @@ impl Rule {
     pub const PLT10: Self = Self::plain(Kind::Plt10);
 
     const fn plain(kind: Kind) -> Self {
-        Self { kind: kind as u8, base: super::SP, saved_fp: 0, post: 0, cfa: 0, fp_offset: 0 }
+        Self {
+            kind_and_base: kind as u8 | super::SP << 4,
+            saved_fp: 0,
+            post: 0,
+            cfa_high: 0,
+            cfa_low: 0,
+            fp_offset: 0,
+        }
     }
 
     /// `CFA = base + cfa`; `None` if a number does not fit. Offsets are in bytes.
@@ -102,12 +109,13 @@ impl Rule {
         if base > 15 {
             return None;
         }
+        let cfa = eighth(cfa)?;
         Some(Self {
-            kind: kind as u8,
-            base,
+            kind_and_base: kind as u8 | base << 4,
             saved_fp,
             post: eighth(post)?.try_into().ok()?,
-            cfa: eighth(cfa)?.try_into().ok()?,
+            cfa_high: (cfa >> 16).try_into().ok()?,
+            cfa_low: cfa as u16,
             fp_offset: eighth(fp_offset)?.try_into().ok()?,
         })
     }
@@ -115,7 +123,7 @@ impl Rule {
     /// Which equation holds; a gap for a number that means nothing.
     #[inline(always)]
     pub const fn kind(self) -> Kind {
-        match self.kind {
+        match self.kind_and_base & 15 {
             1 => Kind::Offset,
             2 => Kind::Deref,
             3 => Kind::Plt11,
@@ -130,13 +138,13 @@ impl Rule {
     /// DWARF's number of the base register.
     #[inline(always)]
     pub const fn base(self) -> u8 {
-        self.base
+        self.kind_and_base >> 4
     }
 
     /// The offset from the base, in bytes.
     #[inline(always)]
     pub const fn cfa_offset(self) -> i64 {
-        self.cfa as i64 * 8
+        ((self.cfa_high as i64) << 16 | self.cfa_low as i64) * 8
     }
 
     /// What is added to a dereferenced CFA, in bytes.
@@ -165,8 +173,12 @@ mod tests {
 
     #[test]
     fn a_rule_reads_back_as_it_was_made() {
-        let rule = Rule::offset(SP, 8 * 32_767, SavedFp::AtCfa(-16)).expect("it fits");
-        assert_eq!((rule.kind(), rule.base(), rule.cfa_offset()), (Kind::Offset, SP, 8 * 32_767));
+        for cfa in [8, -8, 8 * 32_767, 540_080, 8 * 8_388_607, -8 * 8_388_608] {
+            let rule = Rule::offset(SP, cfa, SavedFp::Unchanged).expect("it fits");
+            assert_eq!((rule.kind(), rule.base(), rule.cfa_offset()), (Kind::Offset, SP, cfa));
+        }
+        let rule = Rule::offset(15, 8, SavedFp::AtCfa(-16)).expect("it fits");
+        assert_eq!((rule.base(), Rule::GAP.kind(), Rule::ROOT.base()), (15, Kind::Gap, SP));
         assert_eq!(rule.saved_fp(), SavedFp::AtCfa(-16));
         let rule = Rule::deref(FP, -8, 8, SavedFp::AtBase(0)).expect("it fits");
         assert_eq!((rule.kind(), rule.cfa_offset(), rule.post_offset()), (Kind::Deref, -8, 8));
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        assert_eq!(Rule::offset(SP, 8 * 32_768, SavedFp::Unchanged), None);
+        assert_eq!(Rule::offset(SP, 8 * 8_388_608, SavedFp::Unchanged), None);
         assert_eq!(Rule::offset(SP, 12, SavedFp::Unchanged), None);
         assert_eq!(Rule::offset(16, 8, SavedFp::Unchanged), None);
         assert_eq!(Rule::deref(SP, 8, 1024, SavedFp::Unchanged), None);

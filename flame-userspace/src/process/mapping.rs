@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::maps::is_anonymous;
 use super::{ExecutableId, FileIdentity};
 
 /// Code that is mapped somewhere, up to `end`.
@@ -35,17 +36,6 @@ pub(super) fn classify(path: &Path) -> Option<Code> {
     } else {
         None
     }
-}
-
-/// Whether a path is one that the kernel shows for memory without a file: nothing, `//anon`,
-/// `[heap]` and its like, or shared memory.
-fn is_anonymous(path: &str) -> bool {
-    path.is_empty()
-        || path == "//anon"
-        || path.starts_with('[')
-        || path.starts_with("/dev/zero")
-        || path.starts_with("/SYSV")
-        || path.starts_with("/anon_hugepage")
 }
 
 /// Puts in a mapping, and cuts or removes those that it lies over.

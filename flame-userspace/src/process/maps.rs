@@ -79,6 +79,17 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     (!field.is_empty()).then_some(field)
 }
 
+/// Whether a path is one that the kernel shows for memory without a file: nothing, `//anon`,
+/// `[heap]` and its like, or shared memory.
+pub(super) fn is_anonymous(path: &str) -> bool {
+    path.is_empty()
+        || path == "//anon"
+        || path.starts_with('[')
+        || path.starts_with("/dev/zero")
+        || path.starts_with("/SYSV")
+        || path.starts_with("/anon_hugepage")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,107 @@
+//! Whole stacks of code without frame pointers.
+
+use std::path::Path;
+
+use flame_tests::machine::{Machine, measured, skip};
+use flame_tests::seen::{Stack, percent};
+use flame_tests::{Flame, Seen, Workload};
+
+/// What a distribution compiles with.
+const WITHOUT_FRAMES: &[&str] = &["-O2", "-g", "-fomit-frame-pointer"];
+/// Where a process's first thread and the others begin.
+const ROOTS: [&str; 5] = ["_start", "__clone3", "clone3", "__clone", "clone"];
+
+/// How many percent of the samples begin at a root.
+fn rooted(seen: &Seen) -> f64 {
+    let begins = |stack: &Stack| stack.user().first().is_some_and(|name| ROOTS.contains(name));
+    let share = percent(seen.only(begins).count(), seen.count());
+    measured(&format!("{share:.2} % of {} samples reach the root", seen.count()));
+    share
+}
+
+fn known_chain() -> Workload {
+    Workload::c_with("known_chain", WITHOUT_FRAMES)
+}
+
+#[test]
+fn every_stack_of_a_known_program_is_whole_from_its_first_instruction_on() {
+    let Some(_machine) = Machine::take() else { return };
+    let workload = known_chain();
+    let outcome = Flame::record(&["-F", "499", "--", workload.path(), "5"]).run().with_code(0);
+    let seen = outcome.seen();
+    // Before the program runs and after its memory is gone there is no stack to see.
+    let own = seen.only(|stack| !stack.has("do_exit") && !stack.has("__x64_sys_execve"));
+    assert!(rooted(&own) > 99.5, "{}", seen.shown());
+    for (through, end) in [
+        (&["chain_a", "chain_b", "chain_c"][..], "burn_chain"),
+        (&["with_alloca"], "burn_alloca"),
+        (&["sort"], "burn_callback"),
+        (&["raise_one"], "burn_signal"),
+        (&["start_thread", "thread"], "burn_thread"),
+    ] {
+        let burning = seen.only(|stack| stack.user().last() == Some(&end));
+        let whole = burning.share_through(through);
+        assert!(burning.count() > 5, "{} samples in {end}", burning.count());
+        assert!(whole > 99.0, "{whole:.2} % of {end} through {through:?}:\n{}", burning.shown());
+        assert!(rooted(&burning) > 99.0, "{end}:\n{}", burning.shown());
+    }
+}
+
+#[test]
+fn a_deep_recursion_has_all_its_frames() {
+    let Some(_machine) = Machine::take() else { return };
+    let workload = known_chain();
+    let outcome = Flame::record(&["-F", "499", "--", workload.path(), "3"]).run().with_code(0);
+    let deep = outcome.seen().only(|stack| stack.user().last() == Some(&"burn_deep"));
+    assert!(deep.count() > 5);
+    let whole = deep.only(|stack| {
+        let frames = stack.user();
+        frames.iter().filter(|name| **name == "recurse").count() == 91
+    });
+    let share = percent(whole.count(), deep.count());
+    assert!(share > 99.0, "{share:.2} % have 91 frames:\n{}", deep.shown());
+}
+
+#[test]
+fn a_signal_handler_stands_on_what_it_interrupted_and_a_callback_on_its_library() {
+    let Some(_machine) = Machine::take() else { return };
+    let workload = known_chain();
+    let seen = Flame::record(&["-F", "499", "--", workload.path(), "3"]).run().with_code(0).seen();
+    let order = |stack: &Stack, names: [&str; 3]| {
+        let frames = stack.user();
+        let places = names.map(|name| frames.iter().position(|frame| *frame == name));
+        places[0].is_some() && places.is_sorted() && places[1] > places[0].map(|at| at + 1)
+    };
+    let signal = seen.only(|stack| order(stack, ["raise_one", "handler", "burn_signal"]));
+    let callback = seen.only(|stack| order(stack, ["sort", "compare", "burn_callback"]));
+    assert!(signal.share_of("handler") > 99.0 && signal.count() > 5, "{}", seen.shown());
+    assert!(callback.share_of("compare") > 99.0 && callback.count() > 5, "{}", seen.shown());
+}
+
+#[test]
+fn a_process_that_ran_before_has_whole_stacks() {
+    let Some(_machine) = Machine::take() else { return };
+    let workload = known_chain();
+    let mut running = workload.command(&["60"]).spawn().expect("start the workload");
+    let pid = running.id().to_string();
+    let seen = Flame::attach(&["-F", "499", "-d", "2s", "--pid", &pid]).run().with_code(0).seen();
+    running.kill().expect("end the workload");
+    running.wait().expect("wait for the workload");
+    assert!(seen.count() > 100, "{} samples", seen.count());
+    assert!(rooted(&seen) > 99.5, "{}", seen.shown());
+}
+
+#[test]
+fn a_distributions_python_has_whole_stacks() {
+    let Some(_machine) = Machine::take() else { return };
+    let python = "/usr/bin/python3";
+    if !Path::new(python).exists() {
+        skip("needs a distribution's python3");
+        return;
+    }
+    let program =
+        "import json\nfor i in range(400): json.loads(json.dumps([list(range(99))] * 99))";
+    let seen = Flame::record(&["-F", "499", "--", python, "-c", program]).run().with_code(0).seen();
+    let own = seen.only(|stack| !stack.has("do_exit") && !stack.has("__x64_sys_execve"));
+    assert!(rooted(&own) > 99.0, "{}", own.shown());
+}
