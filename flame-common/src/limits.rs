@@ -29,7 +29,7 @@ pub const RED_ZONE: u64 = 128;
 pub const STACK_COPY_ROOM: usize = STACK_COPY + 4096;
 
 /// Stacks that are copied in a second on a CPU, at most.
-pub const COPIES_A_SECOND: u32 = 512;
+pub const COPIES_A_SECOND: u32 = 1024;
 
 /// Bits of an address within a page of text, the unit of which unwind rows are found by.
 pub const TEXT_PAGE_BITS: u32 = 12;

@@ -3,6 +3,10 @@
 //!
 //! The tests load kernel programs, measure shares of CPU time and make users and mounts: they
 //! need root, and each holds the [`machine`] alone. Helpers panic with what they were about.
+//!
+//! They run the flame of the same build (`cargo build` first), or the one that FLAME names. They
+//! want gcc, g++, rustc, binutils, and unshare; those of privileges also useradd, sudo and setcap,
+//! those of pprof go, and say so when they skip for want of one.
 
 #![expect(clippy::missing_panics_doc, reason = "in a test a panic is the message")]
 

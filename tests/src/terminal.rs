@@ -5,9 +5,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, Stdio};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-use crate::process::{Guarded, signal};
+use crate::process::{Guarded, signal, wait_for};
 
 /// A command on a terminal of its own, as its session's leader.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Terminal {
     /// The command.
     pub process: Guarded,
     keyboard: File,
-    screen: JoinHandle<String>,
+    screen: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
@@ -49,11 +50,14 @@ impl Terminal {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         drop(slave);
         let mut from = master.try_clone().expect("copy a descriptor");
-        let screen = thread::spawn(move || {
-            let mut bytes = Vec::new();
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let shown = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
             // Ends with an error when the last process has closed the terminal.
-            _ = from.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
+            while let Ok(read @ 1..) = from.read(&mut bytes) {
+                shown.lock().expect("the screen").extend(&bytes[..read]);
+            }
         });
         Self { process, keyboard: master, screen }
     }
@@ -69,10 +73,11 @@ impl Terminal {
         status.code().unwrap_or_else(|| 128 + status.signal().expect("a signal ended it"))
     }
 
-    /// What stood on the screen, when everybody has left the terminal.
-    pub fn screen(self) -> String {
-        drop(self.process);
-        self.screen.join().expect("read a terminal")
+    /// Waits until `word` has been shown: two signals of a kind that come at one time are one.
+    pub fn wait_to_show(&self, word: &str) {
+        wait_for(word, || {
+            String::from_utf8_lossy(&self.screen.lock().expect("the screen")).contains(word)
+        });
     }
 
     /// Sends the command a signal.

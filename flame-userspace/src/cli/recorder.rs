@@ -119,6 +119,9 @@ impl Recorder {
         tokio::pin!(end);
         loop {
             tokio::select! {
+                // In this order: parts that take longer to write than --rotate says are always
+                // due, and must not keep the session from its end.
+                biased;
                 () = &mut end => break,
                 () = sleep_until(until) => {
                     outcome.timed_out = true;

@@ -5,6 +5,7 @@ mod elf;
 mod event;
 mod executable;
 mod inspect;
+mod mapping;
 mod maps;
 mod procfs;
 mod range;

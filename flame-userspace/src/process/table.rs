@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::executable::{Mapped, file_owner};
-use super::maps::is_anonymous;
+use super::mapping::{Code, Mapping, classify, insert};
 use super::{
     CodeRange, Executable, ExecutableId, Executables, FileIdentity, ProcessEvent, RangeCode,
     procfs, root,
@@ -49,23 +48,6 @@ pub(crate) struct Process {
     owner: Option<u32>,
     /// Whether its first thread has ended.
     ended: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Mapping {
-    end: u64,
-    offset: u64,
-    code: Code,
-}
-
-#[derive(Debug, Clone)]
-enum Code {
-    File(ExecutableId),
-    /// A file of a process that ran before flame: opened when a sample falls in it, so that a
-    /// machine full of idle processes costs nothing.
-    Unopened(Arc<Path>, FileIdentity),
-    Vdso,
-    Generated,
 }
 
 /// The processes of a session.
@@ -377,42 +359,6 @@ impl ProcessTable {
     }
 }
 
-/// What the path of a mapping says of its code; `None` for a file.
-fn classify(path: &Path) -> Option<Code> {
-    let text = path.to_string_lossy();
-    if text == "[vdso]" {
-        Some(Code::Vdso)
-    } else if is_anonymous(&text) || !text.starts_with('/') {
-        Some(Code::Generated)
-    } else {
-        None
-    }
-}
-
-/// Puts in a mapping, and cuts or removes those that it lies over.
-fn insert(mappings: &mut BTreeMap<u64, Mapping>, start: u64, new: Mapping) {
-    if new.end <= start {
-        return;
-    }
-    let over: Vec<u64> = mappings
-        .range(..new.end)
-        .rev()
-        .take_while(|(_, old)| old.end > start)
-        .map(|(&at, _)| at)
-        .collect();
-    for at in over {
-        let old = mappings.remove(&at).expect("the key was just read");
-        if at < start {
-            mappings.insert(at, Mapping { end: start, ..old.clone() });
-        }
-        if old.end > new.end {
-            let offset = old.offset.wrapping_add(new.end - at);
-            mappings.insert(new.end, Mapping { offset, ..old });
-        }
-    }
-    mappings.insert(start, new);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -434,18 +380,6 @@ mod tests {
 
     /// A pid that no process of this machine can have.
     const PID: u32 = 1 << 30;
-
-    #[test]
-    fn a_mapping_over_another_cuts_it() {
-        let mapping = |end, offset| Mapping { end, offset, code: Code::Generated };
-        let mut mappings = BTreeMap::new();
-        insert(&mut mappings, 0x1000, mapping(0x9000, 0));
-        insert(&mut mappings, 0x3000, mapping(0x5000, 0));
-        let ranges: Vec<_> = mappings.iter().map(|(s, m)| (*s, m.end, m.offset)).collect();
-        assert_eq!(ranges, [(0x1000, 0x3000, 0), (0x3000, 0x5000, 0), (0x5000, 0x9000, 0x4000)]);
-        insert(&mut mappings, 0x0, mapping(0x10000, 0));
-        assert_eq!(mappings.len(), 1);
-    }
 
     #[test]
     fn a_child_has_its_parents_mappings_until_it_runs_another_program() {

@@ -263,6 +263,11 @@ impl<'a> Assembly<'a> {
             let location = self.location(address);
             stack = Some(self.builder.push_frame(stack, location));
         }
+        if addresses.is_empty() {
+            // Some readers of pprof leave out samples without a stack, and with them their time.
+            let location = self.frameless();
+            stack = Some(self.builder.push_frame(None, location));
+        }
         self.stacks.insert(row, stack);
         stack
     }
@@ -291,6 +296,16 @@ impl<'a> Assembly<'a> {
         let location = self.builder.location(Location { mapping, address: place, lines });
         self.locations.insert(address, location);
         location
+    }
+
+    /// What stands for the stack of a sample without frames: a kernel thread, with the kernel
+    /// left out.
+    fn frameless(&mut self) -> LocationId {
+        let name = self.builder.string("[no frames]");
+        let file = self.builder.string("");
+        let function = Function { name, system_name: name, file, start_line: 0 };
+        let line = Line { function: self.builder.function(function), line: 0, column: 0 };
+        self.builder.location(Location { mapping: None, address: 0, lines: vec![line] })
     }
 
     fn line(&mut self, symbol: &Symbol) -> Line {

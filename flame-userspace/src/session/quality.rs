@@ -16,8 +16,9 @@ pub struct Quality {
     pub samples: u64,
     /// Samples that did not get into it, by cause; causes that did not occur are left out.
     pub lost: Vec<(String, u64)>,
-    /// Times that the sampling clock should have fired and did not: a timer that came late, as
-    /// in virtual machines whose CPU was taken away. They fell on whoever was running.
+    /// Times that the sampling clocks of all CPUs should have fired and did not: a timer that came
+    /// late, as in virtual machines whose CPU was taken away, or rested on an idle CPU. What they
+    /// would have sampled is not known.
     pub missed: u64,
     /// Samples by why their user stack ended.
     pub stack_ends: Vec<(String, u64)>,
@@ -129,7 +130,8 @@ impl Quality {
         lines.extend(self.lost.iter().map(|(cause, count)| format!("{cause}: {count}")));
         if self.missed > 0 {
             lines.push(format!(
-                "timer: the sampling clock missed {} times, whoever was running",
+                "timer: the sampling clocks of all CPUs fired {} times fewer than their rate asks: \
+                 late under load, or at rest on an idle CPU",
                 self.missed
             ));
         }

@@ -1,4 +1,4 @@
-//! From unwind information (.eh_frame) to a table. Any bytes give a table or none.
+//! From unwind information (`.eh_frame`) to a table. Any bytes give a table or none.
 
 use std::ops::Range;
 

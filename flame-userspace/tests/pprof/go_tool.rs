@@ -1,6 +1,7 @@
 //! What flame writes, read by `go tool pprof`: without a word on its stderr, and with the same
 //! numbers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -17,6 +18,8 @@ use crate::{file, generator};
 pub(crate) struct Go {
     command: PathBuf,
     folder: PathBuf,
+    /// Whether it is older than Go 1.21.
+    old: bool,
 }
 
 impl Go {
@@ -32,7 +35,32 @@ impl Go {
         };
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
         std::fs::create_dir_all(&folder).expect("make the test's folder");
-        Some(Self { command: command.into(), folder })
+        let version = Command::new(command).arg("version").output().expect("`go` ran before");
+        let version = String::from_utf8_lossy(&version.stdout).into_owned();
+        // "go version go1.26.8 linux/amd64"
+        let minor = version
+            .split("go1.")
+            .nth(1)
+            .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok());
+        let old = minor.is_some_and(|minor| minor < 21);
+        Some(Self { command: command.into(), folder, old })
+    }
+
+    /// What this `go tool pprof` counts: before Go 1.21 it left out samples without a stack.
+    fn totals(&self, profile: &Profile) -> Vec<i64> {
+        if !self.old {
+            return totals(profile);
+        }
+        let mut sums = vec![0; profile.sample_types().len()];
+        for sample in profile.samples().filter(|sample| sample.stack.is_some()) {
+            sums.iter_mut().zip(sample.values).for_each(|(sum, value)| *sum += value);
+        }
+        sums
+    }
+
+    /// A stack as this `go tool pprof` writes it: before Go 1.21 it lost columns.
+    fn written(&self, stack: &str) -> String {
+        if self.old { stack.replace(":7\"", ":0\"") } else { stack.to_owned() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -108,7 +136,7 @@ pub(crate) fn totals(profile: &Profile) -> Vec<i64> {
 /// All three reports, without a warning; returns `-top`.
 fn all_reports(go: &Go, name: &str, profile: &Profile) -> String {
     let path = go.save(name, &file(profile));
-    assert_eq!(raw_totals(&go.pprof(&["-raw", &path])), totals(profile), "{name}");
+    assert_eq!(raw_totals(&go.pprof(&["-raw", &path])), go.totals(profile), "{name}");
     go.pprof(&["-traces", &path]);
     go.pprof(&["-top", "-nodecount=0", "-nodefraction=0", &path])
 }
@@ -289,8 +317,10 @@ fn a_merge_by_go_tool_pprof_is_read_as_the_sum() {
         .map(|(name, profile)| go.save(name, &file(profile)));
     let merged = go.convert(&[&a, &b], "merged.pb");
     let merged = pprof::read(&merged).expect("a pprof file");
-    let mut sums = samples(&profiles[0]);
-    for (stack, values) in samples(&profiles[1]) {
+    let written =
+        |profile| samples(profile).into_iter().map(|(stack, values)| (go.written(&stack), values));
+    let mut sums: BTreeMap<String, Vec<i64>> = written(&profiles[0]).collect();
+    for (stack, values) in written(&profiles[1]) {
         let sum = sums.entry(stack).or_insert_with(|| vec![0; values.len()]);
         sum.iter_mut().zip(values).for_each(|(s, v)| *s += v);
     }

@@ -111,6 +111,7 @@ fn through_sudo_ctrl_c_goes_to_the_command_and_the_profile_is_written() {
     assert!(terminal.process.is_alive(), "flame waits");
     let told = fs::read_to_string(&log).expect("the log");
     assert_eq!(told, "start\nINT\n", "once, from the terminal alone");
+    terminal.wait_to_show("waiting for the command");
     terminal.ctrl_c();
     let status = terminal.wait();
     let left = with_argument(log.to_str().expect("a text"));

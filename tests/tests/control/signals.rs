@@ -96,6 +96,7 @@ fn a_second_ctrl_c_asks_the_command_to_end() {
     let mut stubborn = Stubborn::start(&["INT"]);
     stubborn.terminal.ctrl_c();
     stubborn.wait_for_line("INT");
+    stubborn.terminal.wait_to_show("waiting for the command");
     stubborn.terminal.ctrl_c();
     stubborn.assert_ends_with_profile(128 + libc::SIGTERM);
 }
@@ -107,8 +108,10 @@ fn a_third_ctrl_c_leaves_the_command_and_writes_the_profile() {
     let mut stubborn = Stubborn::start(&["INT", "TERM", "HUP"]);
     stubborn.terminal.ctrl_c();
     stubborn.wait_for_line("INT");
+    stubborn.terminal.wait_to_show("waiting for the command");
     stubborn.terminal.ctrl_c();
     stubborn.wait_for_line("TERM");
+    stubborn.terminal.wait_to_show("asked the command");
     stubborn.terminal.ctrl_c();
     wait_for("a profile", || !ending(stubborn.folder.path(), ".pb").is_empty());
     assert_eq!(stubborn.terminal.wait(), 128 + libc::SIGINT);
@@ -156,7 +159,8 @@ fn ctrl_c_on_a_terminal_ends_attach_with_a_profile() {
     let mut flame = Command::new(Flame::program());
     flame.args(["attach", "-F", "499", "-o"]).arg(folder.path()).arg(target.pid().to_string());
     let mut terminal = Terminal::start(&mut flame);
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    terminal.wait_to_show("sampling");
+    std::thread::sleep(std::time::Duration::from_millis(500));
     terminal.ctrl_c();
     assert_eq!(terminal.wait(), 0);
     assert_burning(&ending(folder.path(), ".pb")[0]);

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use flame_tests::files::ending;
 use flame_tests::flame::read_profile;
 use flame_tests::machine::{Machine, measured, skip};
 use flame_tests::process::{cpu_ns, wait_for};
@@ -245,24 +246,23 @@ fn rotation_writes_profiles_that_add_up() {
     let arguments = ["-F", "499", "--rotate", "600ms", &target.pid().to_string()];
     let flame = Flame::attach(&arguments).start_sampling();
     let before = cpu_ns(target.pid());
-    sleep(Duration::from_secs(2));
+    wait_for("two parts", || ending(flame.folder(), ".pb").len() >= 2);
     let spent = (cpu_ns(target.pid()) - before) as f64;
     let outcome = flame.interrupt().with_code(0);
+    let until_the_end = (cpu_ns(target.pid()) - before) as f64;
     let files = outcome.profiles();
-    assert!((4..=5).contains(&files.len()), "{files:?}");
+    assert!(files.len() >= 3, "{files:?}");
     let parts: Vec<_> = files.iter().map(|file| read_profile(file)).collect();
     for pair in parts.windows(2) {
         let gap = pair[1].time_ns() - pair[0].time_ns() - pair[0].duration_ns();
         assert!(gap.abs() < 100_000_000, "{gap} ns between two parts");
     }
     let parts: Vec<Seen> = parts.iter().map(Seen::new).collect();
-    for part in &parts[..3] {
-        assert_burning(part);
-    }
+    assert_burning(&parts[0]);
     let sum = parts.iter().map(Seen::total).sum::<i64>() as f64;
     measured(&format!("{:.3} s in the parts, {:.3} s spent", sum / 1e9, spent / 1e9));
-    // The target runs on for a moment before flame has stopped.
-    assert!(sum > spent * 0.97 && sum < spent * 1.03 + 2e8, "{sum} of {spent}");
+    // flame samples on while it writes a part.
+    assert!(sum > spent * 0.97 && sum < until_the_end * 1.03, "{sum} of {until_the_end}");
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn commands_and_their_children_are_recorded_in_a_pid_namespace() {
 }
 
 fn one_profile(folder: &Path) -> Seen {
-    let files = flame_tests::files::ending(folder, ".pb");
+    let files = ending(folder, ".pb");
     assert_eq!(files.len(), 1, "{files:?}");
     Seen::new(&read_profile(&files[0]))
 }

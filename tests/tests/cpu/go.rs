@@ -14,7 +14,7 @@ fn profiles() -> Vec<Outcome> {
         &[rust.path(), "300"],
         &[family.path(), "exec", "200"],
         &[generated.path(), "200"],
-        &["dd", "if=/dev/zero", "of=/dev/null", "bs=1M", "count=2000", "status=none"],
+        &["dd", "if=/dev/zero", "of=/dev/null", "bs=1M", "count=20000", "status=none"],
     ];
     let record = |command: &&[&str]| {
         let options = ["-F", "499", "-f", "pb", "--"];

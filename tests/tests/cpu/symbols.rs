@@ -274,7 +274,7 @@ fn a_perf_map_of_garbage_gives_no_names_and_does_no_harm() {
 #[test]
 fn the_kernels_frames_are_named_and_can_be_left_out() {
     let Some(_machine) = Machine::take() else { return };
-    let dd = ["--", "dd", "if=/dev/zero", "of=/dev/null", "bs=1M", "count=5000", "status=none"];
+    let dd = ["--", "dd", "if=/dev/zero", "of=/dev/null", "bs=1M", "count=20000", "status=none"];
     let record = |options: &[&str]| {
         Flame::record(&[options, &["-F", "499"], &dd].concat()).run().with_code(0).seen()
     };
