@@ -323,7 +323,7 @@ mod tests {
     fn the_ring_grows_with_the_rate_and_has_bounds() {
         let hz = |hz| Frequency::hz(hz).expect("a frequency");
         assert_eq!(ring_bytes(hz(1), 1), 256 << 10);
-        assert_eq!(ring_bytes(hz(999), 4), 8 << 20);
+        assert_eq!(ring_bytes(hz(999), 4), 16 << 20);
         assert_eq!(ring_bytes(hz(10_000), 512), 64 << 20);
     }
 }
