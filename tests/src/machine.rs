@@ -30,6 +30,12 @@ impl Machine {
         // SAFETY: the call takes an open descriptor and a number.
         let locked = unsafe { libc::flock(process.as_raw_fd(), libc::LOCK_EX) };
         assert_eq!(locked, 0, "lock {}", path.display());
+        // A shell starts what runs in the background with these ignored, which would be passed on
+        // to every program of the tests.
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+            // SAFETY: the call takes two numbers.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
         Some(Self { _thread: thread, _process: process })
     }
 }
