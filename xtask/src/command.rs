@@ -1,9 +1,10 @@
 //! Other programs: run one, read one's output, find one.
 
 use std::env;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -15,6 +16,23 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("{line}: {status}");
     }
     Ok(())
+}
+
+/// Runs a command to its end, on this terminal; whether it succeeded, and what it wrote to stdout.
+pub(crate) fn tee(command: &mut Command) -> Result<(bool, String)> {
+    let line = line(command);
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("run {line}"))?;
+    let stdout = child.stdout.take().with_context(|| format!("listen to {line}"))?;
+    let mut said = String::new();
+    for text in BufReader::new(stdout).lines() {
+        let text = text.with_context(|| format!("listen to {line}"))?;
+        println!("{text}");
+        said.push_str(&text);
+        said.push('\n');
+    }
+    let status = child.wait().with_context(|| format!("wait for {line}"))?;
+    Ok((status.success(), said))
 }
 
 /// What a command writes to stdout, without the white space around it.
