@@ -40,8 +40,10 @@ pub(super) enum Command {
     /// Processes that the given ones have started, before or after, are profiled as well, unless
     /// --no-children is given.
     Attach(AttachArgs),
-    /// Make a flamegraph page from any pprof file, flame's or another tool's.
+    /// Make a flamegraph page and a report from any pprof file, flame's or another tool's.
     Generate(GenerateArgs),
+    /// Print the report on a profile: Markdown, or JSON for programs.
+    Report(ReportArgs),
     /// Tell what this kernel and user can do, what is missing, and the command that mends it.
     Doctor(DoctorArgs),
     /// The privileged part of `record`; not for people.
@@ -84,15 +86,28 @@ pub(super) struct GenerateArgs {
     /// pprof files, compressed or not.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// The file to write; beside each FILE if left out.
+    /// The file or folder to write; beside each FILE if left out.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
-    /// What to write.
-    #[arg(short, long, value_delimiter = ',', default_value = "html", value_name = "LIST")]
-    pub(super) format: Vec<GeneratedFormat>,
+    /// What to write: pb, html, md, svg, folded. Left out: what OUT ends in, else html,md.
+    #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
+    pub(super) format: Vec<Format>,
     /// Overwrite what is there.
     #[arg(long)]
     pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// A pprof file, compressed or not.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// JSON instead of Markdown.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The most rows of a table of functions, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = rows)]
+    pub(super) top: usize,
 }
 
 #[derive(Debug, Args)]
@@ -135,12 +150,12 @@ pub(super) struct RecordingArgs {
     /// Where the files go; made if absent.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(super) output_dir: PathBuf,
-    /// The files to write: pb, html, svg, folded.
+    /// The files to write: pb, html, md, svg, folded.
     #[arg(
         short,
         long,
         value_delimiter = ',',
-        default_value = "pb,html",
+        default_value = "pb,html,md",
         value_name = "LIST",
         value_parser = file_format,
     )]
@@ -192,24 +207,6 @@ impl Color {
     }
 }
 
-/// What `generate` can write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum GeneratedFormat {
-    Html,
-    Svg,
-    Folded,
-}
-
-impl From<GeneratedFormat> for Format {
-    fn from(format: GeneratedFormat) -> Self {
-        match format {
-            GeneratedFormat::Html => Self::Html,
-            GeneratedFormat::Svg => Self::Svg,
-            GeneratedFormat::Folded => Self::Folded,
-        }
-    }
-}
-
 impl RecordingArgs {
     /// The same as arguments, for the privileged part of a `record`.
     pub(super) fn to_arguments(&self) -> Vec<OsString> {
@@ -244,6 +241,11 @@ impl RecordingArgs {
 fn frequency(text: &str) -> Result<Frequency, String> {
     let hz = text.parse().ok().and_then(Frequency::hz);
     hz.ok_or_else(|| "a frequency is a whole number from 1 to 10000".to_owned())
+}
+
+fn rows(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| "a number of rows is a whole number from 1 to 1000".to_owned())
 }
 
 fn event(text: &str) -> Result<Event, String> {

@@ -14,8 +14,10 @@ mod generate;
 mod output;
 mod place;
 mod privilege;
+mod read;
 mod record;
 mod recorder;
+mod report;
 mod signals;
 mod stamp;
 mod summary;
@@ -59,6 +61,7 @@ pub fn run() -> ExitCode {
             Command::Record(args) => record::run(args).await,
             Command::Attach(args) => attach::run(args).await,
             Command::Generate(args) => generate::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Collect(args) => collect::run(args).await,
         }

@@ -1,17 +1,21 @@
 //! Writers and readers of profiles: one file or folder a format, each on a
 //! [`Profile`](crate::profile::Profile) alone.
 
+pub mod date;
 #[cfg(test)]
 mod example;
 pub mod folded;
 mod frame;
 pub mod html;
+pub mod json;
+pub mod markdown;
 pub mod pprof;
 pub mod svg;
 pub mod text;
 
 use std::io::{self, Write};
 
+use crate::analyze::report::{Report, ReportOptions};
 use crate::profile::Profile;
 
 /// A form in which a profile can be written.
@@ -22,6 +26,8 @@ pub enum Format {
     Pprof,
     /// The interactive page.
     Html,
+    /// The report as Markdown.
+    Markdown,
     /// A static image.
     Svg,
     /// Folded stacks, a line each.
@@ -30,13 +36,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Pprof, Self::Html, Self::Svg, Self::Folded];
+    pub const ALL: [Self; 5] = [Self::Pprof, Self::Html, Self::Markdown, Self::Svg, Self::Folded];
 
     /// The name that a user gives it, which is also the ending of its files' names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pprof => "pb",
             Self::Html => "html",
+            Self::Markdown => "md",
             Self::Svg => "svg",
             Self::Folded => "folded",
         }
@@ -71,6 +78,11 @@ pub fn write(
     match format {
         Format::Pprof => pprof::write(profile, out),
         Format::Html => html::write(profile, &html::Page { title, by_process, source_id }, out),
+        Format::Markdown => {
+            let facts = Report::of(profile, ReportOptions::default());
+            let heading = markdown::Heading { title, source: source_id };
+            out.write_all(markdown::report(&facts, &heading).as_bytes())
+        }
         Format::Svg => svg::write(profile, &svg::Options { title, sample_type, by_process }, out),
         Format::Folded => folded::write(profile, sample_type, by_process, out),
     }
