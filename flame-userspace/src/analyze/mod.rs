@@ -1,7 +1,10 @@
 //! Questions asked of a [`Profile`](crate::profile::Profile), whatever its source.
 
+pub mod check;
+pub mod diff;
 mod functions;
 pub mod noise;
+pub mod normalize;
 pub mod report;
 mod top;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::analyze::check::{Limit, ParseError};
+use crate::analyze::normalize::Normalize;
 use crate::{Event, Frequency, format::Format};
 
 /// What `flame` alone prints.
@@ -44,6 +46,18 @@ pub(super) enum Command {
     Generate(GenerateArgs),
     /// Print the report on a profile: Markdown, or JSON for programs.
     Report(ReportArgs),
+    /// Tell what has changed from one profile to another.
+    ///
+    /// The table goes to stdout: functions by the change of their self values. -o OUT.md writes it
+    /// as Markdown, -o OUT.pb as a pprof file with values below zero, as `go tool pprof -diff_base`
+    /// reads them.
+    Diff(DiffArgs),
+    /// Fail (exit status 3) when a profile has grown beyond a limit.
+    ///
+    /// A limit is METRIC[:FUNCTION] > LIMIT. METRIC is a sample type, with `.self` for self values;
+    /// FUNCTION a pattern for names (`*`, `?`), or module=PATTERN; LIMIT growth (+5%, +3pp, +1MiB,
+    /// +200ms) or an amount (20%, 64MiB). Growth within the error of sampling (95 %) does not fail.
+    Check(CheckArgs),
     /// Tell what this kernel and user can do, what is missing, and the command that mends it.
     Doctor(DoctorArgs),
     /// The privileged part of `record`; not for people.
@@ -108,6 +122,61 @@ pub(super) struct ReportArgs {
     /// The most rows of a table of functions, 1 to 1000.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = rows)]
     pub(super) top: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The profile to compare with.
+    #[arg(value_name = "BASE")]
+    pub(super) base: PathBuf,
+    /// The profile to compare.
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// The file to write; its ending tells what (md, pb). Without one: OUT.md and OUT.pb.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: Option<PathBuf>,
+    /// What to write as OUT.
+    #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
+    pub(super) format: Vec<Format>,
+    /// The sample type to compare; the new profile's default if left out.
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
+    pub(super) sample_type: Option<String>,
+    /// How to make the base comparable: totals, rate (by second), share. Left out: rate where a
+    /// session was cut by time.
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    pub(super) normalize: Option<Normalize>,
+    /// The most functions in the table, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = rows)]
+    pub(super) top: usize,
+    /// Overwrite what is there.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The profile to compare with.
+    #[arg(value_name = "BASE")]
+    pub(super) base: PathBuf,
+    /// The profile to compare.
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// A limit; may be given more than once.
+    #[arg(long, required = true, value_name = "EXPR", value_parser = limit)]
+    pub(super) fail_if: Vec<Limit>,
+    /// How to make the base comparable: totals, rate (by second), share. Left out: rate where a
+    /// session was cut by time.
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    pub(super) normalize: Option<Normalize>,
+    /// Fail also by what lies within the error of sampling.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print Markdown instead of a table.
+    #[arg(long)]
+    pub(super) markdown: bool,
+    /// Write JUnit XML to this file, over what is there.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +315,17 @@ fn frequency(text: &str) -> Result<Frequency, String> {
 fn rows(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
     number.ok_or_else(|| "a number of rows is a whole number from 1 to 1000".to_owned())
+}
+
+fn normalize(text: &str) -> Result<Normalize, String> {
+    Normalize::ALL
+        .into_iter()
+        .find(|how| how.name() == text)
+        .ok_or_else(|| format!("known ways are {}", Normalize::ALL.map(Normalize::name).join(", ")))
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    text.parse().map_err(|error: ParseError| error.to_string())
 }
 
 fn event(text: &str) -> Result<Event, String> {

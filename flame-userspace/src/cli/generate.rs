@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::args::GenerateArgs;
 use super::caller::{Caller, acting_for};
-use super::place::{IfThere, place};
-use super::read::read;
+use super::place::{IfThere, parent, place};
+use super::read::{name_of, read};
 use super::status;
 use super::summary::{heaviest, link};
 use super::talk::shown;
@@ -36,7 +36,7 @@ pub(super) fn run(args: &GenerateArgs) -> u8 {
 
 fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
     let profile = read(file)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name_of(file);
     let formats = formats(args);
     for &wanted in &formats {
         let (directory, target) = place_of(file, wanted, args, formats.len())?;
@@ -116,13 +116,6 @@ fn place_of(
                 path.file_name().with_context(|| format!("{} names no file", path.display()))?;
             Ok((parent(path), name.to_owned()))
         }
-    }
-}
-
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

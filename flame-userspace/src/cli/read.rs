@@ -24,3 +24,8 @@ pub(super) fn read(file: &Path) -> Result<Profile> {
     }
     pprof::read(&bytes).with_context(|| format!("read {shown}"))
 }
+
+/// A file's name without its folder.
+pub(super) fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

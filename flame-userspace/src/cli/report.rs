@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::ReportArgs;
 use super::caller::{Caller, acting_for};
-use super::read::read;
+use super::read::{name_of, read};
 use super::status;
 use crate::analyze::report::{Report, ReportOptions};
 use crate::format::{json, markdown};
@@ -24,7 +24,7 @@ pub(super) fn run(args: &ReportArgs) -> u8 {
 
 fn report(args: &ReportArgs) -> Result<()> {
     let profile = acting_for(Caller::of_sudo().as_ref(), || read(&args.file))?;
-    let name = args.file.file_name().unwrap_or_default().to_string_lossy();
+    let name = name_of(&args.file);
     let facts = Report::of(&profile, ReportOptions { top: args.top });
     let heading = markdown::Heading { title: &name, source: &name };
     let text = if args.json {

@@ -1,6 +1,7 @@
 //! Writers and readers of profiles: one file or folder a format, each on a
 //! [`Profile`](crate::profile::Profile) alone.
 
+pub mod change;
 pub mod date;
 #[cfg(test)]
 mod example;
@@ -8,9 +9,11 @@ pub mod folded;
 mod frame;
 pub mod html;
 pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod pprof;
 pub mod svg;
+pub mod table;
 pub mod text;
 
 use std::io::{self, Write};

@@ -12,6 +12,7 @@ mod ids;
 mod label;
 mod location;
 mod mapping;
+mod merge;
 mod sample;
 mod stack;
 mod strings;
@@ -23,12 +24,14 @@ pub use ids::{FunctionId, LabelSetId, LocationId, MappingId, StackId, StringId};
 pub use label::{Label, LabelValue};
 pub use location::{Function, Line, Location};
 pub use mapping::Mapping;
+pub use merge::{Merge, Part, scaled};
 pub use sample::{Sample, SampleRef};
 pub use stack::{Frames, StackNode};
 pub use strings::StringTable;
 pub use value::{SampleType, Unit};
 
-/// A set of samples with everything needed to read them. Built by [`Builder`], then immutable.
+/// A set of samples with everything needed to read them. Built by [`Builder`]; then only its
+/// comments can be added to.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
     pub(crate) strings: StringTable,
@@ -88,6 +91,11 @@ impl Profile {
     /// Free text about the session: command line, parameters, losses.
     pub fn comments(&self) -> &[String] {
         &self.comments
+    }
+
+    /// Adds a line to the [`comments`](Self::comments).
+    pub fn add_comment(&mut self, line: impl Into<String>) {
+        self.comments.push(line.into());
     }
 
     /// The text behind a handle.

@@ -153,3 +153,16 @@ fn mapping(builder: &mut Builder, start: u64, path: &str) -> MappingId {
     };
     builder.mapping(mapping)
 }
+
+/// The rows of `go tool pprof -top`, their spaces made single.
+pub(crate) fn go_top(arguments: &[&str]) -> Vec<String> {
+    let output = Command::new("go")
+        .args(["tool", "pprof", "-top", "-nodecount=0", "-nodefraction=0", "-symbolize=none"])
+        .args(arguments)
+        .output()
+        .expect("`go` ran before");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows = text.lines().skip_while(|line| !line.contains("flat%")).skip(1);
+    rows.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}

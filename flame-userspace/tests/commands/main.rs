@@ -1,6 +1,8 @@
 //! The commands that work on files: the real binary, on profiles with known numbers.
 
 mod bench;
+mod check;
+mod diff;
 mod report;
 
 use bench::Bench;

@@ -2,9 +2,13 @@
 //! [`analyze`](crate::analyze); here it is laid out. Names of the profiled program's making are
 //! shown in code spans alone, one line each, and cut.
 
+mod check;
+mod diff;
 mod report;
 mod text;
 
+pub use check::check;
+pub use diff::{Sides, diff};
 pub use report::{Heading, report, source_of};
 
 use crate::profile::Unit;
