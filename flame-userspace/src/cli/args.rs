@@ -42,7 +42,9 @@ pub(super) enum Command {
     /// Processes that the given ones have started, before or after, are profiled as well, unless
     /// --no-children is given.
     Attach(AttachArgs),
-    /// Make a flamegraph page and a report from any pprof file, flame's or another tool's.
+    /// Make a flamegraph page and a report from a profile of flame's or another tool's.
+    ///
+    /// Reads pprof files, folded stacks, and the text of `perf script`, compressed or not.
     Generate(GenerateArgs),
     /// Print the report on a profile: Markdown, or JSON for programs.
     Report(ReportArgs),
@@ -97,15 +99,18 @@ pub(super) struct AttachArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateArgs {
-    /// pprof files, compressed or not.
+    /// Profiles: pprof files, folded stacks, or the text of `perf script`.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// The file or folder to write; beside each FILE if left out.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
-    /// What to write: pb, html, md, svg, folded. Left out: what OUT ends in, else html,md.
+    /// What to write: pb, html, md, svg, folded, firefox. Left out: what OUT ends in, else html,md.
     #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
     pub(super) format: Vec<Format>,
+    /// Inlined functions as locations of their own in pb files, for readers that lose them.
+    #[arg(long)]
+    pub(super) flat_inlines: bool,
     /// Overwrite what is there.
     #[arg(long)]
     pub(super) force: bool,
@@ -113,7 +118,7 @@ pub(super) struct GenerateArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// A pprof file, compressed or not.
+    /// A profile.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     /// JSON instead of Markdown.
@@ -219,7 +224,7 @@ pub(super) struct RecordingArgs {
     /// Where the files go; made if absent.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(super) output_dir: PathBuf,
-    /// The files to write: pb, html, md, svg, folded.
+    /// The files to write: pb, html, md, svg, folded, firefox.
     #[arg(
         short,
         long,
@@ -232,6 +237,9 @@ pub(super) struct RecordingArgs {
     /// One set of files for each process.
     #[arg(long)]
     pub(super) per_process: bool,
+    /// Inlined functions as locations of their own in pb files, for readers that lose them.
+    #[arg(long)]
+    pub(super) flat_inlines: bool,
     /// Leave out kernel frames.
     #[arg(long)]
     pub(super) no_kernel: bool,
@@ -294,6 +302,7 @@ impl RecordingArgs {
         }
         let flags = [
             ("--per-process", self.per_process),
+            ("--flat-inlines", self.flat_inlines),
             ("--no-kernel", self.no_kernel),
             ("--no-inline", self.no_inline),
             ("--no-children", self.no_children),

@@ -44,6 +44,7 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
             title: &name,
             by_process: has_several_processes(&profile),
             source_id: &name,
+            flat_inlines: args.flat_inlines,
         };
         let mut bytes = Vec::new();
         format::write(wanted, &profile, &presentation, &mut bytes)
@@ -102,7 +103,7 @@ fn place_of(
     let stem = file.file_stem().unwrap_or(file.as_os_str());
     let mut own = stem.to_owned();
     own.push(".");
-    own.push(format.name());
+    own.push(format.ending());
     let several = args.files.len() > 1 || formats > 1;
     match &args.output {
         None => Ok((parent(file), own)),

@@ -6,23 +6,23 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::format::pprof;
+use crate::format::read as reader;
 use crate::profile::Profile;
 
-/// Reads a pprof file, bounded.
+/// Reads a profile, bounded.
 pub(super) fn read(file: &Path) -> Result<Profile> {
     let shown = file.display();
     let open = File::open(file).with_context(|| format!("open {shown}"))?;
     if open.metadata().with_context(|| format!("look at {shown}"))?.is_dir() {
-        bail!("{shown} is a folder; a pprof file is wanted");
+        bail!("{shown} is a folder; a profile is wanted");
     }
-    let most = pprof::MAX_DECOMPRESSED_BYTES;
+    let most = reader::MAX_BYTES;
     let mut bytes = Vec::new();
     open.take(most + 1).read_to_end(&mut bytes).with_context(|| format!("read {shown}"))?;
     if bytes.len() as u64 > most {
         bail!("{shown} is larger than {most} bytes, the most that flame reads");
     }
-    pprof::read(&bytes).with_context(|| format!("read {shown}"))
+    reader::read(&bytes).with_context(|| format!("read {shown}"))
 }
 
 /// A file's name without its folder.

@@ -8,6 +8,7 @@
 //! This module does no I/O and knows nothing of processes, kernels or file formats.
 
 mod builder;
+mod flat;
 mod ids;
 mod label;
 mod location;
@@ -20,6 +21,7 @@ pub mod tree;
 mod value;
 
 pub use builder::Builder;
+pub use flat::flat_inlines;
 pub use ids::{FunctionId, LabelSetId, LocationId, MappingId, StackId, StringId};
 pub use label::{Label, LabelValue};
 pub use location::{Function, Line, Location};

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod diff;
+mod formats;
 mod report;
 
 use bench::Bench;
