@@ -74,28 +74,49 @@ impl CallTree {
     /// Adds up `profile`. Sums saturate. The nodes are the same, in the same order, for every
     /// sample type.
     pub fn build(profile: &Profile, options: TreeOptions) -> Self {
+        Self::build_with_leaves(profile, options).0
+    }
+
+    /// As [`build`](Self::build), with the node that each sample ends at, in the order of the
+    /// profile's samples; `None` for those without any frame.
+    pub fn build_with_leaves(profile: &Profile, options: TreeOptions) -> (Self, Vec<Option<u32>>) {
         let mut growing = Growing::new(profile);
-        let mut order = Vec::new();
-        let mut by_root: HashMap<Option<StringId>, Vec<(Option<StackId>, i64)>> = HashMap::new();
-        for sample in profile.samples() {
-            let value = sample.values[options.sample_type];
-            growing.tree.total = growing.tree.total.saturating_add(value);
-            let root = if options.by_process { comm(profile, &sample) } else { None };
-            let samples = by_root.entry(root).or_insert_with(|| {
-                order.push(root);
-                Vec::new()
-            });
-            samples.push((sample.stack, value));
+        let mut leaves = vec![None; profile.sample_count()];
+        for (root, samples) in samples_by_root(profile, options) {
+            let top = growing.add(root, &samples);
+            for &(row, stack, _) in &samples {
+                leaves[row as usize] = stack.map_or(top, |stack| growing.leaf(stack));
+            }
         }
-        for root in order {
-            growing.add(root, &by_root[&root]);
-        }
-        growing.finish()
+        (growing.finish(), leaves)
     }
 }
 
-fn comm(profile: &Profile, sample: &super::SampleRef<'_>) -> Option<StringId> {
-    profile.labels(sample.labels).iter().find_map(|label| match label.value {
+/// A sample's row, its stack and its value.
+type Weighed = (u32, Option<StackId>, i64);
+
+/// The samples of each root, the roots in the order of their first samples.
+fn samples_by_root(
+    profile: &Profile,
+    options: TreeOptions,
+) -> Vec<(Option<StringId>, Vec<Weighed>)> {
+    let mut groups: Vec<(Option<StringId>, Vec<Weighed>)> = Vec::new();
+    let mut group_of = HashMap::new();
+    let roots: Vec<Option<StringId>> =
+        profile.label_sets().iter().map(|labels| comm(profile, labels)).collect();
+    for (row, sample) in (0..).zip(profile.samples()) {
+        let root = if options.by_process { roots[sample.labels.index()] } else { None };
+        let group = *group_of.entry(root).or_insert_with(|| {
+            groups.push((root, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.push((row, sample.stack, sample.values[options.sample_type]));
+    }
+    groups
+}
+
+fn comm(profile: &Profile, labels: &[super::Label]) -> Option<StringId> {
+    labels.iter().find_map(|label| match label.value {
         super::LabelValue::Text(text) if profile.string(label.key) == "comm" => Some(text),
         _ => None,
     })
@@ -143,12 +164,13 @@ impl<'a> Growing<'a> {
 
     /// Adds the samples below one root. Values are added up on the stacks' prefix tree first, so
     /// that a frame is looked up once for each of its nodes and not for each sample.
-    fn add(&mut self, root: Option<StringId>, samples: &[(Option<StackId>, i64)]) {
+    /// Returns the root's node.
+    fn add(&mut self, root: Option<StringId>, samples: &[Weighed]) -> Option<u32> {
         self.roots += 1;
         let mut visited = Vec::new();
         let mut stackless = 0i64;
         let mut total = 0i64;
-        for &(stack, value) in samples {
+        for &(_, stack, value) in samples {
             total = total.saturating_add(value);
             match stack {
                 Some(leaf) => self.visit(leaf, value, &mut visited),
@@ -177,6 +199,13 @@ impl<'a> Growing<'a> {
             let above = parent.map_or(top, |parent| Some(self.visits[parent.index()].node));
             self.place(id, above);
         }
+        self.tree.total = self.tree.total.saturating_add(total);
+        top
+    }
+
+    /// The node that a stack of the root added last ends at.
+    fn leaf(&self, stack: StackId) -> Option<u32> {
+        self.visits.get(stack.index()).map(|visit| visit.node)
     }
 
     /// Notes a sample that ends at `leaf`.
