@@ -240,8 +240,10 @@ export class App {
     this.timer = setTimeout(() => {
       this.table.update();
       if (this.graph.zoom === 0) {
-        showFirst(part('first'), part('first-title'), this.table, (frame) =>
-          this.find(this.model.frames.name(frame)));
+        showFirst(part('first'), part('first-title'), this.table, {
+          find: (frame) => this.find(this.model.frames.name(frame)),
+          zoom: (node) => this.zoomTo(node),
+        });
       }
       this.#showMap();
     }, this.model.tree.count > MANY_NODES ? 30 : 0);

@@ -184,8 +184,9 @@ export class FunctionTable {
     const line = element('span', process ? 'process' : frames.module(frame), 'module');
     if (size !== undefined) line.append(` · average ${formatValue(size, 'bytes')}`);
     if (!process) {
-      const around = element('button', 'callers & callees', 'around');
+      const around = element('button', '⇅', 'around');
       around.setAttribute('type', 'button');
+      around.title = 'Callers and callees';
       around.setAttribute('aria-label', `Callers and callees of ${name}`);
       around.addEventListener('click', () => this.actions.around(frame));
       line.append(' ', around);

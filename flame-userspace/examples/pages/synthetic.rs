@@ -10,7 +10,7 @@ use flame::profile::{
 /// The most frames of a walk.
 const DEEPEST: usize = 90;
 
-/// SplitMix64: enough of a spread, and the same on every machine.
+/// `SplitMix64`: enough of a spread, and the same on every machine.
 struct Random(u64);
 
 impl Random {

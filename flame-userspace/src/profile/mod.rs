@@ -8,6 +8,7 @@
 //! This module does no I/O and knows nothing of processes, kernels or file formats.
 
 mod builder;
+mod hash;
 mod ids;
 mod label;
 mod location;

@@ -2,7 +2,9 @@
 //! every view of a profile draws or lists.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
+use super::hash::{NumberMap, Seeded};
 use super::{FunctionId, LocationId, MappingId, Profile, StackId, StringId};
 
 /// What a frame of the tree stands for. Frames are equal if a reader would call them the same.
@@ -139,25 +141,32 @@ struct Growing<'a> {
     profile: &'a Profile,
     tree: CallTree,
     frame_rows: HashMap<FrameName, u32>,
-    /// The frames of each location, outermost first, each with its line; made once.
-    frames_of: HashMap<LocationId, Vec<(u32, i64)>>,
-    children: HashMap<(Option<u32>, u32), u32>,
-    /// Value by (node, line), to find each node's heaviest line.
-    lines: HashMap<(u32, i64), i64>,
+    /// The frames of all locations met so far, each with its line, ...
+    frames: Vec<(u32, i64)>,
+    /// ... and which are those of a location, outermost first; none until it is met.
+    frames_of: Vec<Range<u32>>,
+    children: NumberMap<(u32, u32), u32>,
+    /// The value that each node has at its `line`, the first that was met there.
+    at_line: Vec<i64>,
+    /// Value by (node, line), of lines that are not the first: to find the heaviest.
+    other_lines: NumberMap<(u32, i64), i64>,
     visits: Vec<Visit>,
     roots: u32,
 }
 
 impl<'a> Growing<'a> {
     fn new(profile: &'a Profile) -> Self {
+        let stacks = profile.stacks().len();
         Self {
             profile,
-            tree: CallTree::default(),
+            tree: CallTree { nodes: Vec::with_capacity(stacks), ..CallTree::default() },
             frame_rows: HashMap::new(),
-            frames_of: HashMap::new(),
-            children: HashMap::new(),
-            lines: HashMap::new(),
-            visits: vec![Visit::default(); profile.stacks().len()],
+            frames: Vec::new(),
+            frames_of: vec![0..0; profile.locations().len()],
+            children: NumberMap::with_capacity_and_hasher(stacks, Seeded::default()),
+            at_line: Vec::with_capacity(stacks),
+            other_lines: NumberMap::default(),
+            visits: vec![Visit::default(); stacks],
             roots: 0,
         }
     }
@@ -229,15 +238,14 @@ impl<'a> Growing<'a> {
     fn place(&mut self, id: StackId, above: Option<u32>) {
         let Visit { self_value, total, .. } = self.visits[id.index()];
         let location = self.profile.stacks()[id.index()].location;
-        let frames = match self.frames_of.remove(&location) {
-            Some(frames) => frames,
-            None => self.make_frames(location),
-        };
+        if self.frames_of[location.index()].is_empty() {
+            self.meet(location);
+        }
         let mut at = above;
-        for &(frame, line) in &frames {
+        for row in self.frames_of[location.index()].clone() {
+            let (frame, line) = self.frames[row as usize];
             at = Some(self.descend(at, frame, line, total));
         }
-        self.frames_of.insert(location, frames);
         if let Some(node) = at {
             self.visits[id.index()].node = node;
             let own = &mut self.tree.nodes[node as usize].self_value;
@@ -252,53 +260,62 @@ impl<'a> Growing<'a> {
         })
     }
 
-    /// The frames of a location, outermost first, each with its line; at least one.
-    fn make_frames(&mut self, location: LocationId) -> Vec<(u32, i64)> {
-        let location = self.profile.location(location);
+    /// Makes the frames of a location; at least one.
+    fn meet(&mut self, id: LocationId) {
+        let first = self.frames.len() as u32;
+        let location = self.profile.location(id);
         let mapping = location.mapping;
         if location.lines.is_empty() {
             let name = match mapping {
                 Some(mapping) => FrameName::Nameless { mapping },
                 None => FrameName::Address { address: location.address },
             };
-            return vec![(self.frame(name), 0)];
+            let frame = self.frame(name);
+            self.frames.push((frame, 0));
         }
-        let outermost = location.lines.len() - 1;
-        let mut frames = Vec::with_capacity(location.lines.len());
+        let outermost = location.lines.len().wrapping_sub(1);
         for (i, line) in location.lines.iter().enumerate().rev() {
             let inlined = i != outermost;
             let name = FrameName::Function { function: line.function, mapping, inlined };
-            frames.push((self.frame(name), line.line));
+            let frame = self.frame(name);
+            self.frames.push((frame, line.line));
         }
-        frames
+        self.frames_of[id.index()] = first..self.frames.len() as u32;
     }
 
     /// The child of `parent` for `frame`, with `value` added to its total.
     fn descend(&mut self, parent: Option<u32>, frame: u32, line: i64, value: i64) -> u32 {
-        let row = *self.children.entry((parent, frame)).or_insert_with(|| {
-            self.tree.nodes.push(Node { parent, frame, self_value: 0, total: 0, line: 0 });
+        let above = parent.map_or(0, |parent| parent + 1);
+        let row = *self.children.entry((above, frame)).or_insert_with(|| {
+            self.tree.nodes.push(Node { parent, frame, self_value: 0, total: 0, line });
+            self.at_line.push(0);
             self.tree.nodes.len() as u32 - 1
         });
         let node = &mut self.tree.nodes[row as usize];
         node.total = node.total.saturating_add(value);
-        if line != 0 {
-            let sum = self.lines.entry((row, line)).or_default();
-            *sum = sum.saturating_add(value);
+        if node.line == 0 {
+            node.line = line;
         }
+        let sum = if line == node.line {
+            &mut self.at_line[row as usize]
+        } else if line != 0 {
+            self.other_lines.entry((row, line)).or_default()
+        } else {
+            return row;
+        };
+        *sum = sum.saturating_add(value);
         row
     }
 
     fn finish(mut self) -> CallTree {
-        let mut heaviest: HashMap<u32, (i64, i64)> = HashMap::new();
-        for (&(node, line), &value) in &self.lines {
-            let best = heaviest.entry(node).or_insert((value, line));
+        for (&(node, line), &value) in &self.other_lines {
+            let best = &mut self.at_line[node as usize];
+            let node = &mut self.tree.nodes[node as usize];
             // Of equal lines the first in the file, so that the tree does not depend on hashing.
-            if (value, -line) > (best.0, -best.1) {
-                *best = (value, line);
+            if (value, -line) > (*best, -node.line) {
+                *best = value;
+                node.line = line;
             }
-        }
-        for (node, (_, line)) in heaviest {
-            self.tree.nodes[node as usize].line = line;
         }
         self.tree
     }

@@ -5,6 +5,7 @@
 //! differ from build to build and tell nothing apart.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io;
 
 use serde_json::json;
@@ -193,14 +194,16 @@ fn differences(graph: &Graph, ratio: f64) -> String {
     for ((name, module), [new, base]) in rows.into_iter().take(STATIC_ROWS) {
         let sign = if new > base { "+" } else { "" };
         let value = |value: f64| text::markup(&unit.format(value.round() as i64));
-        table.push_str(&format!(
-            "<tr><td>{sign}{}<td>{}<td>{}<td>{}<td>{}\n",
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            table,
+            "<tr><td>{sign}{}<td>{}<td>{}<td>{}<td>{}",
             value(new - base),
             value(base),
             value(new),
             text::markup(name),
             text::markup(module)
-        ));
+        );
     }
     table.push_str("</tbody></table>\n");
     table
