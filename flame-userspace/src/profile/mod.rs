@@ -9,6 +9,7 @@
 
 mod builder;
 mod flat;
+mod hash;
 mod ids;
 mod label;
 mod location;
