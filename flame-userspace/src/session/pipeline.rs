@@ -24,9 +24,6 @@ const TICK: Duration = Duration::from_millis(50);
 /// How soon they are looked at again where the kernel waits for unwind tables.
 const SOON: Duration = Duration::from_millis(3);
 
-/// How long tables are made at one time, before the rings are looked at again.
-const PREPARE: Duration = Duration::from_millis(20);
-
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
     /// The profile up to now; counting starts afresh.
@@ -76,8 +73,6 @@ pub(super) struct Pipeline {
     tables: UnwindMaps,
     plan: Plan,
     unwinder: Unwinder,
-    /// Whether code that was seen has tables that are not made yet.
-    preparing: bool,
     timeline: Timeline,
     aggregator: Aggregator,
     losses: SideLosses,
@@ -115,7 +110,6 @@ impl Pipeline {
             plan: Plan::new(&tables),
             tables,
             unwinder: Unwinder::default(),
-            preparing: false,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             losses: SideLosses::default(),
@@ -145,7 +139,7 @@ impl Pipeline {
                     None => return,
                 },
                 _ = tick.tick() => self.take_in(),
-                () = tokio::time::sleep(SOON), if self.preparing || self.timeline.has_unfinished() => self.take_in(),
+                () = tokio::time::sleep(SOON), if self.timeline.has_unfinished() => self.take_in(),
                 ready = self.ring.readable() => match ready {
                     Ok(mut guard) => {
                         guard.clear_ready();
@@ -192,7 +186,6 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
-        self.preparing = self.unwinder.prepare(PREPARE);
         self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
