@@ -1,7 +1,7 @@
 //! The one task that owns a session's state, and takes in what the kernel sends.
 
 use std::os::fd::AsRawFd as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use tokio::io::unix::AsyncFd;
@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How soon they are looked at again where the kernel waits for unwind tables.
 const SOON: Duration = Duration::from_millis(3);
+
+/// How often those who watch the session are told how far it is.
+const TELL: Duration = Duration::from_millis(100);
 
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
@@ -127,6 +130,7 @@ impl Pipeline {
     ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = Instant::now();
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
@@ -149,7 +153,10 @@ impl Pipeline {
                     Err(error) => log::warn!("watch the ring of samples: {error}"),
                 },
             }
-            progress.send_replace(self.progress());
+            if told.elapsed() >= TELL {
+                progress.send_replace(self.progress());
+                told = Instant::now();
+            }
         }
     }
 

@@ -1,9 +1,8 @@
 //! The kernel's dictionary of rules: each is there once, as long as rows use it.
 
-use std::collections::HashMap;
-
 use flame_common::limits::RULES;
 use flame_common::unwind::Rule;
+use foldhash::HashMap;
 
 use super::KernelTables;
 
@@ -22,7 +21,7 @@ pub(super) struct RuleNumbers {
 
 impl RuleNumbers {
     pub(super) fn new() -> Self {
-        Self { numbers: HashMap::new(), known: Vec::new(), free: Vec::new() }
+        Self { numbers: HashMap::default(), known: Vec::new(), free: Vec::new() }
     }
 
     /// The number of a rule, for one more user. Rules beyond the last number have to be computed.
