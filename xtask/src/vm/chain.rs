@@ -18,7 +18,7 @@ const CHAINS: &[(&str, &[Part])] = &[
         "burn_chain",
         &[START, CALLS_MAIN, MAIN, Frame("chain_a"), Frame("chain_b"), Frame("chain_c")],
     ),
-    ("burn_deep", &[START, CALLS_MAIN, MAIN, Times("recurse", 91)]),
+    (DEEP, &[START, CALLS_MAIN, MAIN, Times("recurse", 91)]),
     ("burn_alloca", &[START, CALLS_MAIN, MAIN, Frame("with_alloca")]),
     ("burn_callback", &[START, CALLS_MAIN, MAIN, Frame("sort"), Library(1, 9), Frame("compare")]),
     (
@@ -28,6 +28,8 @@ const CHAINS: &[(&str, &[Part])] = &[
     // clone3, start_thread
     ("burn_thread", &[Library(2, 2), Frame("thread")]),
 ];
+/// The innermost function of the one chain that is deeper than a few frames.
+const DEEP: &str = "burn_deep";
 const START: Part = Frame("_start");
 const CALLS_MAIN: Part = Library(1, 2);
 const MAIN: Part = Frame("main");
@@ -46,8 +48,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Reads folded stacks, whose outermost frame is the process's name.
-    pub(super) fn read(folded: &str) -> Self {
+    /// Reads folded stacks. Without `deep` those of the deep recursion are not judged.
+    pub(super) fn read(folded: &str, deep: bool) -> Self {
         let mut found = Self::default();
         let mut seen = [false; CHAINS.len()];
         let mut heaviest = 0;
@@ -62,6 +64,9 @@ impl Found {
             let which = CHAINS.iter().position(|chain| chain.0 == function);
             let Some(which) = which else { continue };
             seen[which] = true;
+            if function == DEEP && !deep {
+                continue;
+            }
             found.known += weight;
             if is(outside, CHAINS[which].1) {
                 found.whole += weight;
@@ -117,16 +122,20 @@ mod tests {
             ("clone3;start_thread;thread;burn_thread".to_owned(), true),
             ("thread;burn_thread".to_owned(), false),
         ] {
-            let found = Found::read(&format!("{path} 7\n"));
+            let found = Found::read(&format!("{path} 7\n"), true);
             assert_eq!((found.known, found.whole), (7, if whole { 7 } else { 0 }), "{path}");
         }
     }
 
     #[test]
     fn other_stacks_are_not_judged_and_absent_functions_are_told() {
-        let found = Found::read("_start;main 5\nrubbish\nx;thread;burn_thread 3\n");
+        let found = Found::read("_start;main 5\nrubbish\nx;thread;burn_thread 3\n", true);
         assert_eq!((found.known, found.whole, found.functions), (3, 0, 1));
         assert_eq!(found.broken.as_deref(), Some("x;thread;burn_thread"));
         assert!(!found.has_all());
+        let truncated = "recurse;recurse;burn_deep 3\n";
+        assert_eq!(Found::read(truncated, true).known, 3);
+        let found = Found::read(truncated, false);
+        assert_eq!((found.known, found.functions), (0, 1));
     }
 }

@@ -104,9 +104,8 @@ pub(super) fn file_system(flame: &Path, workload: &Path, seconds: u32) -> Result
 /// Boots a kernel with a file system, in emulation, and returns what the guest told. Its console
 /// and what it told are kept in `folder`.
 pub(super) fn boot(kernel: &Kernel, file_system: &Path, folder: &Path) -> Result<Told> {
-    let name = kernel.name.replace('/', "_");
-    let console = folder.join(format!("{name}.console"));
-    let output = folder.join(format!("{name}.told"));
+    let console = folder.join(format!("{}.console", kernel.name));
+    let output = folder.join(format!("{}.told", kernel.name));
     let mut emulator = Command::new("qemu-system-x86_64");
     emulator
         .args(["-accel", "tcg", "-smp", "2", "-m", MEMORY, "-no-reboot", "-nodefaults"])

@@ -49,7 +49,7 @@ pub(super) fn names() -> Vec<String> {
 pub(super) fn provide(name: &str, cache: &Path, update: bool) -> Result<Kernel> {
     if name.contains('/') {
         let image = fs::canonicalize(name).with_context(|| format!("find the kernel {name}"))?;
-        return Ok(Kernel { name: name.to_owned(), image });
+        return Ok(Kernel { name: "image".to_owned(), image });
     }
     let Some(series) = SERIES.iter().find(|series| series.name == name) else {
         bail!("no kernel {name}: there are {}, or the path of an image", names().join(", "));
