@@ -6,10 +6,14 @@
 mod compile;
 mod extents;
 mod finish;
+mod placed;
 mod plan;
+mod rules;
 mod sliced;
 mod source;
 mod table;
+#[cfg(test)]
+mod test_maps;
 
 pub(crate) use finish::Unwinder;
 pub(crate) use plan::{KernelTables, Plan};
@@ -22,4 +26,12 @@ use crate::process::ExecutableId;
 pub(crate) enum Object {
     File(ExecutableId),
     Vdso,
+}
+
+/// A piece of an object's table: what is compiled and placed at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Slice {
+    object: Object,
+    /// Counted from the table's start.
+    number: u32,
 }
