@@ -4,14 +4,17 @@
 //! Addresses are those of the file's own address space, never offsets in the file.
 
 mod compile;
+mod evaluate;
 mod extents;
 mod finish;
+mod gopclntab;
 mod plan;
 mod sliced;
 mod source;
 mod table;
+mod translate;
 
-pub(crate) use finish::Unwinder;
+pub(crate) use finish::{Stopped, Unwinder};
 pub(crate) use plan::{KernelTables, Plan};
 use table::UnwindTable;
 
