@@ -1,6 +1,6 @@
 //! Makes a [`Profile`]: interns what is added, so that equal things get equal handles.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{
     Function, FunctionId, Label, LabelSetId, LabelValue, Location, LocationId, Mapping, MappingId,

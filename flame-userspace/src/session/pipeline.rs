@@ -1,7 +1,7 @@
 //! The one task that owns a session's state, and takes in what the kernel sends.
 
 use std::os::fd::AsRawFd as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use tokio::io::unix::AsyncFd;
@@ -24,8 +24,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How soon they are looked at again where the kernel waits for unwind tables.
 const SOON: Duration = Duration::from_millis(3);
 
-/// How long tables are made at one time, before the rings are looked at again.
-const PREPARE: Duration = Duration::from_millis(20);
+/// How often those who watch the session are told how far it is.
+const TELL: Duration = Duration::from_millis(100);
 
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
@@ -76,8 +76,6 @@ pub(super) struct Pipeline {
     tables: UnwindMaps,
     plan: Plan,
     unwinder: Unwinder,
-    /// Whether code that was seen has tables that are not made yet.
-    preparing: bool,
     timeline: Timeline,
     aggregator: Aggregator,
     losses: SideLosses,
@@ -115,7 +113,6 @@ impl Pipeline {
             plan: Plan::new(&tables),
             tables,
             unwinder: Unwinder::default(),
-            preparing: false,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             losses: SideLosses::default(),
@@ -133,6 +130,7 @@ impl Pipeline {
     ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = Instant::now();
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
@@ -145,7 +143,7 @@ impl Pipeline {
                     None => return,
                 },
                 _ = tick.tick() => self.take_in(),
-                () = tokio::time::sleep(SOON), if self.preparing || self.timeline.has_unfinished() => self.take_in(),
+                () = tokio::time::sleep(SOON), if self.timeline.has_unfinished() => self.take_in(),
                 ready = self.ring.readable() => match ready {
                     Ok(mut guard) => {
                         guard.clear_ready();
@@ -155,7 +153,10 @@ impl Pipeline {
                     Err(error) => log::warn!("watch the ring of samples: {error}"),
                 },
             }
-            progress.send_replace(self.progress());
+            if told.elapsed() >= TELL {
+                progress.send_replace(self.progress());
+                told = Instant::now();
+            }
         }
     }
 
@@ -192,7 +193,6 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
-        self.preparing = self.unwinder.prepare(PREPARE);
         self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
@@ -279,7 +279,7 @@ impl Pipeline {
         (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
 
         self.processes.seek_late_perf_maps();
-        let request = assemble::request(&sum, &self.processes)?;
+        let request = assemble::request(&sum, &self.processes, &self.unwinder)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(&sum, &self.processes, &names, &mut quality);
         let comments = self.comments(&quality);

@@ -18,8 +18,8 @@ const PADDING: u64 = 16;
 /// Start-up code without unwind information is at most so long.
 const ENTRY: u64 = 64;
 
-/// Text pages that are compiled at one time: a few hundred functions.
-pub(crate) const SLICE_PAGES: u32 = 16;
+/// Text pages that are compiled at one time: some tens of functions, a few of which are needed.
+pub(crate) const SLICE_PAGES: u32 = 4;
 const SLICE_BYTES: u64 = (SLICE_PAGES as u64) << TEXT_PAGE_BITS;
 /// Most text pages of a file: 4 GiB of text.
 const MOST_PAGES: u64 = 1 << (32 - TEXT_PAGE_BITS);
@@ -123,6 +123,16 @@ impl UnwindInformation {
         let behind = self.functions.partition_point(|function| function.code.start <= address);
         let function = self.functions.get(behind.checked_sub(1)?)?;
         function.code.contains(&address).then_some(function)
+    }
+
+    /// Where the function begins that an address lies in, and its name if the tables have it.
+    pub(super) fn described(&self, address: u64) -> Option<(u64, Option<String>)> {
+        let function = self.function(address)?;
+        let name = match (function.entry, &self.sources.go) {
+            (Entry::Go(number), Some(go)) => go.name(number).map(str::to_owned),
+            _ => None,
+        };
+        Some((function.code.start, name))
     }
 
     /// Compiles a slice.

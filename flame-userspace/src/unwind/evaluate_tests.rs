@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
-use super::super::compile::Sources;
 use super::*;
 use crate::process::ElfLayout;
+use crate::unwind::compile::Sources;
 use crate::unwind::source::{read_section, text_of};
 
 /// A memory in which each word follows from its address: a number above all stacks here, so that

@@ -2,7 +2,6 @@
 //! tables that are made when code is first seen.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use flame_common::frame::RawFrame;
 use flame_common::limits::{RED_ZONE, STACK_COPY, USER_FRAMES};
@@ -11,18 +10,18 @@ use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
 use super::evaluate::Frame;
 use super::sliced::SlicedTable;
-use super::{Object, UnwindTable, source};
-use crate::process::{CodeAddress, ProcessId, ProcessTable};
+use super::{Object, Slice, UnwindTable, source};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable};
 
 /// The tables of all code that has been walked through here.
 #[derive(Debug, Default)]
 pub(crate) struct Unwinder {
     /// `None` for code that has none.
     tables: HashMap<Object, Option<SlicedTable>>,
-    /// Slices that the kernel has not been told.
-    fresh: Vec<(Object, u32)>,
-    /// Code that may have slices to be compiled.
-    unfinished: Vec<Object>,
+    /// Code that was asked for since the kernel was told last.
+    begun: Vec<Object>,
+    /// Slices that were compiled since the kernel was told last.
+    fresh: Vec<Slice>,
 }
 
 /// Where the kernel could not go on.
@@ -65,41 +64,63 @@ impl Memory for CopiedStack<'_> {
 }
 
 impl Unwinder {
-    /// All code that has been asked for, with the extent of its table if it has one.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Object, Option<(u64, u32)>)> {
-        self.tables.iter().map(|(&object, table)| (object, table.as_ref().map(SlicedTable::extent)))
-    }
-
-    /// Compiles more of the code that stacks went through, until a time has passed, so that the
-    /// kernel soon knows all of it; whether more is to be done.
-    pub(crate) fn prepare(&mut self, time: Duration) -> bool {
-        let began = Instant::now();
-        while let Some(&object) = self.unfinished.last() {
-            if began.elapsed() >= time {
-                return true;
-            }
-            let table = self.tables.get_mut(&object).and_then(Option::as_mut);
-            match table.and_then(SlicedTable::advance) {
-                Some(slice) => self.fresh.push((object, slice)),
-                None => _ = self.unfinished.pop(),
-            }
-        }
-        false
+    /// The code that was asked for first since this was asked last, with the extent of its table
+    /// if it has one.
+    pub(super) fn take_begun(&mut self) -> Vec<(Object, Option<(u64, u32)>)> {
+        let extent = |object| self.tables.get(object)?.as_ref().map(SlicedTable::extent);
+        std::mem::take(&mut self.begun).iter().map(|object| (*object, extent(object))).collect()
     }
 
     /// The slices that were compiled since this was asked last.
-    pub(super) fn take_fresh(&mut self) -> Vec<(Object, u32)> {
+    pub(super) fn take_fresh(&mut self) -> Vec<Slice> {
         std::mem::take(&mut self.fresh)
     }
 
     /// A slice that was compiled.
-    pub(super) fn slice(&self, object: Object, number: u32) -> Option<&UnwindTable> {
-        self.tables.get(&object)?.as_ref()?.slice(number)
+    pub(super) fn slice(&self, slice: Slice) -> Option<&UnwindTable> {
+        self.tables.get(&slice.object)?.as_ref()?.slice(slice.number)
     }
 
-    /// How many objects have been asked for: when it is the same, the tables are.
-    pub(super) fn known_count(&self) -> usize {
-        self.tables.len()
+    /// Lets go of slices that are not in the kernel any more.
+    pub(super) fn drop_slices(&mut self, slices: &[Slice]) {
+        for slice in slices {
+            if let Some(Some(table)) = self.tables.get_mut(&slice.object) {
+                table.drop_slice(slice.number);
+            }
+        }
+    }
+
+    /// Lets go of the tables of objects.
+    pub(super) fn forget(&mut self, objects: &[Object]) {
+        for object in objects {
+            self.tables.remove(object);
+        }
+    }
+
+    /// What the tables of a file know of the functions at addresses: the address, where the
+    /// function begins, its name. The tables of files with symbols are not read for that.
+    pub(crate) fn functions(
+        &self,
+        executable: ExecutableId,
+        processes: &ProcessTable,
+        addresses: &[u64],
+    ) -> Vec<(u64, u64, Option<String>)> {
+        let executable_file = processes.executable(executable);
+        let read;
+        let information = match self.tables.get(&Object::File(executable)) {
+            Some(table) => table.as_ref().map(SlicedTable::information),
+            None if executable_file.layout.has_symbols => None,
+            None => {
+                read = source::of_file(executable_file);
+                read.as_ref()
+            }
+        };
+        let Some(information) = information else { return Vec::new() };
+        let described = |&address: &u64| {
+            let (start, name) = information.described(address)?;
+            Some((address, start, name))
+        };
+        addresses.iter().filter_map(described).collect()
     }
 
     /// Goes on over a copied stack from where the kernel `stopped`. Adds to `frames` and returns
@@ -201,12 +222,12 @@ impl Unwinder {
                 Object::File(id) => source::of_file(processes.executable(id)),
                 Object::Vdso => source::of_vdso(),
             };
-            self.unfinished.push(object);
+            self.begun.push(object);
             information.map(SlicedTable::new)
         });
         let Some(table) = table else { return Some(Rule::GAP) };
         let (rule, fresh) = table.rule(address);
-        self.fresh.extend(fresh.map(|slice| (object, slice)));
+        self.fresh.extend(fresh.map(|number| Slice { object, number }));
         Some(rule)
     }
 }

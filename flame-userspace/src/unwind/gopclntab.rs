@@ -116,7 +116,6 @@ impl GoFunctions {
     }
 
     /// A function's name.
-    #[cfg(test)]
     pub(super) fn name(&self, function: u32) -> Option<&str> {
         std::str::from_utf8(self.name_bytes(function)?).ok()
     }

@@ -8,10 +8,14 @@ mod evaluate;
 mod extents;
 mod finish;
 mod gopclntab;
+mod placed;
 mod plan;
+mod rules;
 mod sliced;
 mod source;
 mod table;
+#[cfg(test)]
+mod test_maps;
 mod translate;
 
 pub(crate) use finish::{Stopped, Unwinder};
@@ -25,4 +29,12 @@ use crate::process::ExecutableId;
 pub(crate) enum Object {
     File(ExecutableId),
     Vdso,
+}
+
+/// A piece of an object's table: what is compiled and placed at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Slice {
+    object: Object,
+    /// Counted from the table's start.
+    number: u32,
 }
