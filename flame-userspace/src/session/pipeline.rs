@@ -16,7 +16,7 @@ use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, U
 use crate::process::{ProcessEvent, ProcessTable};
 use crate::profile::{Profile, SampleType};
 use crate::symbolize::Symbolizer;
-use crate::unwind::{Plan, Unwinder};
+use crate::unwind::{Plan, Stopped, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
 const TICK: Duration = Duration::from_millis(50);
@@ -221,9 +221,13 @@ impl Pipeline {
                 Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
                     if let Some(copy) = sample.copy.take() {
+                        let stopped = Stopped {
+                            end: sample.user_end,
+                            registers: copy.registers,
+                            stack: &copy.stack,
+                        };
                         sample.user_end = self.unwinder.finish(
-                            copy.registers,
-                            &copy.stack,
+                            stopped,
                             process,
                             &mut self.processes,
                             &mut sample.user,
@@ -279,7 +283,7 @@ impl Pipeline {
         (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
 
         self.processes.seek_late_perf_maps();
-        let request = assemble::request(&sum, &self.processes)?;
+        let request = assemble::request(&sum, &self.processes, &self.unwinder)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(&sum, &self.processes, &names, &mut quality);
         let comments = self.comments(&quality);
