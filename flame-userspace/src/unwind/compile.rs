@@ -20,7 +20,7 @@ const ENTRY: u64 = 64;
 
 /// Text pages that are compiled at one time: some tens of functions, a few of which are needed.
 pub(crate) const SLICE_PAGES: u32 = 4;
-const SLICE_BYTES: u64 = (SLICE_PAGES as u64) << TEXT_PAGE_BITS;
+pub(super) const SLICE_BYTES: u64 = (SLICE_PAGES as u64) << TEXT_PAGE_BITS;
 /// Most text pages of a file: 4 GiB of text.
 const MOST_PAGES: u64 = 1 << (32 - TEXT_PAGE_BITS);
 
