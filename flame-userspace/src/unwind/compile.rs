@@ -10,6 +10,7 @@ use gimli::{
 };
 
 use super::gopclntab::GoFunctions;
+use super::scan::for_each_entry;
 use super::table::{Builder, UnwindTable};
 use super::translate::{Slice, rule_of};
 
@@ -71,11 +72,9 @@ impl UnwindInformation {
     /// called it: loaders and some C libraries have no entry for it.
     pub(super) fn read(sources: Sources, text: &[Range<u64>], entry: Option<u64>) -> Option<Self> {
         let mut functions = Functions { text, all: Vec::new() };
-        if let Some((section, bases)) = sources.eh_frame() {
+        if let Some((bytes, address)) = &sources.eh_frame {
             functions.add(|found| {
-                for_each_function(&section, &bases, |fde, _| {
-                    found(fde.initial_address()..fde.end_address(), Entry::EhFrame(fde.offset()));
-                });
+                for_each_entry(bytes, *address, |code, at| found(code, Entry::EhFrame(at)));
             });
         }
         if let Some(go) = &sources.go {
@@ -236,7 +235,7 @@ impl Functions<'_> {
             }
         });
         if self.all.len() > known {
-            self.all.sort_by_key(|function| function.code.start);
+            self.all.sort_unstable_by_key(|function| (function.code.start, function.code.end));
         }
     }
 

@@ -11,6 +11,7 @@ mod gopclntab;
 mod placed;
 mod plan;
 mod rules;
+mod scan;
 mod sliced;
 mod source;
 mod table;
