@@ -47,7 +47,7 @@ pub(crate) struct UnwindInformation {
 }
 
 /// Code that one entry speaks of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Function {
     pub(super) code: Range<u64>,
     pub(super) entry: Entry,
@@ -235,8 +235,19 @@ impl Functions<'_> {
             }
         });
         if self.all.len() > known {
-            self.all.sort_unstable_by_key(|function| (function.code.start, function.code.end));
+            self.sort();
         }
+    }
+
+    /// Sorts by where functions begin: small keys first, since there may be a hundred thousand.
+    fn sort(&mut self) {
+        if self.all.is_sorted_by_key(|function| function.code.start) {
+            return;
+        }
+        let starts = self.all.iter().map(|function| function.code.start);
+        let mut keys: Vec<(u64, u32)> = starts.zip(0..).collect();
+        keys.sort_unstable();
+        self.all = keys.into_iter().map(|(_, at)| self.all[at as usize].clone()).collect();
     }
 
     /// Adds the code at which a program begins.
