@@ -45,9 +45,6 @@ pub struct SampleBuffer {
     pub body: [u64; SAMPLE_FRAMES + REGISTER_WORDS + STACK_COPY_ROOM / 8],
 }
 
-// The kernel allocates no larger values for each CPU (PCPU_MIN_UNIT_SIZE in linux/percpu.h).
-const _: () = assert!(size_of::<SampleBuffer>() <= 32 << 10);
-
 /// What made a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]

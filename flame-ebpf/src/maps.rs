@@ -27,9 +27,10 @@ pub(crate) static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(limits:
 pub(crate) static NAMES: HashMap<[u8; limits::COMM], u8> =
     HashMap::with_max_entries(limits::NAMES as u32, 0);
 
-/// Where each CPU puts a sample together.
+/// Where each CPU puts a sample together, by the CPU's number; user space sets how many there are.
+/// Values for each CPU (`PerCpuArray`) would have to be smaller (`PCPU_MIN_UNIT_SIZE`, 32 KiB).
 #[map]
-pub(crate) static BUFFER: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static BUFFER: Array<SampleBuffer> = Array::with_max_entries(1, 0);
 
 /// The counters of [`Stat`], read by user space.
 #[map]

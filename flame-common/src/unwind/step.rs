@@ -156,12 +156,15 @@ mod tests {
 
     #[test]
     fn a_third_register_counts_only_where_it_is_known() {
-        let rule = Rule::offset(10, 8, SavedFp::Unchanged);
+        let words = [0, 0x40_0003];
         let mut leaf = at(1, 0x1000, 0);
-        leaf.general[10] = 0x1008;
-        assert_eq!(go(leaf, rule, &[0, 0x40_0003]), Ok((0x40_0003, 0x1010, 0)));
+        (leaf.general[10], leaf.general[12]) = (0x1008, 0x1008);
+        let [free, saved] = [10, 12].map(|base| Rule::offset(base, 8, SavedFp::Unchanged));
+        assert_eq!(go(leaf, free, &words), Ok((0x40_0003, 0x1010, 0)));
+        assert_eq!(go(leaf, saved, &words), Ok((0x40_0003, 0x1010, 0)));
         leaf.all_known = 0;
-        assert_eq!(go(leaf, rule, &[0, 0x40_0003]), Err(StackEnd::Expression));
+        assert_eq!(go(leaf, free, &words), Ok((0x40_0003, 0x1010, 0)), "taken for unchanged");
+        assert_eq!(go(leaf, saved, &words), Err(StackEnd::Expression), "may have been changed");
     }
 
     #[test]

@@ -7,6 +7,10 @@ pub const FP: u8 = 6;
 /// DWARF's number of the stack pointer, rsp.
 pub const SP: u8 = 7;
 
+/// The registers that a function keeps for its caller, and of which a walk by rules keeps no
+/// track: rbx and r12 to r15. Bit n is DWARF's number n.
+const OTHERS_SAVED: u16 = 1 << 3 | 0b1111 << 12;
+
 /// The registers of a frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -17,7 +21,7 @@ pub struct Registers {
     pub ip: u64,
     /// Whether `ip` is a return address, which is behind the call that the frame is in.
     pub is_return: u32,
-    /// Whether all of `general` is known, and not the frame and stack pointers alone.
+    /// Whether all of `general` is the frame's own; else the frame and stack pointers alone are.
     pub all_known: u32,
 }
 
@@ -39,10 +43,11 @@ impl Registers {
         self.general[FP as usize]
     }
 
-    /// A register by DWARF's number, if it is known.
+    /// A register by DWARF's number, if it is known. A caller's register that functions need not
+    /// keep is taken for unchanged: code that counts on it calls such that leaves it alone.
     #[inline(always)]
     pub fn known(&self, number: u8) -> Option<u64> {
-        if self.all_known == 0 && number != SP && number != FP {
+        if self.all_known == 0 && OTHERS_SAVED & 1 << (number & 15) != 0 {
             return None;
         }
         // verifier: the mask bounds the index.

@@ -48,7 +48,7 @@ fn kernel() -> Found {
     if version >= (5, 17) {
         Found::Good(format!("kernel {release} (5.15 or later is needed)"))
     } else if version >= bpf::OLDEST_KERNEL {
-        let what = format!("kernel {release} walks 64 frames of a stack (5.17 and later: 512)");
+        let what = format!("kernel {release} walks 64 frames of a stack (5.17 and later: 2048)");
         Found::Limits(what, "use a newer kernel for deeper stacks".to_owned())
     } else {
         let what = format!("kernel {release} is older than 5.15, which flame needs");

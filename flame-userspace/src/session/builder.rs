@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
 use flame_common::config::Config;
-use flame_common::limits::{COPIES_A_SECOND, STACK_COPY};
+use flame_common::limits::COPIES_A_SECOND;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pipeline::{Control, Pipeline, Progress, Recording, Sources};
@@ -299,11 +299,14 @@ fn pid_namespace() -> Result<u32> {
     Ok(if inode == INITIAL { 0 } else { inode as u32 })
 }
 
+/// Bytes of stack that are copied as a rule: few stacks are deeper.
+const USUAL_COPY: u64 = 16 << 10;
+
 /// Room for the samples of a second at 1 KiB each, and for the stacks that each CPU may copy in a
 /// tenth of it; a power of two from 256 KiB to 64 MiB.
 fn ring_bytes(frequency: Frequency, cpus: usize) -> u32 {
     let hz = u64::from(frequency.get());
-    let copies = hz.min(COPIES_A_SECOND.into()) * STACK_COPY as u64 / 10;
+    let copies = hz.min(COPIES_A_SECOND.into()) * USUAL_COPY / 10;
     let second = (hz * 1024 + copies) * cpus as u64;
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
 }

@@ -15,8 +15,6 @@ use super::translate::{RA, Row, Slice};
 const OPERATIONS: u32 = 256;
 /// Most bytes of an entry: those of the largest known functions have a few thousand.
 const LARGEST_ENTRY: usize = 64 << 10;
-/// DWARF's numbers of the registers that a function of x86-64 keeps for its caller.
-const CALLEE_SAVED: u32 = 1 << 3 | 1 << FP | 0b1111 << 12;
 
 /// A frame, with what is known of its registers.
 #[derive(Debug, Clone)]
@@ -29,8 +27,8 @@ pub(super) struct Frame {
 impl Frame {
     /// The frame of these registers.
     pub(super) fn new(registers: Registers) -> Self {
-        let known = if registers.all_known == 0 { 1 << SP | 1 << FP } else { 0xffff };
-        Self { registers, known }
+        let known = (0..16).filter(|&number| registers.known(number).is_some());
+        Self { registers, known: known.map(|number| 1 << number).sum() }
     }
 
     /// Goes to the caller by a rule of a table, in code of which nothing further is known.
@@ -39,7 +37,7 @@ impl Frame {
         let found = step(&mut self.registers, rule, memory)?;
         self.known = match found {
             Step::Interrupted => 0xffff,
-            Step::Called => (self.known & CALLEE_SAVED) | 1 << SP | 1 << FP,
+            Step::Called => self.known | 1 << SP | 1 << FP,
             Step::Guessed => 1 << SP | 1 << FP,
         };
         Ok(found)
@@ -120,7 +118,8 @@ struct Machine<'m, 'a, Section, M> {
 }
 
 impl<'a, Section: UnwindSection<Slice<'a>>, M: Memory> Machine<'_, 'a, Section, M> {
-    /// The caller's frame; `None` if its stack pointer or return address cannot be had.
+    /// The caller's frame. A register without a rule is taken for unchanged, whether or not
+    /// functions have to keep it: hand-written code counts on more. `None` if its stack pointer or return address cannot be had.
     fn caller(&mut self, row: &Row) -> Option<Frame> {
         let cfa = match *row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
@@ -134,7 +133,6 @@ impl<'a, Section: UnwindSection<Slice<'a>>, M: Memory> Machine<'_, 'a, Section, 
             let register = Register(number.into());
             let value = match row.register(register) {
                 None if number == SP => Some(cfa),
-                None if CALLEE_SAVED & 1 << number == 0 => None,
                 rule => self.restored(register, rule, cfa),
             };
             if let Some(value) = value {

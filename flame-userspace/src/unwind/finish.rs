@@ -223,7 +223,10 @@ impl Unwinder {
                 Object::Vdso => source::of_vdso(),
             };
             self.begun.push(object);
-            information.map(SlicedTable::new)
+            let mut table = information.map(SlicedTable::new);
+            let slices = table.as_mut().map_or(0..0, SlicedTable::compile_if_small);
+            self.fresh.extend(slices.map(|number| Slice { object, number }));
+            table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
         let (rule, fresh) = table.rule(address);

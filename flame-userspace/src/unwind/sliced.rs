@@ -1,11 +1,15 @@
 //! A file's unwind table, made a slice of its code at a time: what is seen on stacks.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use flame_common::unwind::Rule;
 
 use super::UnwindTable;
-use super::compile::UnwindInformation;
+use super::compile::{SLICE_PAGES, UnwindInformation};
+
+/// A small file has at most so many slices: 2 MiB of code, as the C library has.
+const SMALL: u32 = 32;
 
 /// The table of a file, as far as it was needed.
 #[derive(Debug)]
@@ -17,6 +21,17 @@ pub(super) struct SlicedTable {
 impl SlicedTable {
     pub(super) fn new(information: UnwindInformation) -> Self {
         Self { information, slices: HashMap::new() }
+    }
+
+    /// Compiles all of a small file, whose code is soon run all over: that takes a few
+    /// milliseconds, and spares the kernel to ask for each slice. The numbers of the slices.
+    pub(super) fn compile_if_small(&mut self) -> Range<u32> {
+        let count = self.extent().1 / SLICE_PAGES;
+        if count > SMALL {
+            return 0..0;
+        }
+        self.slices = (0..count).map(|number| (number, self.information.compile(number))).collect();
+        0..count
     }
 
     /// What it is made from.
