@@ -6,6 +6,7 @@
 mod compile;
 mod extents;
 mod finish;
+pub(crate) mod fuzzing;
 mod placed;
 mod plan;
 mod rules;

@@ -24,7 +24,7 @@ pub(super) fn of_vdso() -> Option<UnwindInformation> {
     from_file(&file, &ElfLayout::read(&file)?)
 }
 
-fn from_file(file: &File, layout: &ElfLayout) -> Option<UnwindInformation> {
+pub(super) fn from_file(file: &File, layout: &ElfLayout) -> Option<UnwindInformation> {
     if layout.machine != X86_64 {
         return None;
     }
