@@ -3,4 +3,4 @@
 
 pub use crate::process::fuzzing::maps;
 pub use crate::runtime::fuzzing::perf_map;
-pub use crate::unwind::fuzzing::{eh_frame, elf, stack};
+pub use crate::unwind::fuzzing::{debug_frame, eh_frame, elf, gopclntab, stack};

@@ -9,9 +9,11 @@ use flame::fuzzing;
 /// A reader that takes anything.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 7] = [
+    ("debug_frame", fuzzing::debug_frame),
     ("eh_frame", fuzzing::eh_frame),
     ("elf", fuzzing::elf),
+    ("gopclntab", fuzzing::gopclntab),
     ("maps", fuzzing::maps),
     ("perf_map", fuzzing::perf_map),
     ("stack", fuzzing::stack),

@@ -10,11 +10,12 @@
 //! Plt10       CFA = sp + 8 + (8 if ip & 15 >= 10 else 0)      the same with -z ibtplt
 //! Signal      all registers = those that the kernel saved at sp when it delivered the signal
 //! Root        there is no caller: the return address is undefined
+//! Chain       by frame pointer, wherever it leads: code that goes to another stack (Go's runtime)
 //! Gap         no table speaks of this code: by frame pointer, if it keeps one
 //! Expression  has to be computed, which no row can hold
 //! ```
 //!
-//! and but for the last four
+//! and for the first four
 //!
 //! ```text
 //! ip = *(CFA - 8)
@@ -51,6 +52,7 @@ pub enum Kind {
     Signal = 5,
     Root = 6,
     Expression = 7,
+    Chain = 8,
 }
 
 /// Where the caller's frame pointer is.
@@ -73,6 +75,8 @@ impl Rule {
     pub const SIGNAL: Self = Self::plain(Kind::Signal);
     /// To be computed.
     pub const EXPRESSION: Self = Self::plain(Kind::Expression);
+    /// The frame pointer leads to the caller's stack, which may be another.
+    pub const CHAIN: Self = Self::plain(Kind::Chain);
     /// A lazy-binding stub whose push is the 11th byte's.
     pub const PLT11: Self = Self::plain(Kind::Plt11);
     /// A lazy-binding stub whose push is the 10th byte's.
@@ -131,6 +135,7 @@ impl Rule {
             5 => Kind::Signal,
             6 => Kind::Root,
             7 => Kind::Expression,
+            8 => Kind::Chain,
             _ => Kind::Gap,
         }
     }

@@ -51,6 +51,7 @@ pub fn step(
         Kind::Plt11 => (sp.wrapping_add(x86_64::plt_offset(registers.ip, 11)), sp),
         Kind::Plt10 => (sp.wrapping_add(x86_64::plt_offset(registers.ip, 10)), sp),
         Kind::Gap => return guess(registers, memory),
+        Kind::Chain => return follow_chain(registers, memory),
         Kind::Signal => {
             x86_64::before_signal(registers, memory).ok_or(StackEnd::Unreadable)?;
             return Ok(Step::Interrupted);
@@ -77,6 +78,25 @@ pub fn step(
         return Err(StackEnd::Root);
     }
     registers.return_to(ip, cfa, fp);
+    Ok(Step::Called)
+}
+
+/// The caller by frame pointer, on any stack. That a walk ends is up to its number of frames.
+#[inline(always)]
+fn follow_chain(registers: &mut Registers, memory: &mut impl Memory) -> Result<Step, StackEnd> {
+    let at = registers.fp();
+    if at & 7 != 0 {
+        return Err(StackEnd::Implausible);
+    }
+    if at == 0 {
+        return Err(StackEnd::LastFramePointer);
+    }
+    let fp = memory.word(at).ok_or(StackEnd::Unreadable)?;
+    let ip = memory.word(at.wrapping_add(8)).ok_or(StackEnd::Unreadable)?;
+    if ip == 0 {
+        return Err(StackEnd::Root);
+    }
+    registers.return_to(ip, at.wrapping_add(16), fp);
     Ok(Step::Called)
 }
 
@@ -162,6 +182,22 @@ mod tests {
         assert_eq!((registers.fp(), registers.sp(), registers.ip), (15, 20, 21));
         assert_eq!((registers.general[8], registers.general[0], registers.all_known), (5, 18, 1));
         assert_eq!(registers.lookup(), 21, "it was about to run this instruction");
+    }
+
+    #[test]
+    fn a_chain_leads_to_another_stack_below() {
+        let words = [0x77, 0x40_0006];
+        let found = go(at(1, 0x9000, 0x1000), Some(Rule::CHAIN), &words);
+        assert_eq!(found, Ok((0x40_0006, 0x1010, 0x77)));
+        assert_eq!(
+            go(at(1, 0x9000, 0x1004), Some(Rule::CHAIN), &words),
+            Err(StackEnd::Implausible)
+        );
+        assert_eq!(
+            go(at(1, 0x9000, 0), Some(Rule::CHAIN), &words),
+            Err(StackEnd::LastFramePointer)
+        );
+        assert_eq!(go(at(1, 0x9000, 0x2000), Some(Rule::CHAIN), &words), Err(StackEnd::Unreadable));
     }
 
     #[test]

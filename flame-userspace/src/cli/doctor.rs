@@ -147,13 +147,16 @@ fn of_process(pid: u32) -> u8 {
         let named = match file.named {
             Named::BySymbols => "function names from its symbol table",
             Named::ByDebugFile => "function names from its debug file",
+            Named::ByGoFunctions => "function names from .gopclntab",
             Named::ByExportsAlone => "names of exported functions alone",
             Named::ByPerfMap => "generated code; names from its perf map",
             Named::NotAtAll => "generated code without names",
             Named::Unreadable => "cannot be opened",
         };
         let walked = match file.walked {
-            Walked::ByTable => "stacks by unwind table",
+            Walked::ByEhFrame => "stacks by unwind table (.eh_frame)",
+            Walked::ByDebugFrame => "stacks by unwind table (.debug_frame)",
+            Walked::ByGoFunctions => "stacks by unwind table (.gopclntab)",
             Walked::ByFramePointer => "stacks by frame pointer",
         };
         println!("  {}: {named}; {walked}", shown(&file.path));

@@ -12,7 +12,8 @@ use crate::profile::{
     Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile,
     SampleType, StackId,
 };
-use crate::symbolize::{FileRequest, GeneratedRequest, Names, Request, Symbol};
+use crate::symbolize::{FileRequest, GeneratedRequest, KnownFunction, Names, Request, Symbol};
+use crate::unwind::Unwinder;
 
 /// What a profile says of its session besides the samples.
 #[derive(Debug, Clone)]
@@ -26,7 +27,11 @@ pub(super) struct Frame {
 }
 
 /// The addresses of a sum that want names.
-pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Request> {
+pub(super) fn request(
+    sum: &Aggregate,
+    processes: &ProcessTable,
+    unwinder: &Unwinder,
+) -> Result<Request> {
     let addresses: BTreeSet<CodeAddress> = sum.stacks.addresses().iter().copied().collect();
     let mut files: HashMap<ExecutableId, Vec<u64>> = HashMap::new();
     let mut generated: HashMap<ProcessId, Vec<u64>> = HashMap::new();
@@ -48,7 +53,7 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
                 name: found.path.display().to_string(),
                 file: file.try_clone()?,
                 debug_file: found.debug_file.as_ref().map(std::fs::File::try_clone).transpose()?,
-                layout: found.layout.clone(),
+                functions: functions(unwinder, executable, processes, &addresses),
                 addresses,
             });
         }
@@ -63,6 +68,17 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
         }
     }
     Ok(request)
+}
+
+/// What unwind tables know of functions: where they begin, and the names that Go keeps there.
+fn functions(
+    unwinder: &Unwinder,
+    executable: ExecutableId,
+    processes: &ProcessTable,
+    addresses: &[u64],
+) -> HashMap<u64, KnownFunction> {
+    let known = unwinder.functions(executable, processes, addresses).into_iter();
+    known.map(|(address, start, name)| (address, KnownFunction { start, name })).collect()
 }
 
 /// Adds to `quality` what has no name, and what would give it one.

@@ -16,7 +16,7 @@ use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, U
 use crate::process::{ProcessEvent, ProcessTable};
 use crate::profile::{Profile, SampleType};
 use crate::symbolize::Symbolizer;
-use crate::unwind::{Plan, Unwinder};
+use crate::unwind::{Plan, Stopped, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
 const TICK: Duration = Duration::from_millis(50);
@@ -72,8 +72,8 @@ pub(super) struct Pipeline {
     side_band: SideBand,
     processes: ProcessTable,
     symbolizer: Symbolizer,
-    /// The kernel's tables, and what is in them.
-    tables: UnwindMaps,
+    /// The kernel's tables, until the end, and what is in them.
+    tables: Option<UnwindMaps>,
     plan: Plan,
     unwinder: Unwinder,
     timeline: Timeline,
@@ -111,7 +111,7 @@ impl Pipeline {
             processes,
             symbolizer,
             plan: Plan::new(&tables),
-            tables,
+            tables: Some(tables),
             unwinder: Unwinder::default(),
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
@@ -193,7 +193,9 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
-        self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
+        if let Some(tables) = &mut self.tables {
+            self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, tables);
+        }
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
         self.losses.untold_processes += refused.processes;
@@ -219,9 +221,13 @@ impl Pipeline {
                 Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
                     if let Some(copy) = sample.copy.take() {
+                        let stopped = Stopped {
+                            end: sample.user_end,
+                            registers: copy.registers,
+                            stack: &copy.stack,
+                        };
                         sample.user_end = self.unwinder.finish(
-                            copy.registers,
-                            &copy.stack,
+                            stopped,
                             process,
                             &mut self.processes,
                             &mut sample.user,
@@ -259,6 +265,8 @@ impl Pipeline {
             self.read();
             let rest = self.timeline.rest();
             self.apply(rest);
+            // Names take memory as well.
+            (self.tables, self.unwinder) = (None, Unwinder::default());
         } else {
             self.take_in();
         }
@@ -275,7 +283,7 @@ impl Pipeline {
         (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
 
         self.processes.seek_late_perf_maps();
-        let request = assemble::request(&sum, &self.processes)?;
+        let request = assemble::request(&sum, &self.processes, &self.unwinder)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(&sum, &self.processes, &names, &mut quality);
         let comments = self.comments(&quality);

@@ -3,32 +3,80 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::Range;
 use std::os::fd::FromRawFd as _;
 
 use flame_common::limits::{CHUNK_ROWS, USER_FRAMES};
 use flame_common::unwind::{FP, Memory, Registers, Rule, SP, SavedFp, Step, step};
 
-use super::compile::{SLICE_PAGES, UnwindInformation};
+use super::compile::{SLICE_PAGES, Sources, UnwindInformation};
+use super::evaluate::Frame;
+use super::gopclntab::GoFunctions;
 use super::{UnwindTable, source};
 use crate::process::ElfLayout;
 
 /// Most slices that are looked at of a table: a few bytes can speak of 4 GiB of code.
 const SLICES: u32 = 32;
+/// Where a walk's stack is.
+const STACK: u64 = 0x7ffc_0000_0000;
 
-/// Compiles tables from an `.eh_frame` whose address, and the place and size of the code that it
-/// is to speak of, are in the first 16 bytes.
+/// Compiles tables from an `.eh_frame`.
 pub fn eh_frame(data: &[u8]) {
+    tables(data, |bytes, address, _| Sources {
+        eh_frame: Some((bytes, address)),
+        ..Sources::default()
+    });
+}
+
+/// Compiles tables from a `.debug_frame`.
+pub fn debug_frame(data: &[u8]) {
+    tables(data, |bytes, _, _| Sources { debug_frame: Some(bytes), ..Sources::default() });
+}
+
+/// Compiles tables from a `.gopclntab`.
+pub fn gopclntab(data: &[u8]) {
+    tables(data, |bytes, address, text| Sources {
+        go: GoFunctions::read(bytes, &[address], std::slice::from_ref(text)),
+        ..Sources::default()
+    });
+}
+
+/// Compiles tables from a section whose address, and the place and size of the code that it is to
+/// speak of, are in the first 16 bytes.
+fn tables(data: &[u8], sources: impl FnOnce(Vec<u8>, u64, &Range<u64>) -> Sources) {
     let mut rest = data;
-    let (Some(address), Some(text), Some(length)) =
+    let (Some(address), Some(start), Some(length)) =
         (word(&mut rest), half(&mut rest), half(&mut rest))
     else {
         return;
     };
-    let text = text..text + length;
-    let entry = Some(text.start);
-    let information = UnwindInformation::read(rest.to_vec(), address, &[text], entry);
-    if let Some(information) = information {
+    let text = start..start + length;
+    let sources = sources(rest.to_vec(), address, &text);
+    if let Some(information) = UnwindInformation::read(sources, &[text], Some(start)) {
         check(&information);
+        compute(&information, rest);
+    }
+}
+
+/// Goes on by expressions, over a stack that is the section itself.
+fn compute(information: &UnwindInformation, bytes: &[u8]) {
+    let start = information.extent().0;
+    let mut registers = Registers { ip: start, all_known: 1, ..Registers::default() };
+    for (number, register) in registers.general.iter_mut().enumerate() {
+        *register = STACK + 8 * number as u64;
+    }
+    let mut memory = Words { start: STACK, bytes, reads: 0 };
+    for address in [start, start + 1, start + 0x100, start + 0x1001] {
+        let mut frame = Frame::new(registers);
+        for _ in 0..8 {
+            memory.reads = 0;
+            let next = frame.compute(information, address, &mut memory);
+            assert!(memory.reads < 18 * 256, "{} words read", memory.reads);
+            if !matches!(next, Some(Ok(_))) {
+                break;
+            }
+        }
+        information.described(address);
     }
 }
 
@@ -45,7 +93,7 @@ pub fn elf(data: &[u8]) {
             layout.address_of_mapping(offset, u64::MAX);
         }
     }
-    if let Some(information) = source::from_file(&file, &layout) {
+    if let Some(information) = source::from_file(&file, &layout, None) {
         check(&information);
     }
 }

@@ -4,9 +4,11 @@
 //! Addresses are those of the file's own address space, never offsets in the file.
 
 mod compile;
+mod evaluate;
 mod extents;
 mod finish;
 pub(crate) mod fuzzing;
+mod gopclntab;
 mod placed;
 mod plan;
 mod rules;
@@ -15,8 +17,9 @@ mod source;
 mod table;
 #[cfg(test)]
 mod test_maps;
+mod translate;
 
-pub(crate) use finish::Unwinder;
+pub(crate) use finish::{Stopped, Unwinder};
 pub(crate) use plan::{KernelTables, Plan};
 use table::UnwindTable;
 

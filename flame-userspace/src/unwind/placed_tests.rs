@@ -2,8 +2,8 @@
 
 use flame_common::unwind::Rule;
 
-use super::super::test_maps::Maps;
 use super::*;
+use crate::unwind::test_maps::Maps;
 
 const EXTENT: u32 = 8 * SLICE_PAGES;
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::super::test_maps::Maps;
 use super::*;
 use crate::process::{FileIdentity, ProcessEvent};
+use crate::unwind::test_maps::Maps;
 
 /// A pid that no process of this machine can have.
 const PID: u32 = 1 << 30;

@@ -19,6 +19,11 @@ impl SlicedTable {
         Self { information, slices: HashMap::new() }
     }
 
+    /// What it is made from.
+    pub(super) fn information(&self) -> &UnwindInformation {
+        &self.information
+    }
+
     /// The rule of an address, and the number of its slice if that was compiled for it.
     pub(super) fn rule(&mut self, address: u64) -> (Rule, Option<u32>) {
         let Some(number) = self.information.slice_of(address) else {
