@@ -7,6 +7,9 @@ mod compile;
 mod evaluate;
 mod extents;
 mod finish;
+#[cfg(test)]
+mod framehop_tests;
+pub(crate) mod fuzzing;
 mod gopclntab;
 mod placed;
 mod plan;
