@@ -63,6 +63,14 @@ pub struct Recording {
     pub running: Vec<(String, u32)>,
 }
 
+impl Recording {
+    /// Adds a line to the comments of its profiles.
+    pub(crate) fn add_comment(&mut self, line: &str) {
+        self.profile.add_comment(line);
+        self.processes.iter_mut().for_each(|(_, _, profile)| profile.add_comment(line));
+    }
+}
+
 /// The state of a session.
 pub(super) struct Pipeline {
     options: SessionBuilder,

@@ -55,6 +55,7 @@ pub(super) const SINGLE_IMPORTERS: &[(&str, &[&str])] = &[
     ("blazesym", &["symbolize"]),
     ("gimli", &["unwind"]),
     ("prost", &["format::pprof", "format::otlp"]),
+    ("fxprof_processed_profile", &["format::firefox"]),
     ("clap", &["cli"]),
     ("ratatui", &["live"]),
 ];
