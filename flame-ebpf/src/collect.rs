@@ -5,6 +5,7 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use flame_common::sample::{SampleHeader, SampleKind};
+use flame_common::unwind::Registers;
 
 use crate::task::{self, Ids};
 use crate::{config::config, emit, scratch, stack};
@@ -34,7 +35,14 @@ pub(crate) fn collect(
     };
     let kernel_frames = scratch::unknown(scratch.buffer, kernel_frames);
     let has_user = in_user || task::saved_user_registers(&mut scratch.walk.registers);
-    let user = stack::user::walk(&mut scratch, ids, has_user, kernel_frames, time_ns);
+    let innermost = |registers: &mut Registers| {
+        if in_user {
+            task::interrupted_user_registers(interrupted, registers);
+        } else {
+            task::saved_user_registers(registers);
+        }
+    };
+    let user = stack::user::walk(&mut scratch, ids, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
     scratch.buffer.header = SampleHeader {
         time_ns,

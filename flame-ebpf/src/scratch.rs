@@ -1,5 +1,6 @@
 //! What each CPU has to itself.
 
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use flame_common::sample::SampleBuffer;
 
 use crate::maps::{BUFFER, REMEMBERED, WALK};
@@ -15,7 +16,9 @@ pub(crate) struct Scratch {
 /// This CPU's own. A program asks for it once.
 #[inline(always)]
 pub(crate) fn get() -> Option<Scratch> {
-    let (buffer, walk) = (BUFFER.get_ptr_mut(0)?, WALK.get_ptr_mut(0)?);
+    // SAFETY: the helper takes nothing and cannot fail.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let (buffer, walk) = (BUFFER.get_ptr_mut(cpu)?, WALK.get_ptr_mut(0)?);
     let remembered = REMEMBERED.get_ptr_mut(0)?;
     // SAFETY: the slots are this CPU's own, and the kernel runs one perf-event program at a time
     // on a CPU (`bpf_prog_active`), which asks once: there are no second references.

@@ -14,6 +14,7 @@ pub mod files;
 pub mod flame;
 pub mod machine;
 pub mod process;
+pub mod roots;
 pub mod seen;
 pub mod terminal;
 pub mod user;

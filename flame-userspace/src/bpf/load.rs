@@ -11,7 +11,7 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::COMM;
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, SampleRing, TableRoom, UnwindMaps, btf, features};
+use super::{Counts, SampleRing, TableRoom, UnwindMaps, btf, features, online_cpus};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -56,10 +56,12 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
+        let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("CONFIG", &options.config, true)
             .map_max_entries("SAMPLES", options.ring_bytes)
+            .map_max_entries("BUFFER", highest_cpu + 1)
             .map_max_entries("ROWS", options.tables.chunks)
             .map_max_entries("PAGES", options.tables.pages)
             .load(OBJECT)

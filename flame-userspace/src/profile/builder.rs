@@ -1,7 +1,8 @@
 //! Makes a [`Profile`]: interns what is added, so that equal things get equal handles.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
+
+use foldhash::HashMap;
 
 use super::hash::NumberMap;
 use super::{
@@ -139,7 +140,7 @@ impl Builder {
 
 /// The handle of `row` in `table`, to which it is added unless it is there already.
 fn intern<T: Clone + Eq + Hash, Id: Copy>(
-    rows: &mut HashMap<T, Id, impl BuildHasher>,
+    rows: &mut std::collections::HashMap<T, Id, impl BuildHasher>,
     table: &mut Vec<T>,
     row: T,
     id: impl Fn(usize) -> Id,
