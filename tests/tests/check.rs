@@ -2,7 +2,7 @@
 //! has grown by a tenth is found. The program burns known amounts of CPU time, so that what differs
 //! is what sampling does.
 //!
-//! FLAME_CHECK_PAIRS is the number of pairs, 2 by itself. What is promised is told of 20 on a
+//! `FLAME_CHECK_PAIRS` is the number of pairs, 2 by itself. What is promised is told of 20 on a
 //! machine that does nothing else:
 //!
 //! ```text

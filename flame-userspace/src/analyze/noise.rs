@@ -221,6 +221,6 @@ mod tests {
         let profile = b.finish();
         let total = Noise::of(&profile, 1).total(&profile, 1);
         assert_eq!((total.value, total.variance), (300.0, 0.0));
-        assert_eq!(total.weight(), 0.0);
+        assert!(total.weight() <= 0.0 && total.samples().is_infinite());
     }
 }

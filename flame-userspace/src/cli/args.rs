@@ -180,7 +180,7 @@ pub(super) struct CheckArgs {
     /// Print Markdown instead of a table.
     #[arg(long)]
     pub(super) markdown: bool,
-    /// Write JUnit XML to this file, over what is there.
+    /// Write XML as of `JUnit` to this file, over what is there.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
 }

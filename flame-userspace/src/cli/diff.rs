@@ -1,6 +1,7 @@
 //! `flame diff`: what has changed from one profile to another.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -44,7 +45,7 @@ fn run_for_caller(args: &DiffArgs) -> Result<()> {
         let mut bytes = Vec::new();
         match format {
             Format::Markdown => {
-                bytes = markdown::diff(&diff, &sides, args.top.max(50)).into_bytes()
+                bytes = markdown::diff(&diff, &sides, args.top.max(50)).into_bytes();
             }
             Format::Pprof => pprof::write(&diff::profile(pair, &diff.scale), &mut bytes)
                 .context("make the pprof file of the difference")?,
@@ -145,7 +146,8 @@ fn table(diff: &Diff, top: usize) -> String {
     let rest = &changed[changed.len().min(top)..];
     if !rest.is_empty() {
         let change = rest.iter().fold(0i64, |sum, row| sum.saturating_add(row.self_change()));
-        text.push_str(&format!("… {} more, {} self\n", rest.len(), signed(unit, change)));
+        // Writing to a text cannot fail.
+        _ = writeln!(text, "… {} more, {} self", rest.len(), signed(unit, change));
     }
     text
 }

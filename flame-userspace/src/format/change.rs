@@ -1,5 +1,7 @@
 //! Changes in words: how a diff and a check tell values, growth and errors, in whatever form.
 
+use std::fmt::Write as _;
+
 use crate::analyze::check::{Bound, Check, Outcome, Verdict};
 use crate::analyze::diff::{Diff, DiffRow, Presence};
 use crate::analyze::normalize::Scale;
@@ -40,7 +42,8 @@ pub fn totals(diff: &Diff) -> String {
     );
     if diff.base.value > 0.0 {
         let share = 100.0 / diff.base.value;
-        line.push_str(&format!(" ({:+.1} % ± {:.1})", change * share, error * share));
+        // Writing to a text cannot fail.
+        _ = write!(line, " ({:+.1} % ± {:.1})", change * share, error * share);
     }
     line
 }

@@ -1,4 +1,4 @@
-//! A check's outcome as JUnit XML, which build servers show as tests: one a limit.
+//! A check's outcome as `JUnit` XML, which build servers show as tests: one a limit.
 
 use std::fmt::Write as _;
 

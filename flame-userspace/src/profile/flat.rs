@@ -41,7 +41,7 @@ pub fn flat_inlines(profile: &Profile) -> Profile {
         for &location in &locations[node.location.index()] {
             stack = Some(b.push_frame(stack, location));
         }
-        stacks.push(stack.expect("a location is at least one frame"));
+        stacks.extend(stack);
     }
     let sets: Vec<Vec<Label>> = profile.label_sets().to_vec();
     let sets: Vec<_> = sets.into_iter().map(|set| b.label_set(set)).collect();

@@ -126,9 +126,10 @@ impl Merge {
 
 /// A value times a factor, as near as a whole number comes; saturates.
 pub fn scaled(value: i64, factor: f64) -> i64 {
-    if factor == 1.0 {
+    // Numbers past 2^53 are not exact in floating point.
+    if (factor - 1.0).abs() < f64::EPSILON {
         value
-    } else if factor == -1.0 {
+    } else if (factor + 1.0).abs() < f64::EPSILON {
         value.saturating_neg()
     } else {
         (value as f64 * factor).round() as i64

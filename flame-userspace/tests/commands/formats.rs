@@ -177,11 +177,12 @@ fn legacy(text: &str) -> String {
             } else {
                 counts.to_owned()
             };
-            out.push_str(&if addresses.is_empty() {
+            let line = if addresses.is_empty() {
                 format!("heap profile: {counts} @ heap_v2/{rate}\n")
             } else {
                 format!("{counts} @{addresses}\n")
-            });
+            };
+            out.push_str(&line);
         } else if let Some(stack) = line.strip_prefix('@') {
             stack.clone_into(&mut addresses);
         } else if !line.trim_start().starts_with('t') {

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod diff;
 mod formats;
+mod hostile;
 mod report;
 
 use bench::Bench;

@@ -62,7 +62,7 @@ impl Outcome {
 
     /// Whether neither profile has anything of what the limit is on.
     pub fn is_empty(&self) -> bool {
-        self.samples == [0.0; 2]
+        self.samples.iter().all(|samples| *samples <= 0.0)
     }
 }
 

@@ -93,10 +93,9 @@ fn hostile_texts_do_no_harm() {
     );
     assert_eq!(read_text("a 9223372036854775807\na 9223372036854775807").total(0), i64::MAX);
     assert_eq!(read_text("a -5").total(0), -5);
-    let mut events = String::new();
-    for event in 0..40 {
-        events.push_str(&format!("a 1 1.{event:06}: e{event}x: 7f f (/x)\n"));
-    }
+    let event = |event| format!("a 1 1.{event:06}: e{event}x: 7f f (/x)\n");
+    let events: Vec<String> = (0..40).map(event).collect();
+    let events = events.concat();
     let error = read(events.as_bytes()).expect_err("40 events").to_string();
     assert!(error.contains("more than 32 events"), "{error}");
     let text = "a 1 1.000000: 99999999999999999999999 cycles: \n";
