@@ -8,6 +8,7 @@ mod packages;
 mod steps;
 mod test;
 mod tidy;
+mod viewer;
 mod workspace;
 
 use std::path::PathBuf;
