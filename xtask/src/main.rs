@@ -26,7 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure what flame costs on real programs: `bench cpu`, beside perf (as root)
+    /// Measure what flame costs on real programs: `bench cpu`, beside perf (as root); or its pages
+    /// in a browser: `bench viewer`
     #[command(disable_help_flag = true)]
     Bench {
         /// What to measure, and its options

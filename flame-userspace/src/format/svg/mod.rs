@@ -12,7 +12,7 @@ use crate::profile::tree::{CallTree, TreeOptions};
 /// A brief image has no narrower boxes, ...
 const BRIEF_NARROWEST: f64 = 8.0;
 /// ... no more of them, ...
-const BRIEF_BOXES: usize = 100;
+const BRIEF_BOXES: usize = 80;
 /// ... and of each name so many characters.
 const BRIEF_NAME: usize = 160;
 
