@@ -26,6 +26,9 @@ export function part(id) {
   return /** @type {T} */ (document.getElementById(id));
 }
 
+/** What takes longer waits so long after a frame of the screen began, for it to be seen. */
+const AFTER_PAINT_MS = 50;
+
 export class App {
   /**
    * @param {import('./model.js').Model} model
@@ -245,7 +248,7 @@ export class App {
         });
       }
       this.#showMap();
-    }));
+    }, AFTER_PAINT_MS));
   }
 
   /** @param {number} node */
