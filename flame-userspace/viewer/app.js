@@ -26,8 +26,8 @@ export function part(id) {
   return /** @type {T} */ (document.getElementById(id));
 }
 
-/** Above so many nodes the table waits until the graph is painted. */
-const MANY_NODES = 50_000;
+/** What takes longer waits so long after a frame of the screen began, for it to be seen. */
+const AFTER_PAINT_MS = 50;
 
 export class App {
   /**
@@ -236,8 +236,10 @@ export class App {
 
   /** What takes longer to add up is shown after the graph was painted. */
   #later() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    const asked = (this.asked ?? 0) + 1;
+    this.asked = asked;
+    requestAnimationFrame(() => setTimeout(() => {
+      if (asked !== this.asked) return;
       this.table.update();
       if (this.graph.zoom === 0) {
         showFirst(part('first'), part('first-title'), this.table, {
@@ -246,7 +248,7 @@ export class App {
         });
       }
       this.#showMap();
-    }, this.model.tree.count > MANY_NODES ? 30 : 0);
+    }, AFTER_PAINT_MS));
   }
 
   /** @param {number} node */
