@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod config;
 pub mod frame;
+pub mod heap;
 pub mod limits;
 pub mod mapping;
 pub mod sample;

@@ -28,6 +28,8 @@ mod bpf;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[expect(dead_code, unused_imports, reason = "the session is to use it")]
+mod heap;
 mod process;
 mod runtime;
 mod session;

@@ -1,0 +1,137 @@
+//! What an allocator's functions do with their arguments, as the kernel programs read them at a
+//! function's entry: which of them is a size, which a block that is given up, where the new block
+//! comes out. No state and no sampling.
+
+/// What a hooked function does. `arg0` to `arg2` are its first three arguments and `ret` what it
+/// returns, each as a 64-bit register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Role {
+    /// `malloc(size)` and its like: `valloc`, `pvalloc`, jemalloc's `mallocx`, operator new.
+    /// `arg0` bytes; `ret` is the block or null.
+    Malloc = 1,
+    /// `calloc(count, size)`: `arg0` × `arg1` bytes; `ret` is the block or null.
+    Calloc = 2,
+    /// `realloc(old, size)` and jemalloc's `rallocx`: gives up `arg0` for `arg1` bytes; `ret` is
+    /// the new block. Null means that the old one stays, unless `arg1` is 0: then it was freed.
+    Realloc = 3,
+    /// `reallocarray(old, count, size)`: as `realloc` of `arg1` × `arg2` bytes.
+    ReallocArray = 4,
+    /// `memalign(alignment, size)` and `aligned_alloc`: `arg1` bytes; `ret` is the block or null.
+    Memalign = 5,
+    /// `posix_memalign(out, alignment, size)`: `arg2` bytes; the block is at `*arg0` if `ret`, an
+    /// `int`, is 0.
+    PosixMemalign = 6,
+    /// `free(block)` and its like: `cfree`, `free_sized`, jemalloc's `dallocx` and `sdallocx`,
+    /// operator delete. Gives up `arg0`; null is allowed and means nothing.
+    Free = 7,
+    /// jemalloc's `xallocx(block, size, extra, flags)`: the block stays at `arg0`, and `ret` is its
+    /// real size now, whether that is what was asked for or not.
+    InPlace = 8,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 8] = [
+        Self::Malloc,
+        Self::Calloc,
+        Self::Realloc,
+        Self::ReallocArray,
+        Self::Memalign,
+        Self::PosixMemalign,
+        Self::Free,
+        Self::InPlace,
+    ];
+
+    /// How many bytes are asked for. `None` for a function that only frees, and for a product
+    /// that no size can hold: such a call fails.
+    #[inline(always)]
+    pub const fn size(self, arg0: u64, arg1: u64, arg2: u64) -> Option<u64> {
+        match self {
+            Self::Malloc => Some(arg0),
+            Self::Calloc => arg0.checked_mul(arg1),
+            Self::Realloc | Self::Memalign | Self::InPlace => Some(arg1),
+            Self::ReallocArray => arg1.checked_mul(arg2),
+            Self::PosixMemalign => Some(arg2),
+            Self::Free => None,
+        }
+    }
+
+    /// Whether `arg0` is a block that the call gives up, for good or (`realloc`) if it succeeds.
+    #[inline(always)]
+    pub const fn gives_up(self) -> bool {
+        matches!(self, Self::Realloc | Self::ReallocArray | Self::Free)
+    }
+
+    /// Whether a call may make a block.
+    #[inline(always)]
+    pub const fn makes(self) -> bool {
+        !matches!(self, Self::Free | Self::InPlace)
+    }
+
+    /// The number of arguments that matter, counted from the first.
+    pub const fn arguments(self) -> usize {
+        match self {
+            Self::Malloc | Self::Free => 1,
+            Self::Calloc | Self::Realloc | Self::Memalign | Self::InPlace => 2,
+            Self::ReallocArray | Self::PosixMemalign => 3,
+        }
+    }
+}
+
+/// A number that is no [`Role`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRole(pub u32);
+
+impl TryFrom<u32> for Role {
+    type Error = NoRole;
+
+    #[inline(always)]
+    fn try_from(number: u32) -> Result<Self, NoRole> {
+        Ok(match number {
+            1 => Self::Malloc,
+            2 => Self::Calloc,
+            3 => Self::Realloc,
+            4 => Self::ReallocArray,
+            5 => Self::Memalign,
+            6 => Self::PosixMemalign,
+            7 => Self::Free,
+            8 => Self::InPlace,
+            _ => return Err(NoRole(number)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_comes_back_from_its_number_and_no_other_number_does() {
+        for role in Role::ALL {
+            assert_eq!(Role::try_from(role as u32), Ok(role));
+        }
+        for number in [0, 9, u32::MAX] {
+            assert_eq!(Role::try_from(number), Err(NoRole(number)));
+        }
+    }
+
+    #[test]
+    fn sizes_come_from_the_right_arguments() {
+        assert_eq!(Role::Malloc.size(0, 2, 3), Some(0));
+        assert_eq!(Role::Calloc.size(7, 3, 9), Some(21));
+        assert_eq!(Role::Realloc.size(9, 3, 5), Some(3));
+        assert_eq!(Role::ReallocArray.size(9, 3, 5), Some(15));
+        assert_eq!(Role::Memalign.size(64, 3, 5), Some(3));
+        assert_eq!(Role::PosixMemalign.size(9, 64, 5), Some(5));
+        assert_eq!(Role::InPlace.size(9, 3, 5), Some(3));
+        assert_eq!(Role::Free.size(9, 3, 5), None);
+    }
+
+    #[test]
+    fn a_product_that_no_size_can_hold_is_no_allocation() {
+        assert_eq!(Role::Calloc.size(1 << 33, 1 << 33, 0), None);
+        assert_eq!(Role::Calloc.size(u64::MAX, 1, 0), Some(u64::MAX));
+        assert_eq!(Role::ReallocArray.size(0, u64::MAX, 2), None);
+    }
+}
