@@ -49,9 +49,9 @@ impl Role {
     pub const fn size(self, arg0: u64, arg1: u64, arg2: u64) -> Option<u64> {
         match self {
             Self::Malloc => Some(arg0),
-            Self::Calloc => arg0.checked_mul(arg1),
+            Self::Calloc => product(arg0, arg1),
             Self::Realloc | Self::Memalign | Self::InPlace => Some(arg1),
-            Self::ReallocArray => arg1.checked_mul(arg2),
+            Self::ReallocArray => product(arg1, arg2),
             Self::PosixMemalign => Some(arg2),
             Self::Free => None,
         }
@@ -77,6 +77,21 @@ impl Role {
             Self::ReallocArray | Self::PosixMemalign => 3,
         }
     }
+}
+
+/// The product of two numbers, if 64 bits hold it. By halves: the BPF machine has no wider
+/// multiplication, by which `checked_mul` would find out.
+#[inline(always)]
+const fn product(a: u64, b: u64) -> Option<u64> {
+    let (large, small) = if a > b { (a, b) } else { (b, a) };
+    if small >> 32 != 0 {
+        return None;
+    }
+    let high = (large >> 32) * small;
+    if high >> 32 != 0 {
+        return None;
+    }
+    (high << 32).checked_add((large & 0xffff_ffff) * small)
 }
 
 /// A number that is no [`Role`].
@@ -133,5 +148,10 @@ mod tests {
         assert_eq!(Role::Calloc.size(1 << 33, 1 << 33, 0), None);
         assert_eq!(Role::Calloc.size(u64::MAX, 1, 0), Some(u64::MAX));
         assert_eq!(Role::ReallocArray.size(0, u64::MAX, 2), None);
+        for (a, b) in [(3, u64::MAX / 3), (3, u64::MAX / 3 + 1), (u64::MAX, 0), (1 << 32, 1 << 31)]
+        {
+            assert_eq!(Role::Calloc.size(a, b, 0), a.checked_mul(b));
+            assert_eq!(Role::Calloc.size(b, a, 0), b.checked_mul(a));
+        }
     }
 }

@@ -66,7 +66,11 @@ pub(crate) fn walk(
         return UserStack { frames: 0, end: StackEnd::NoUserStack, copied: 0 };
     }
     let walk = &mut *scratch.walk;
-    put(scratch.buffer, first, RawFrame::instruction_pointer(walk.registers.ip));
+    let innermost = match walk.registers.is_return {
+        0 => RawFrame::instruction_pointer(walk.registers.ip),
+        _ => RawFrame::return_address(walk.registers.ip),
+    };
+    put(scratch.buffer, first, innermost);
     // SAFETY: read once; user space replaces the value as a whole.
     walk.run = unsafe { PROCESSES.get(ids.pid) }.copied().unwrap_or_default();
     walk.range = MappedRange::default();

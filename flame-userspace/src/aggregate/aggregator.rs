@@ -155,6 +155,9 @@ mod tests {
         RawSample {
             time_ns: 0,
             value: 10,
+            id: 0,
+            interval: 0,
+            address: 0,
             pid: 1 << 30,
             tid,
             kind: SampleKind::Cpu,

@@ -5,21 +5,25 @@ mod btf;
 mod cpus;
 mod decode;
 mod features;
+mod heap;
 mod load;
 mod perf;
 mod ring;
 mod side_band;
 mod stat;
 mod tables;
+mod uprobe;
 
 pub(crate) use btf::kernel_types;
 pub(crate) use cpus::online_cpus;
 pub(crate) use features::{
     Feature, has_capability, kernel_release, kernel_version, lockable_memory,
 };
-pub(crate) use load::{LoadOptions, Programs};
+pub(crate) use heap::{HeapMaps, HeapPrograms};
+pub(crate) use load::{LoadOptions, Loaded, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;
 pub(crate) use side_band::{SideBand, SideBandBatch};
 pub(crate) use stat::Counts;
 pub(crate) use tables::{TableRoom, UnwindMaps};
+pub(crate) use uprobe::{Probe, ProbeLink};
