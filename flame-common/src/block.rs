@@ -66,6 +66,8 @@ pub struct Countdown {
 pub const COUNT_ONLY: u64 = 1 << 8;
 /// In a probe's cookie: without an old block the function calls another one that is probed too.
 pub const NULL_IS_MALLOC: u64 = 1 << 9;
+/// How far up in a probe's cookie the packed [`Arguments`](crate::heap::Arguments) are.
+pub const ARGUMENTS_SHIFT: u32 = 16;
 
 const _: () = assert!(size_of::<BlockKey>() == 16);
 const _: () = assert!(size_of::<Block>() == 16);

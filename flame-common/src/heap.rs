@@ -94,6 +94,32 @@ const fn product(a: u64, b: u64) -> Option<u64> {
     (high << 32).checked_add((large & 0xffff_ffff) * small)
 }
 
+/// In which registers a function's first three arguments are when its probe fires: at the entry
+/// where the calling convention puts them, a few instructions later perhaps elsewhere. Registers
+/// are numbered as x86-64 encodes them: rax 0, rcx 1, rdx 2, rbx 3, rsp 4, rbp 5, rsi 6, rdi 7, and
+/// r8 to r15.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Arguments(pub [u8; 3]);
+
+impl Arguments {
+    /// rdi, rsi, rdx: the calling convention of x86-64.
+    pub const AT_ENTRY: Self = Self([7, 6, 2]);
+
+    /// The three in 12 bits, for a probe's cookie.
+    #[inline(always)]
+    pub const fn pack(self) -> u32 {
+        let [first, second, third] = self.0;
+        (first & 15) as u32 | ((second & 15) as u32) << 4 | ((third & 15) as u32) << 8
+    }
+
+    /// What [`Arguments::pack`] packed; bits above the twelfth do not matter.
+    #[inline(always)]
+    pub const fn unpack(bits: u32) -> Self {
+        Self([(bits & 15) as u8, (bits >> 4 & 15) as u8, (bits >> 8 & 15) as u8])
+    }
+}
+
 /// A number that is no [`Role`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRole(pub u32);
@@ -141,6 +167,13 @@ mod tests {
         assert_eq!(Role::PosixMemalign.size(9, 64, 5), Some(5));
         assert_eq!(Role::InPlace.size(9, 3, 5), Some(3));
         assert_eq!(Role::Free.size(9, 3, 5), None);
+    }
+
+    #[test]
+    fn arguments_come_back_from_their_bits() {
+        for arguments in [Arguments::AT_ENTRY, Arguments([0, 15, 8]), Arguments([15, 0, 15])] {
+            assert_eq!(Arguments::unpack(arguments.pack() | 0xffff_f000), arguments);
+        }
     }
 
     #[test]

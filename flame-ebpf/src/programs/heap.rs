@@ -6,6 +6,8 @@
 //! kernels without sessions two programs share the work, and every call returns through the
 //! second. `heap_alloc` knows entries alone: it samples allocations and does not know their fate.
 
+use core::mem::offset_of;
+
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{BPF_ANY, pt_regs};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -15,8 +17,8 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
-use flame_common::block::{Block, BlockKey, COUNT_ONLY, Call, NULL_IS_MALLOC};
-use flame_common::heap::Role;
+use flame_common::block::{ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, NULL_IS_MALLOC};
+use flame_common::heap::{Arguments, Role};
 use flame_common::limits::COMM;
 use flame_common::sample::{SampleHeader, SampleKind, StackEnd};
 use flame_common::stat::Stat;
@@ -24,7 +26,7 @@ use flame_common::stat::Stat;
 use crate::collect::{self, Measured};
 use crate::filter::wanted;
 use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP};
-use crate::memory::user;
+use crate::memory::{kernel, user};
 use crate::stat::bump;
 use crate::task::{self, Ids};
 use crate::{emit, scratch};
@@ -75,6 +77,8 @@ fn registers(ctx: &ProbeContext) -> &'static pt_regs {
 struct Entry {
     role: Role,
     ids: Ids,
+    /// Its first argument.
+    first: u64,
     /// Bytes asked for; `None` where none are, or where they cannot be had.
     size: Option<u64>,
 }
@@ -89,22 +93,61 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
         return None;
     }
     bump(Stat::HeapHits);
-    if cookie & COUNT_ONLY != 0 || cookie & NULL_IS_MALLOC != 0 && regs.rdi == 0 {
+    if cookie & COUNT_ONLY != 0 {
+        return None;
+    }
+    let [first, second, third] = arguments(regs, (cookie >> ARGUMENTS_SHIFT) as u32)?;
+    if cookie & NULL_IS_MALLOC != 0 && first == 0 {
         return None;
     }
     let role = Role::try_from(cookie as u32 & 0xff).ok()?;
-    Some(Entry { role, ids, size: role.size(regs.rdi, regs.rsi, regs.rdx) })
+    Some(Entry { role, ids, first, size: role.size(first, second, third) })
 }
+
+/// The function's first three arguments, in the registers that these bits tell of.
+#[inline(always)]
+fn arguments(regs: &pt_regs, bits: u32) -> Option<[u64; 3]> {
+    if bits == Arguments::AT_ENTRY.pack() {
+        return Some([regs.rdi, regs.rsi, regs.rdx]);
+    }
+    let [first, second, third] = Arguments::unpack(bits).0;
+    // verifier: a register of the context that is only known at run time is read as any memory.
+    let read = |number: u8| {
+        let offset = *REGISTERS.get(usize::from(number & 15))?;
+        kernel((&raw const *regs) as u64, offset)
+    };
+    Some([read(first)?, read(second)?, read(third)?])
+}
+
+/// Where each register is, by the number that x86-64 encodes it by.
+const REGISTERS: [u32; 16] = [
+    offset_of!(pt_regs, rax) as u32,
+    offset_of!(pt_regs, rcx) as u32,
+    offset_of!(pt_regs, rdx) as u32,
+    offset_of!(pt_regs, rbx) as u32,
+    offset_of!(pt_regs, rsp) as u32,
+    offset_of!(pt_regs, rbp) as u32,
+    offset_of!(pt_regs, rsi) as u32,
+    offset_of!(pt_regs, rdi) as u32,
+    offset_of!(pt_regs, r8) as u32,
+    offset_of!(pt_regs, r9) as u32,
+    offset_of!(pt_regs, r10) as u32,
+    offset_of!(pt_regs, r11) as u32,
+    offset_of!(pt_regs, r12) as u32,
+    offset_of!(pt_regs, r13) as u32,
+    offset_of!(pt_regs, r14) as u32,
+    offset_of!(pt_regs, r15) as u32,
+];
 
 /// An entry whose fate matters. `Some` if the return is wanted.
 #[inline(always)]
 fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
-    let Entry { role, ids, size } = entry(ctx, regs)?;
-    let old = if role.makes() && !role.gives_up() { None } else { take_block(ids, regs.rdi) };
+    let Entry { role, ids, first, size } = entry(ctx, regs)?;
+    let old = if role.makes() && !role.gives_up() { None } else { take_block(ids, first) };
     if role == Role::Free {
         bump(Stat::HeapFrees);
         if let Some(block) = old {
-            tell_end(ids, block, regs.rdi);
+            tell_end(ids, block, first);
         }
         return None;
     }
@@ -114,7 +157,7 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
     }
     let call = Call {
         stack_pointer: regs.rsp,
-        argument: regs.rdi,
+        argument: first,
         size: size.unwrap_or(0),
         interval,
         old: old.unwrap_or_default(),
@@ -125,7 +168,7 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
         bump(why);
         // It will most likely succeed.
         if let Some(block) = old {
-            tell_end(ids, block, regs.rdi);
+            tell_end(ids, block, first);
         }
         return None;
     }

@@ -214,10 +214,9 @@ fn explain(error: io::Error, event: Event, cpu: u32) -> anyhow::Error {
 /// The maps' names and descriptors.
 fn descriptors(ebpf: &Ebpf) -> Vec<(String, RawFd)> {
     let descriptor = |map: &Map| match map {
-        Map::Array(data)
-        | Map::HashMap(data)
-        | Map::PerCpuArray(data)
-        | Map::RingBuf(data) => Some(data.fd().as_fd().as_raw_fd()),
+        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => {
+            Some(data.fd().as_fd().as_raw_fd())
+        }
         _ => None,
     };
     ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), descriptor(map)?))).collect()

@@ -69,9 +69,11 @@ impl Linked {
     /// Understands the object and binds it to the maps of these names.
     pub(super) fn new(object: &[u8], maps: &[(String, RawFd)]) -> Result<Self> {
         let mut object = Object::parse(object).context("understand the kernel object")?;
-        let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let sections: HashSet<usize> =
+            object.functions.keys().map(|(section, _)| *section).collect();
         let known = std::mem::take(&mut object.maps);
-        let bound = maps.iter().filter_map(|(name, fd)| Some((name.as_str(), *fd, known.get(name)?)));
+        let bound =
+            maps.iter().filter_map(|(name, fd)| Some((name.as_str(), *fd, known.get(name)?)));
         object.relocate_maps(bound, &sections).context("bind the kernel programs to their maps")?;
         object.relocate_calls(&sections).context("bind the kernel programs' functions")?;
         Ok(Self(object))
@@ -82,7 +84,9 @@ impl Linked {
         let program = self.0.programs.get(name);
         let code = program.and_then(|program| self.0.functions.get(&program.function_key()));
         let (program, code) = program.zip(code).ok_or_else(|| {
-            anyhow!("the embedded kernel object has no {name}: rebuild it with `cargo xtask build-ebpf`")
+            anyhow!(
+                "the embedded kernel object has no {name}: rebuild it with `cargo xtask build-ebpf`"
+            )
         })?;
         let mut attr = zeroed();
         // SAFETY: all of the union is zero, which is valid for each of its structs.

@@ -185,7 +185,7 @@ pub(crate) const MARKS: &[(&str, Allocator)] = &[
     ("_int_malloc", Allocator::Glibc),
     ("__libc_malloc_impl", Allocator::Musl),
     ("__malloc_donate", Allocator::Musl),
-    ("_dlstart", Allocator::Musl),
+    ("__dls3", Allocator::Musl),
 ];
 
 /// A function that is to be hooked where it is found.

@@ -1,6 +1,6 @@
 //! Where an allocator is probed: what the search for its functions finds.
 
-use flame_common::heap::Role;
+use flame_common::heap::{Arguments, Role};
 
 use super::Allocator;
 
@@ -18,6 +18,8 @@ pub(crate) struct Hook {
     /// Whether the kernel emulates the instruction at `offset`. Others are single-stepped, which
     /// costs many times as much.
     pub(crate) emulated: bool,
+    /// In which registers the arguments are at `offset`.
+    pub(crate) arguments: Arguments,
     /// For `realloc`: called without an old block it jumps on to `malloc`, which has a hook of its
     /// own. Such a call is not to be counted here: nothing tells it from a call to `malloc` there.
     pub(crate) null_is_malloc: bool,
@@ -27,10 +29,11 @@ pub(crate) struct Hook {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hooks {
     /// By `entry`, each once.
-    pub(crate) hooks: Vec<Hook>,
+    pub(crate) probed: Vec<Hook>,
     /// Return addresses, as offsets in the file and sorted, of the calls that the allocator's own
-    /// functions make to hooked ones (`realloc` to `malloc`, say). A sampled call that returns to
-    /// one of these was counted by its caller and is to be left out.
+    /// functions make to hooked ones (`realloc` to `malloc`, say) or to a computed address, behind
+    /// which another library's allocator may be. A sampled call that returns to one of these was
+    /// counted by its caller and is to be left out.
     pub(crate) own_calls: Vec<u64>,
     /// Functions that do no more than call or jump on to a hooked one, here or in another file,
     /// and so have no hook: name, and the name that they lead to.

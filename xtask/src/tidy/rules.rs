@@ -52,6 +52,7 @@ pub(super) const SINGLE_IMPORTERS: &[(&str, &[&str])] = &[
     ("aya_obj", &["bpf"]),
     ("blazesym", &["symbolize"]),
     ("gimli", &["unwind"]),
+    ("iced_x86", &["heap"]),
     ("prost", &["format::pprof", "format::otlp"]),
     ("clap", &["cli"]),
     ("ratatui", &["live"]),
