@@ -77,7 +77,7 @@ pub(crate) fn send(
         kind: measured.kind as u32,
         kernel_frames: kernel_frames as u16,
         user_frames: user.frames as u16,
-        user_end: user.end as u32,
+        user_end: user.end,
         copied: copied as u32,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };

@@ -14,7 +14,9 @@
 //!     .await?;
 //! tokio::time::sleep(Duration::from_secs(10)).await;
 //! let recording = session.stop().await?;
-//! println!("{}", recording.quality.line());
+//! for recorded in &recording.profiles {
+//!     println!("{}", recorded.quality.line());
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -28,7 +30,6 @@ mod bpf;
 #[doc(hidden)]
 pub mod cli;
 mod error;
-#[expect(dead_code, unused_imports, reason = "the session is to use it")]
 mod heap;
 mod process;
 mod runtime;
@@ -39,5 +40,6 @@ mod unwind;
 pub use bpf::{Counter, Event};
 pub use error::{Error, ErrorKind};
 pub use session::{
-    Frequency, Progress, Quality, Recording, Session, SessionBuilder, Target, UnnamedFile, Waiting,
+    Frequency, HeapMode, HeapOptions, ProfileType, Progress, Quality, Recorded, Recording, Session,
+    SessionBuilder, Target, UnnamedFile, Waiting,
 };

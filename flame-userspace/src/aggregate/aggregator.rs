@@ -51,16 +51,16 @@ pub(crate) struct Aggregator {
 }
 
 impl Aggregator {
-    /// Adds a sample of `process`.
+    /// Adds a sample of `process`; what it was added to, unless there was no room.
     pub(crate) fn add(
         &mut self,
         sample: &RawSample,
         process: ProcessId,
         processes: &mut ProcessTable,
-    ) {
+    ) -> Option<Key> {
         let Some(stack) = self.stack(sample, process, processes) else {
             self.sum.lost += 1;
-            return;
+            return None;
         };
         let thread = match self.names.get(&sample.comm) {
             Some(name) => Arc::clone(name),
@@ -71,7 +71,7 @@ impl Aggregator {
             }
         };
         let key = Key { process, tid: sample.tid, thread, stack };
-        let (count, value) = self.sum.sums.entry(key).or_default();
+        let (count, value) = self.sum.sums.entry(key.clone()).or_default();
         *count += 1;
         *value = value.saturating_add(sample.value);
         self.sum.samples += 1;
@@ -80,6 +80,26 @@ impl Aggregator {
         let astray = self.sum.stacks[stack as usize].len() < frames;
         let end = if astray { StackEnd::Unmapped } else { sample.user_end };
         self.sum.ends[end as usize] += 1;
+        Some(key)
+    }
+
+    /// The stack of a key, innermost first.
+    pub(crate) fn stack_of(&self, key: &Key) -> Arc<[CodeAddress]> {
+        Arc::clone(&self.sum.stacks[key.stack as usize])
+    }
+
+    /// The row of a stack, which is added unless it is there already; `None` if there is no room.
+    pub(crate) fn intern(&mut self, stack: &Arc<[CodeAddress]>) -> Option<u32> {
+        if let Some(&row) = self.stack_rows.get(stack) {
+            return Some(row);
+        }
+        if self.sum.stacks.len() >= MOST_STACKS {
+            return None;
+        }
+        let row = self.sum.stacks.len() as u32;
+        self.sum.stacks.push(Arc::clone(stack));
+        self.stack_rows.insert(Arc::clone(stack), row);
+        Some(row)
     }
 
     /// The sum up to now; counting starts afresh.
@@ -100,21 +120,13 @@ impl Aggregator {
     ) -> Option<u32> {
         let user = sample.user.iter().map(|frame| frame.0);
         let raw: Box<[u64]> = sample.kernel.iter().copied().chain(user).collect();
-        let seen = self.seen.entry((process, processes.epoch(process))).or_default();
-        if let Some(&row) = seen.get(&raw) {
+        let seen = self.seen.get(&(process, processes.epoch(process)));
+        if let Some(&row) = seen.and_then(|seen| seen.get(&raw)) {
             return Some(row);
         }
         let stack: Arc<[CodeAddress]> = locate(sample, process, processes).into();
-        let row = match self.stack_rows.get(&stack) {
-            Some(&row) => row,
-            None if self.sum.stacks.len() >= MOST_STACKS => return None,
-            None => {
-                let row = self.sum.stacks.len() as u32;
-                self.sum.stacks.push(Arc::clone(&stack));
-                self.stack_rows.insert(stack, row);
-                row
-            }
-        };
+        let row = self.intern(&stack)?;
+        let seen = self.seen.entry((process, processes.epoch(process))).or_default();
         seen.insert(raw, row);
         Some(row)
     }

@@ -63,12 +63,17 @@ impl ProbeLink {
 }
 
 /// The object, bound to maps that are there already.
-pub(super) struct Linked(Object);
+pub(super) struct Linked {
+    object: Object,
+    /// Its type information in the kernel, without which there are no callbacks.
+    types: OwnedFd,
+}
 
 impl Linked {
     /// Understands the object and binds it to the maps of these names.
     pub(super) fn new(object: &[u8], maps: &[(String, RawFd)]) -> Result<Self> {
         let mut object = Object::parse(object).context("understand the kernel object")?;
+        let types = load_types(&mut object)?;
         let sections: HashSet<usize> =
             object.functions.keys().map(|(section, _)| *section).collect();
         let known = std::mem::take(&mut object.maps);
@@ -76,13 +81,13 @@ impl Linked {
             maps.iter().filter_map(|(name, fd)| Some((name.as_str(), *fd, known.get(name)?)));
         object.relocate_maps(bound, &sections).context("bind the kernel programs to their maps")?;
         object.relocate_calls(&sections).context("bind the kernel programs' functions")?;
-        Ok(Self(object))
+        Ok(Self { object, types })
     }
 
     /// Loads a program into the kernel.
     pub(super) fn load(&self, name: &str, attach: Attach) -> Result<ProbeProgram> {
-        let program = self.0.programs.get(name);
-        let code = program.and_then(|program| self.0.functions.get(&program.function_key()));
+        let program = self.object.programs.get(name);
+        let code = program.and_then(|program| self.object.functions.get(&program.function_key()));
         let (program, code) = program.zip(code).ok_or_else(|| {
             anyhow!(
                 "the embedded kernel object has no {name}: rebuild it with `cargo xtask build-ebpf`"
@@ -96,6 +101,11 @@ impl Linked {
         load.insns = code.instructions.as_ptr() as u64;
         load.insn_cnt = code.instructions.len() as u32;
         load.license = program.license.as_ptr() as u64;
+        let functions = code.func_info.func_info_bytes();
+        load.prog_btf_fd = self.types.as_raw_fd() as u32;
+        load.func_info = functions.as_ptr() as u64;
+        load.func_info_cnt = code.func_info.len() as u32;
+        load.func_info_rec_size = code.func_info_rec_size as u32;
         for (to, from) in load.prog_name.iter_mut().take(15).zip(name.bytes()) {
             *to = from as libc::c_char;
         }
@@ -104,12 +114,9 @@ impl Linked {
             Err(error) => error,
         };
         let mut log = vec![0u8; LOG_BYTES];
-        // SAFETY: as above; the buffer lives through the call.
-        unsafe {
-            attr.__bindgen_anon_3.log_level = 1;
-            attr.__bindgen_anon_3.log_buf = log.as_mut_ptr() as u64;
-            attr.__bindgen_anon_3.log_size = log.len() as u32;
-        }
+        attr.__bindgen_anon_3.log_level = 1;
+        attr.__bindgen_anon_3.log_buf = log.as_mut_ptr() as u64;
+        attr.__bindgen_anon_3.log_size = log.len() as u32;
         if let Ok(fd) = bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr) {
             return Ok(ProbeProgram { fd, attach });
         }
@@ -146,6 +153,17 @@ impl ProbeProgram {
         multi.pid = pid.unwrap_or(0);
         bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(|fd| ProbeLink { _fds: vec![fd] })
     }
+}
+
+/// Loads the object's type information into the kernel.
+fn load_types(object: &mut Object) -> Result<OwnedFd> {
+    let features = aya::features().btf().context("this kernel takes no type information (BTF)")?;
+    let types = object.fixup_and_sanitize_btf(features).context("read the object's types")?;
+    let bytes = types.context("the embedded kernel object has no types")?.to_bytes();
+    let mut attr = zeroed();
+    attr.__bindgen_anon_7.btf = bytes.as_ptr() as u64;
+    attr.__bindgen_anon_7.btf_size = bytes.len() as u32;
+    bpf(bpf_cmd::BPF_BTF_LOAD, &mut attr).context("load the kernel programs' types")
 }
 
 fn zeroed() -> bpf_attr {

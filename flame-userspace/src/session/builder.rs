@@ -9,9 +9,11 @@ use flame_common::config::Config;
 use flame_common::limits::{COPIES_A_SECOND, STACK_COPY};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::pipeline::{Control, Pipeline, Progress, Recording, Sources};
+use super::heap::{Heap, HeapOptions};
+use super::pipeline::{Control, Pipeline, Progress, Sources};
 use super::target::Target;
-use crate::bpf::{Event, LoadOptions, Programs, SideBand, TableRoom, online_cpus};
+use super::{ProfileType, Recording};
+use crate::bpf::{Event, LoadOptions, Loaded, Programs, SideBand, TableRoom, online_cpus};
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
@@ -57,6 +59,8 @@ pub struct SessionBuilder {
     pub(super) verbose: bool,
     pub(super) comments: Vec<String>,
     pub(super) per_process: bool,
+    pub(super) profiles: Vec<ProfileType>,
+    pub(super) heap: HeapOptions,
 }
 
 /// A session that runs. Dropping it ends it without a profile.
@@ -82,6 +86,8 @@ impl Session {
             verbose: false,
             comments: Vec::new(),
             per_process: false,
+            profiles: vec![ProfileType::Cpu],
+            heap: HeapOptions::default(),
         }
     }
 
@@ -182,6 +188,25 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets what is profiled: CPU time alone, unless this says otherwise.
+    #[must_use]
+    pub fn profiles(mut self, profiles: impl Into<Vec<ProfileType>>) -> Self {
+        self.profiles = profiles.into();
+        self
+    }
+
+    /// Sets how allocations are sampled, where the heap is profiled.
+    #[must_use]
+    pub fn heap(mut self, options: HeapOptions) -> Self {
+        self.heap = options;
+        self
+    }
+
+    /// Whether this is profiled.
+    pub(super) fn takes(&self, one: ProfileType) -> bool {
+        self.profiles.contains(&one)
+    }
+
     /// Adds a line to the profile's comments.
     #[must_use]
     pub fn comment(mut self, line: impl Into<String>) -> Self {
@@ -195,6 +220,9 @@ impl SessionBuilder {
     /// [`ErrorKind::Permission`] without the rights to load programs. Runs on a tokio runtime.
     #[expect(clippy::unused_async, reason = "needs a runtime, and may come to wait for it")]
     pub async fn start(self) -> Result<Session, Error> {
+        if self.profiles.is_empty() {
+            return Err(anyhow::anyhow!("nothing is to be profiled").into());
+        }
         if self.target.is_empty() {
             let error = anyhow::anyhow!("no process, name or cgroup was given");
             return Err(Error::new(ErrorKind::NoTarget, error));
@@ -258,8 +286,9 @@ impl SessionBuilder {
             ring_bytes: ring_bytes(self.frequency, cpus.len()),
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
+            heap: self.takes(ProfileType::Heap),
         };
-        let (mut programs, ring, tables) = Programs::load(options)?;
+        let Loaded { mut programs, ring, tables, heap } = Programs::load(options)?;
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
         let mut processes = ProcessTable::new(every_process, names);
@@ -268,8 +297,19 @@ impl SessionBuilder {
             processes.add_running(pid);
         }
         let symbolizer = Symbolizer::start(self.inlined)?;
-        programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
-        let sources = Sources { programs, ring, side_band, tables };
+        let heap = heap.map(|loaded| {
+            let heap = loaded.and_then(|kernel| {
+                let mut heap = Heap::new(self.heap.clone(), kernel, every_process)?;
+                heap.probe_now(&mut processes);
+                Ok(heap)
+            });
+            // The other profiles go on without it.
+            heap.map_err(|error| format!("{error:#}"))
+        });
+        if self.takes(ProfileType::Cpu) {
+            programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
+        }
+        let sources = Sources { programs, ring, side_band, tables, heap };
         Pipeline::new(self.clone(), cpus.len(), sources, processes, symbolizer)
     }
 
