@@ -3,11 +3,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, HashMap, Map, MapData};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use flame_common::block::{Block, BlockKey, HeapControl};
+use flame_common::stat::Stat;
 
 use super::features;
 use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
@@ -83,38 +84,65 @@ impl HeapPrograms {
     }
 }
 
-/// What the programs on probes share with user space.
-pub(crate) struct HeapMaps {
+/// The sampling's switch, and its counter of hits.
+pub(crate) struct HeapSwitch {
     control: Array<MapData, HeapControl>,
-    blocks: HashMap<MapData, BlockKey, Block>,
+    stats: PerCpuArray<MapData, u64>,
 }
 
-impl HeapMaps {
-    /// Opens them; `take` takes one out of the object by name.
-    pub(super) fn open(mut take: impl FnMut(&str) -> Result<Map>) -> Result<Self> {
-        Ok(Self {
-            control: Array::try_from(take("HEAP")?)?,
-            blocks: HashMap::try_from(take("BLOCKS")?)?,
-        })
-    }
-
+impl HeapSwitch {
     /// Sets the mean number of bytes between two samples; 0 takes none.
     pub(crate) fn set_interval(&mut self, bytes: u64) -> Result<()> {
         let control = HeapControl { interval: bytes };
         self.control.set(0, control, 0).context("set the sampling interval of allocations")
     }
 
-    /// The blocks that live.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = (BlockKey, Block)> {
-        // What is freed meanwhile may be missed or told; what cannot be read is not there.
-        self.blocks.iter().filter_map(Result::ok)
+    /// How often probes were hit, and how often by calls that free.
+    pub(crate) fn hits(&self) -> (u64, u64) {
+        let count = |stat: Stat| -> u64 {
+            // A map of our own can always be read.
+            self.stats.get(&(stat as u32), 0).map_or(0, |counts| counts.iter().sum())
+        };
+        (count(Stat::HeapHits), count(Stat::HeapFrees))
     }
+}
 
+/// The blocks that the programs on probes follow.
+pub(crate) struct HeapBlocks(HashMap<MapData, BlockKey, Block>);
+
+/// All that there is for heap profiles.
+pub(crate) struct HeapKernel {
+    pub(crate) programs: HeapPrograms,
+    pub(crate) switch: HeapSwitch,
+    pub(crate) blocks: HeapBlocks,
+}
+
+impl HeapKernel {
+    /// Loads and opens all, with the object's maps: the descriptors of all of them, and `take`,
+    /// which takes one out of the object by name.
+    pub(super) fn load(
+        object: &[u8],
+        maps: &[(String, RawFd)],
+        mut take: impl FnMut(&str) -> Result<Map>,
+    ) -> Result<Self> {
+        let programs = HeapPrograms::load(object, maps)?;
+        let stats = maps.iter().find(|(name, _)| name == "STATS").map(|(_, fd)| *fd);
+        let stats = stats.context("the embedded kernel object has no STATS")?;
+        // SAFETY: the descriptor is that of a map that the object holds meanwhile.
+        let stats = unsafe { BorrowedFd::borrow_raw(stats) }.try_clone_to_owned()?;
+        let stats = PerCpuArray::try_from(Map::PerCpuArray(MapData::from_fd(stats)?))?;
+        let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats };
+        let blocks = HeapBlocks(HashMap::try_from(take("BLOCKS")?)?);
+        Ok(Self { programs, switch, blocks })
+    }
+}
+
+impl HeapBlocks {
     /// Forgets a block, if it is still the one that was meant.
     pub(crate) fn forget(&mut self, key: BlockKey, id: u64) {
-        if self.blocks.get(&key, 0).is_ok_and(|block| block.id == id) {
+        if self.0.get(&key, 0).is_ok_and(|block| block.id == id) {
             // Gone already: it was freed.
-            _ = self.blocks.remove(&key);
+            _ = self.0.remove(&key);
         }
     }
 }

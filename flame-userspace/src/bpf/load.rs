@@ -11,7 +11,7 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS};
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, HeapMaps, HeapPrograms, SampleRing, TableRoom, UnwindMaps, btf, features};
+use super::{Counts, HeapKernel, SampleRing, TableRoom, UnwindMaps, btf, features};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -37,7 +37,7 @@ pub(crate) struct Loaded {
     pub(crate) ring: SampleRing,
     pub(crate) tables: UnwindMaps,
     /// For allocations, if they were asked for; or why not.
-    pub(crate) heap: Option<Result<(HeapPrograms, HeapMaps)>>,
+    pub(crate) heap: Option<Result<HeapKernel>>,
 }
 
 /// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
@@ -83,8 +83,8 @@ impl Programs {
         }
         let mut ebpf = loader.load(OBJECT).context("load the kernel programs")?;
         let heap = options.heap.then(|| {
-            let programs = HeapPrograms::load(OBJECT, &descriptors(&ebpf))?;
-            Ok((programs, HeapMaps::open(|name| take(&mut ebpf, name))?))
+            let maps = descriptors(&ebpf);
+            HeapKernel::load(OBJECT, &maps, |name| take(&mut ebpf, name))
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;

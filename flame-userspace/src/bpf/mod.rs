@@ -19,7 +19,7 @@ pub(crate) use cpus::online_cpus;
 pub(crate) use features::{
     Feature, has_capability, kernel_release, kernel_version, lockable_memory,
 };
-pub(crate) use heap::{HeapMaps, HeapPrograms};
+pub(crate) use heap::{HeapBlocks, HeapKernel, HeapPrograms, HeapSwitch};
 pub(crate) use load::{LoadOptions, Loaded, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;

@@ -135,7 +135,11 @@ pub(super) struct RecordingArgs {
     /// Mean bytes between two samples of the heap; if left out, flame follows what is allocated.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     pub(super) heap_interval: Option<u64>,
-    /// What is recorded of the heap: exact (allocated and in use), alloc (allocated), or auto.
+    /// How much heap profiling may slow the targets down, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    pub(super) heap_overhead: f64,
+    /// What is recorded of the heap: exact (allocated and in use), alloc (allocated alone),
+    /// governed (the same in short windows), or auto: the first of them that --heap-overhead allows.
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = heap_mode)]
     pub(super) heap_mode: HeapMode,
     /// Stop after this time: 30s, 2m, or bare seconds.
@@ -258,6 +262,7 @@ impl RecordingArgs {
             let types: Vec<&str> = self.types.iter().map(|one| one.name()).collect();
             option("--type", types.join(",").into());
         }
+        option("--heap-overhead", self.heap_overhead.to_string().into());
         option("--heap-mode", self.heap_mode.name().into());
         if let Some(bytes) = self.heap_interval {
             option("--heap-interval", bytes.to_string().into());
@@ -299,6 +304,12 @@ fn profile_type(text: &str) -> Result<ProfileType, String> {
     ProfileType::from_name(text).ok_or_else(|| {
         format!("known types are {}", ProfileType::ALL.map(ProfileType::name).join(", "))
     })
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok();
+    let percent = number.filter(|percent| (0.1..=1000.0).contains(percent));
+    percent.ok_or_else(|| "a slow-down is from 0.1 to 1000 percent".to_owned())
 }
 
 fn heap_mode(text: &str) -> Result<HeapMode, String> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flame_common::block::BlockKey;
 
 use super::weight::Blocks;
+use super::windows::Windows;
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
 
@@ -62,18 +63,26 @@ pub(crate) struct Ledger {
     allocated_in_all: Blocks,
     live: HashMap<u64, Live>,
     not_followed: Blocks,
+    /// Allocations that were sampled in windows.
+    windows: Windows,
 }
 
 impl Ledger {
-    /// Takes in a sampled allocation of `process`.
+    /// Takes in a sampled allocation of `process`; of a window, if allocations are sampled in
+    /// windows.
     pub(crate) fn allocate(
         &mut self,
         sample: &RawSample,
+        in_window: bool,
         process: ProcessId,
         processes: &mut ProcessTable,
     ) {
         let Some(key) = self.aggregator.add(sample, process, processes) else { return };
         let blocks = Blocks::of_sample(sample.value, sample.interval, 1.0);
+        if in_window {
+            self.windows.add(&key, blocks);
+            return;
+        }
         *self.allocated.entry(key.clone()).or_default() += blocks;
         self.allocated_in_all += blocks;
         if sample.address == 0 {
@@ -91,6 +100,22 @@ impl Ledger {
             ended: false,
         };
         self.live.insert(sample.id, live);
+    }
+
+    /// A window is over, in which so much work was done.
+    pub(crate) fn end_window(&mut self, work: f64) {
+        self.windows.end_window(work);
+    }
+
+    /// A stratum of windows is over, in which so much work was done; `false` if it had no window.
+    pub(crate) fn end_stratum(&mut self, work: f64) -> bool {
+        self.windows.end_stratum(work)
+    }
+
+    /// Forgets which blocks live: nobody tells their end any more. Returns those that the kernel
+    /// still has.
+    pub(crate) fn abandon(&mut self) -> Vec<(BlockKey, u64)> {
+        self.live.drain().filter(|(_, live)| !live.ended).map(|(id, live)| (live.at, id)).collect()
     }
 
     /// Takes in the end of a sampled block. One that is not known was left out.
@@ -140,9 +165,9 @@ impl Ledger {
         self.aggregator.samples()
     }
 
-    /// Everything that was allocated.
-    pub(crate) fn allocated(&self) -> Blocks {
-        self.allocated_in_all
+    /// Bytes that were seen to be allocated: what was not in a window is not in it.
+    pub(crate) fn seen_bytes(&self) -> f64 {
+        self.allocated_in_all.space.value + self.windows.seen_bytes()
     }
 
     /// Closes the books. What was allocated starts afresh; what is in use stays.
@@ -156,6 +181,11 @@ impl Ledger {
             closed.rows.entry(key).or_default().allocated = blocks;
         }
         self.allocated_in_all = Blocks::default();
+        let (in_windows, all) = self.windows.take();
+        for (key, blocks) in in_windows {
+            closed.rows.entry(key).or_default().allocated += blocks;
+        }
+        closed.total.allocated += all;
         for live in self.live.values() {
             let blocks = live.blocks();
             closed.total.in_use += blocks;
@@ -222,7 +252,7 @@ mod tests {
         let process = processes.of_sample(PID, "p");
         let mut ledger = Ledger::default();
         for id in 1..=count {
-            ledger.allocate(&sample(id, 100), process, &mut processes);
+            ledger.allocate(&sample(id, 100), false, process, &mut processes);
         }
         (ledger, processes, process)
     }
@@ -254,7 +284,7 @@ mod tests {
         assert_eq!(ledger.close().total.in_use.space.rounded(), 0, "it is told once");
         let mut unfollowed = sample(9, 50);
         unfollowed.address = 0;
-        ledger.allocate(&unfollowed, process, &mut processes);
+        ledger.allocate(&unfollowed, false, process, &mut processes);
         let closed = ledger.close();
         assert_eq!(closed.not_followed.space.rounded(), 50);
         assert_eq!(closed.total.in_use.objects.rounded(), 0);

@@ -10,6 +10,7 @@ mod paths;
 mod probe_point;
 mod symbols;
 mod weight;
+mod windows;
 
 pub(crate) use allocator::Allocator;
 pub(crate) use find::hooks;

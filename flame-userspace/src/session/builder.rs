@@ -283,7 +283,7 @@ impl SessionBuilder {
         let side_band = SideBand::open(&cpus).context("open the kernel's process records")?;
         let options = LoadOptions {
             config,
-            ring_bytes: ring_bytes(self.frequency, cpus.len()),
+            ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
             heap: self.takes(ProfileType::Heap),
@@ -339,11 +339,12 @@ fn pid_namespace() -> Result<u32> {
 }
 
 /// Room for the samples of a second at 1 KiB each, and for the stacks that each CPU may copy in a
-/// tenth of it; a power of two from 256 KiB to 64 MiB.
-fn ring_bytes(frequency: Frequency, cpus: usize) -> u32 {
+/// tenth of it, and for a burst of allocations; a power of two from 256 KiB to 64 MiB.
+fn ring_bytes(frequency: Frequency, cpus: usize, heap: bool) -> u32 {
     let hz = u64::from(frequency.get());
     let copies = hz.min(COPIES_A_SECOND.into()) * STACK_COPY as u64 / 10;
-    let second = (hz * 1024 + copies) * cpus as u64;
+    let allocations = if heap { 4 << 20 } else { 0 };
+    let second = (hz * 1024 + copies) * cpus as u64 + allocations;
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
 }
 
@@ -362,8 +363,9 @@ mod tests {
     #[test]
     fn the_ring_grows_with_the_rate_and_has_bounds() {
         let hz = |hz| Frequency::hz(hz).expect("a frequency");
-        assert_eq!(ring_bytes(hz(1), 1), 256 << 10);
-        assert_eq!(ring_bytes(hz(999), 4), 16 << 20);
-        assert_eq!(ring_bytes(hz(10_000), 512), 64 << 20);
+        assert_eq!(ring_bytes(hz(1), 1, false), 256 << 10);
+        assert_eq!(ring_bytes(hz(999), 4, false), 16 << 20);
+        assert_eq!(ring_bytes(hz(10_000), 512, false), 64 << 20);
+        assert_eq!(ring_bytes(hz(1), 1, true), 8 << 20);
     }
 }

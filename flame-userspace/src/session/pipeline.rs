@@ -190,7 +190,7 @@ impl Pipeline {
         self.apply(settled);
         self.processes.sweep();
         if let Some(Ok(heap)) = &mut self.heap {
-            heap.update(&mut self.processes, began);
+            heap.update(&mut self.processes, as_of_ns);
         }
         self.preparing = self.unwinder.prepare(PREPARE);
         self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
@@ -281,12 +281,15 @@ impl Pipeline {
         if end {
             self.programs.stop_sampling();
             if let Some(Ok(heap)) = &mut self.heap {
-                heap.stop();
+                heap.end_part(true);
             }
             self.read();
             let rest = self.timeline.rest();
             self.apply(rest);
         } else {
+            if let Some(Ok(heap)) = &mut self.heap {
+                heap.end_part(false);
+            }
             self.take_in();
         }
         let all_counts = self.programs.counts()?;
@@ -309,7 +312,7 @@ impl Pipeline {
         let mut missing = Vec::new();
         match &mut self.heap {
             Some(Ok(heap)) => {
-                let part = heap.close();
+                let part = heap.close(&self.processes);
                 let sum = &part.books.sum;
                 let mut quality = Quality::count_allocations(sum, &counts, &losses);
                 quality.notes.splice(0..0, part.notes());

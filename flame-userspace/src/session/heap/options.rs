@@ -27,11 +27,17 @@ pub enum HeapMode {
     Exact,
     /// Allocations alone, at half the price.
     Alloc,
+    /// Allocations alone, in short windows at random moments.
+    Governed,
 }
 
 /// The modes by their names.
-const NAMES: [(&str, HeapMode); 3] =
-    [("auto", HeapMode::Auto), ("exact", HeapMode::Exact), ("alloc", HeapMode::Alloc)];
+const NAMES: [(&str, HeapMode); 4] = [
+    ("auto", HeapMode::Auto),
+    ("exact", HeapMode::Exact),
+    ("alloc", HeapMode::Alloc),
+    ("governed", HeapMode::Governed),
+];
 
 impl HeapMode {
     /// The mode of a name.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::FoundAllocator;
+use super::governor::Probing;
+use super::prober::Cost;
 use crate::aggregate::Key;
 use crate::heap::{ClosedLedger, Estimate};
 use crate::profile::{SampleType, Unit};
@@ -12,6 +14,13 @@ use crate::session::assemble::Values;
 pub(in crate::session) struct HeapPart {
     pub(in crate::session) books: ClosedLedger,
     pub(super) knows_in_use: bool,
+    /// How allocators were probed at the end.
+    pub(super) probing: Probing,
+    /// Why blocks were not followed to the end: hits a second, and the slow-down by them.
+    pub(super) stepped_down: Option<(f64, f64)>,
+    /// The slow-down that was allowed, in percent.
+    pub(super) overhead: f64,
+    pub(super) cost: Cost,
     /// The shortest and the longest interval between samples, in bytes.
     pub(super) intervals: (u64, u64),
     pub(super) found: Vec<FoundAllocator>,
@@ -83,6 +92,19 @@ impl HeapPart {
         } else {
             lines.push("in use: not recorded (allocations alone)".to_owned());
         }
+        if self.probing == Probing::Windows {
+            lines.push(
+                "windows: allocations were sampled in short windows at random moments; totals by the targets' work (CPU time) in and out of them; errors by how windows differ".to_owned(),
+            );
+        }
+        let Cost { hits, price_ns, cpu_ns } = self.cost;
+        if hits > 0.0 {
+            let own = (cpu_ns - hits * price_ns).max(cpu_ns * 0.02);
+            lines.push(format!(
+                "cost: probes were hit {hits:.0} times, at {price_ns:.0} ns of CPU time each: {:.1} % of the targets' own CPU time",
+                hits * price_ns * 100.0 / own.max(1.0)
+            ));
+        }
         for found in &self.found {
             lines.push(format!(
                 "allocator: {} in {}, {} functions probed",
@@ -122,6 +144,19 @@ impl HeapPart {
             notes.push(
                 "no allocator was found in the targets: nothing of their heaps is known".to_owned(),
             );
+        }
+        if let Some((rate, slow_down)) = self.stepped_down {
+            notes.push(format!(
+                "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; so what is in use is not known; {}",
+                rate / 1e3,
+                slow_down * 100.0,
+                self.overhead,
+                if self.probing == Probing::Windows {
+                    "allocations were sampled in windows"
+                } else {
+                    "allocations were sampled"
+                }
+            ));
         }
         for found in self.found.iter().filter(|found| !found.stepped.is_empty()) {
             notes.push(format!(
