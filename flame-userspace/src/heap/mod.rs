@@ -1,13 +1,17 @@
 //! Heap profiling in user space: which functions of a process allocate, and where they are probed.
 
 mod allocator;
+mod choose;
 mod code;
 mod find;
 mod hook;
 mod paths;
 mod probe_point;
 mod symbols;
+mod traces;
 
 pub(crate) use allocator::Allocator;
+pub(crate) use choose::{Cannot, Choice, Object, choose};
 pub(crate) use find::hooks;
 pub(crate) use hook::{Hook, Hooks};
+pub(crate) use traces::traces;
