@@ -1,25 +1,34 @@
 //! The instructions of an x86-64 file, read where they are wanted.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::rc::Rc;
 
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 
 use crate::process::ElfLayout;
 
-/// Bytes read at a time. No instruction is longer than 15.
-const PIECE: u64 = 512;
+/// Bytes that are read at a time and kept.
+const PIECE: u64 = 4096;
+/// No instruction is longer.
+const LONGEST: u64 = 15;
+/// The most pieces that are kept at a time.
+const MOST_PIECES: usize = 1024;
 
 /// The code of a file, by addresses of the file's address space.
 #[derive(Debug)]
 pub(super) struct Code<'a> {
     file: &'a File,
     layout: &'a ElfLayout,
+    /// By their first addresses; each goes on until no instruction that begins in it is cut off.
+    pieces: RefCell<HashMap<u64, Rc<[u8]>>>,
 }
 
 impl<'a> Code<'a> {
     pub(super) fn new(file: &'a File, layout: &'a ElfLayout) -> Self {
-        Self { file, layout }
+        Self { file, layout, pieces: RefCell::default() }
     }
 
     /// The offset in the file of code at an address.
@@ -45,35 +54,38 @@ impl<'a> Code<'a> {
     /// none.
     pub(super) fn straight(&self, address: u64) -> impl Iterator<Item = Instruction> {
         let mut next = address;
-        let mut rest = Vec::new().into_iter();
         std::iter::from_fn(move || {
-            if rest.as_slice().is_empty() {
-                let bytes = self.bytes(next, PIECE);
-                let at_end = (bytes.len() as u64) < PIECE;
-                rest = decode(&bytes, next, at_end).into_iter();
-            }
-            let instruction: Instruction = rest.next()?;
+            let instruction = self.at(next)?;
             next = instruction.next_ip();
             Some(instruction)
         })
     }
+
+    /// The instruction at an address.
+    fn at(&self, address: u64) -> Option<Instruction> {
+        // The piece begins with its first byte of code.
+        let segment = self.layout.code_segment(address)?;
+        let start = (address - address % PIECE).max(segment.address);
+        let piece = self.piece(start);
+        let bytes = piece.get((address - start) as usize..)?;
+        let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+        let instruction = decoder.can_decode().then(|| decoder.decode())?;
+        (!instruction.is_invalid()).then_some(instruction)
+    }
+
+    fn piece(&self, start: u64) -> Rc<[u8]> {
+        let mut pieces = self.pieces.borrow_mut();
+        if pieces.len() >= MOST_PIECES && !pieces.contains_key(&start) {
+            pieces.clear();
+        }
+        let read = || self.bytes(start, PIECE + LONGEST).into();
+        Rc::clone(pieces.entry(start).or_insert_with(read))
+    }
 }
 
-/// The instructions in a run of bytes that begins at an address. One that the end cuts off is left
-/// out, as is all from the first that is none; so is a last one that may have been cut off, unless
-/// the code ends there.
-pub(super) fn decode(bytes: &[u8], address: u64, at_end: bool) -> Vec<Instruction> {
+/// The instructions in a run of bytes that begins at an address, until something that is none.
+pub(super) fn decode(bytes: &[u8], address: u64) -> impl Iterator<Item = Instruction> {
     let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
-    let mut found = Vec::new();
-    while decoder.can_decode() {
-        if !at_end && bytes.len() - decoder.position() < 15 {
-            break;
-        }
-        let instruction = decoder.decode();
-        if instruction.is_invalid() {
-            break;
-        }
-        found.push(instruction);
-    }
-    found
+    std::iter::from_fn(move || decoder.can_decode().then(|| decoder.decode()))
+        .take_while(|instruction| !instruction.is_invalid())
 }

@@ -2,6 +2,7 @@
 //! the books of what they allocate.
 
 mod allocator;
+mod choose;
 mod code;
 mod find;
 mod hook;
@@ -9,11 +10,14 @@ mod ledger;
 mod paths;
 mod probe_point;
 mod symbols;
+mod traces;
 mod weight;
 mod windows;
 
 pub(crate) use allocator::Allocator;
+pub(crate) use choose::{Cannot, Choice, Object, choose};
 pub(crate) use find::hooks;
 pub(crate) use hook::{Hook, Hooks};
-pub(crate) use ledger::{ClosedLedger, Ledger};
-pub(crate) use weight::Estimate;
+pub(crate) use ledger::{ClosedLedger, HeapRow, Ledger};
+pub(crate) use traces::traces;
+pub(crate) use weight::{Blocks, Estimate};

@@ -49,7 +49,7 @@ pub(crate) fn probe_point(bytes: &[u8], role: Role, is_target: impl Fn(u64) -> b
     let reach = bytes.len().min(REACH as usize);
     let mut holders = Holders::at_entry(role);
     let mut uses = InstructionInfoFactory::new();
-    for instruction in decode(&bytes[..reach], 0, true) {
+    for instruction in decode(&bytes[..reach], 0) {
         let distance = instruction.ip();
         if distance > 0 && is_target(distance) {
             break;
@@ -284,7 +284,7 @@ mod tests {
     fn branches_back_are_found() {
         // test %rdi,%rdi; je -2 (to itself: 3); jmp -7 (to 0)
         let bytes = [0x48, 0x85, 0xff, 0x74, 0xfe, 0xeb, 0xf9];
-        let targets = targets_behind(0x1000, decode(&bytes, 0x1000, true).into_iter());
+        let targets = targets_behind(0x1000, decode(&bytes, 0x1000));
         assert_eq!(targets, [3]);
     }
 
