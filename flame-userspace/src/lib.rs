@@ -40,6 +40,6 @@ mod unwind;
 pub use bpf::{Counter, Event};
 pub use error::{Error, ErrorKind};
 pub use session::{
-    Frequency, HeapMode, HeapOptions, ProfileType, Progress, Quality, Recorded, Recording, Session,
-    SessionBuilder, Target, UnnamedFile, Waiting,
+    Frequency, HeapFunction, HeapMode, HeapOptions, ProfileType, Progress, Quality, Recorded,
+    Recording, Session, SessionBuilder, Target, UnnamedFile, Waiting,
 };

@@ -12,7 +12,7 @@ use crate::analyze::{self, Heaviest};
 use crate::format::Format;
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, Unit};
-use crate::session::{ProfileType, Quality, Recorded};
+use crate::session::{HeapFunction, ProfileType, Quality, Recorded};
 
 /// How many of the heaviest functions are told.
 const HEAVIEST: usize = 5;
@@ -31,6 +31,8 @@ pub(super) struct Summary {
     unit: Unit,
     duration: Duration,
     quality: Quality,
+    functions: Vec<HeapFunction>,
+    sample_types: Vec<String>,
     of: ProfileType,
     /// What the value is that is shown: the profile's default sample type.
     shown_type: String,
@@ -49,6 +51,8 @@ impl Summary {
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
             quality: quality.clone(),
+            functions: recorded.functions.clone(),
+            sample_types: profile.sample_types().iter().map(|one| one.kind.clone()).collect(),
             of: *of,
             shown_type: profile.sample_types()[column].kind.clone(),
         }
@@ -163,6 +167,15 @@ impl Summary {
         let counts = |list: &[(String, u64)]| -> Value {
             list.iter().map(|(cause, count)| (cause.clone(), json!(count))).collect()
         };
+        let functions = self.functions.iter().map(|function| {
+            let types = self.sample_types.iter().zip(&function.values);
+            let values: serde_json::Map<String, Value> = types
+                .map(|(kind, (value, error))| {
+                    (kind.clone(), json!({ "value": value, "standard_error": error }))
+                })
+                .collect();
+            json!({ "name": function.name, "values": values })
+        });
         let Quality { samples, missed, truncated, frames, unnamed, processes, .. } = self.quality;
         json!({
             "profile": self.of.name(),
@@ -181,6 +194,7 @@ impl Summary {
             "unnamed_frames": unnamed,
             "notes": self.quality.notes,
             "heaviest": heaviest.collect::<Vec<_>>(),
+            "functions": functions.collect::<Vec<_>>(),
         })
     }
 }

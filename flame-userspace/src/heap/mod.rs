@@ -15,9 +15,9 @@ mod weight;
 mod windows;
 
 pub(crate) use allocator::Allocator;
-pub(crate) use choose::{Cannot, Choice, Object, choose};
+pub(crate) use choose::{Object, choose};
 pub(crate) use find::hooks;
 pub(crate) use hook::{Hook, Hooks};
 pub(crate) use ledger::{ClosedLedger, HeapRow, Ledger};
 pub(crate) use traces::traces;
-pub(crate) use weight::{Blocks, Estimate};
+pub(crate) use weight::Estimate;

@@ -21,6 +21,6 @@ pub use builder::{Frequency, Session, SessionBuilder};
 pub use heap::{HeapMode, HeapOptions};
 pub use pipeline::Progress;
 pub use quality::{Quality, UnnamedFile};
-pub use recording::{ProfileType, Recorded, Recording};
+pub use recording::{HeapFunction, ProfileType, Recorded, Recording};
 pub use spawn::Waiting;
 pub use target::Target;

@@ -18,7 +18,7 @@ use crate::aggregate::{Aggregate, Aggregator};
 use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
 use crate::profile::SampleType;
-use crate::symbolize::Symbolizer;
+use crate::symbolize::{Names, Symbolizer};
 use crate::unwind::{Plan, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
@@ -307,7 +307,9 @@ impl Pipeline {
             let expected = self.expected(duration_ns);
             let quality = Quality::count(&sum, &counts, &losses, expected);
             let (frame, values) = (self.frame(time), assemble::values_of_samples(&sum));
-            profiles.push(self.recorded(ProfileType::Cpu, (&sum, &values), frame, quality).await?);
+            let (recorded, _) =
+                self.recorded(ProfileType::Cpu, (&sum, &values), frame, quality).await?;
+            profiles.push(recorded);
         }
         let mut missing = Vec::new();
         match &mut self.heap {
@@ -318,7 +320,10 @@ impl Pipeline {
                 quality.notes.splice(0..0, part.notes());
                 let frame = self.heap_frame(time, &part);
                 let rows = (sum, &part.values());
-                profiles.push(self.recorded(ProfileType::Heap, rows, frame, quality).await?);
+                let (mut recorded, names) =
+                    self.recorded(ProfileType::Heap, rows, frame, quality).await?;
+                recorded.functions = part.functions(&names);
+                profiles.push(recorded);
             }
             Some(Err(why)) => missing.push((ProfileType::Heap, why.clone())),
             None => {}
@@ -333,7 +338,7 @@ impl Pipeline {
         rows: (&Aggregate, &Values),
         mut frame: Frame,
         mut quality: Quality,
-    ) -> Result<Recorded> {
+    ) -> Result<(Recorded, Names)> {
         let (sum, values) = rows;
         let request = assemble::request(sum, &self.processes)?;
         let names = self.symbolizer.names(request).await?;
@@ -352,7 +357,9 @@ impl Pipeline {
             })
             .collect();
         processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
-        Ok(Recorded { of, profile: profile(None), processes, quality })
+        let profile = profile(None);
+        let functions = Vec::new();
+        Ok((Recorded { of, profile, processes, quality, functions }, names))
     }
 
     fn running(&self) -> Vec<(String, u32)> {

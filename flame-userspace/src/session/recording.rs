@@ -55,4 +55,16 @@ pub struct Recorded {
     pub processes: Vec<(String, u32, Profile)>,
     /// What the numbers do not cover.
     pub quality: Quality,
+    /// Heap: the heaviest functions with the errors of their numbers; else empty.
+    pub functions: Vec<HeapFunction>,
+}
+
+/// What a function and those that it called allocated and hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeapFunction {
+    /// Its name.
+    pub name: String,
+    /// For each sample type of the profile, the value of the samples with the function on their
+    /// stack, and its standard error.
+    pub values: Vec<(f64, f64)>,
 }

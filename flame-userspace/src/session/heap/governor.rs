@@ -247,7 +247,7 @@ mod tests {
         // 1,000,000 hits at 3 us, and 1 s of work.
         let inside = Usage { hits: 1e6, frees: 0.0, cpu_ns: 4e9, system_ns: 3.1e9 };
         governor.window(inside);
-        assert!((governor.price_ns() - 2855.0).abs() < 10.0, "{}", governor.price_ns());
-        assert!((governor.work_ns(inside) - 1.15e9).abs() < 0.02e9);
+        assert!((governor.price_ns() - 2909.0).abs() < 10.0, "{}", governor.price_ns());
+        assert!((governor.work_ns(inside) - 1.09e9).abs() < 0.02e9);
     }
 }

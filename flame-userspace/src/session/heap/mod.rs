@@ -6,6 +6,7 @@ mod options;
 mod price;
 mod prober;
 mod report;
+mod unseen;
 mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -17,6 +18,7 @@ use self::governor::Probing;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
+use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{HeapBlocks, HeapKernel};
 use crate::heap::{Allocator, Ledger};
@@ -49,6 +51,8 @@ pub(super) struct Heap {
     /// Return addresses of calls that allocators make to themselves, as they are looked up.
     own_calls: HashSet<CodeAddress>,
     found: Vec<FoundAllocator>,
+    /// What tells of allocators that cannot be probed.
+    unseen: Unseen,
     hooked: HashSet<Owner>,
     failures: Vec<String>,
     interval: u64,
@@ -114,6 +118,7 @@ impl Heap {
             asked: HashSet::new(),
             own_calls: HashSet::new(),
             found: Vec::new(),
+            unseen: Unseen::default(),
             hooked: HashSet::new(),
             failures: Vec::new(),
             interval,
@@ -189,6 +194,7 @@ impl Heap {
             if !self.asked.insert((owner, executable)) {
                 continue;
             }
+            self.unseen.maps(process, executable);
             let found = processes.executable(executable);
             let Some(Ok(file)) = found.file.as_ref().map(std::fs::File::try_clone) else {
                 continue;
@@ -211,6 +217,7 @@ impl Heap {
                         CodeAddress::Executable(executable, address)
                     }));
                     let stepped = hooks.probed.iter().filter(|hook| !hook.emulated);
+                    self.unseen.found(executable, &hooks);
                     self.found.push(FoundAllocator {
                         path,
                         allocator: hooks
@@ -380,6 +387,7 @@ impl Heap {
             found: self.found.clone(),
             hooked: self.hooked.len(),
             failures: self.failures.clone(),
+            unseen: self.unseen.sentences(processes),
             left_out: std::mem::take(&mut self.left_out),
             thinned: self.thinned,
         }

@@ -1,14 +1,19 @@
 //! What a part of a session found out of the heap: the rows of its profile, and what they mean.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::FoundAllocator;
 use super::governor::Probing;
 use super::prober::Cost;
 use crate::aggregate::Key;
-use crate::heap::{ClosedLedger, Estimate};
+use crate::heap::{ClosedLedger, Estimate, HeapRow};
 use crate::profile::{SampleType, Unit};
+use crate::session::HeapFunction;
 use crate::session::assemble::Values;
+use crate::symbolize::Names;
+
+/// Functions that are told with their errors, at most.
+const MOST_FUNCTIONS: usize = 200;
 
 /// A closed part.
 pub(in crate::session) struct HeapPart {
@@ -27,6 +32,8 @@ pub(in crate::session) struct HeapPart {
     /// Processes whose allocators were probed.
     pub(super) hooked: usize,
     pub(super) failures: Vec<String>,
+    /// What cannot be seen, a sentence each.
+    pub(super) unseen: Vec<String>,
     /// Samples of calls that an allocator made to itself.
     pub(super) left_out: u64,
     /// How often the blocks that were followed were halved.
@@ -57,13 +64,55 @@ impl HeapPart {
     /// The rows of the profile.
     pub(in crate::session) fn values(&self) -> Values {
         let rows = self.books.rows.iter().map(|(key, row)| {
-            let mut values = vec![row.allocated.objects.rounded(), row.allocated.space.rounded()];
-            if self.knows_in_use {
-                values.extend([row.in_use.objects.rounded(), row.in_use.space.rounded()]);
-            }
-            (key.clone(), values)
+            let values = self.columns(row).into_iter().map(Estimate::rounded);
+            (key.clone(), values.collect())
         });
         rows.collect::<HashMap<Key, Vec<i64>>>()
+    }
+
+    /// What each function and those that it called allocated and hold, the heaviest first.
+    pub(in crate::session) fn functions(&self, names: &Names) -> Vec<HeapFunction> {
+        let of_stack: Vec<HashSet<&str>> = self
+            .books
+            .sum
+            .stacks
+            .iter()
+            .map(|stack| {
+                let symbols = stack.iter().flat_map(|&address| names.get(address));
+                symbols.map(|symbol| symbol.name.as_str()).collect()
+            })
+            .collect();
+        let mut rows: HashMap<&str, HeapRow> = HashMap::new();
+        for (key, row) in &self.books.rows {
+            for name in &of_stack[key.stack as usize] {
+                let sum = rows.entry(name).or_default();
+                sum.allocated += row.allocated;
+                sum.in_use += row.in_use;
+            }
+        }
+        let mut functions: Vec<HeapFunction> = rows
+            .into_iter()
+            .map(|(name, row)| {
+                let estimates = self.columns(&row);
+                let values = estimates.iter().map(|one| (one.value, one.standard_error()));
+                HeapFunction { name: name.to_owned(), values: values.collect() }
+            })
+            .collect();
+        let shown = self.default_type();
+        functions.sort_by(|a, b| {
+            b.values[shown].0.total_cmp(&a.values[shown].0).then_with(|| a.name.cmp(&b.name))
+        });
+        functions.truncate(MOST_FUNCTIONS);
+        functions
+    }
+
+    /// A row's estimates in the order of the profile's columns.
+    fn columns(&self, row: &HeapRow) -> Vec<Estimate> {
+        let mut estimates = vec![row.allocated.objects, row.allocated.space];
+        if self.knows_in_use {
+            estimates.extend([row.in_use.objects, row.in_use.space]);
+        }
+        estimates
     }
 
     /// What the numbers are, as lines for the profile's comments.
@@ -140,11 +189,7 @@ impl HeapPart {
     /// What is to be said of the numbers' gaps.
     pub(in crate::session) fn notes(&self) -> Vec<String> {
         let mut notes = self.failures.clone();
-        if self.hooked == 0 {
-            notes.push(
-                "no allocator was found in the targets: nothing of their heaps is known".to_owned(),
-            );
-        }
+        notes.extend(self.unseen.iter().cloned());
         if let Some((rate, slow_down)) = self.stepped_down {
             notes.push(format!(
                 "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; so what is in use is not known; {}",
