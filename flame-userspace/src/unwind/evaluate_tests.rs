@@ -4,7 +4,7 @@ use std::fs::File;
 
 use super::*;
 use crate::process::ElfLayout;
-use crate::unwind::compile::Sources;
+use crate::unwind::compile::{SLICE_BYTES, Sources};
 use crate::unwind::source::{read_section, text_of};
 
 /// A memory in which each word follows from its address: a number above all stacks here, so that
@@ -47,7 +47,7 @@ fn where_a_rule_says_all_the_computed_step_is_the_same() {
         let (start, pages) = information.extent();
         for address in (start..start + u64::from(pages) * 4096).step_by(61) {
             let slice = information.slice_of(address).expect("within the extent");
-            if address % (1 << 16) < 61 {
+            if address % SLICE_BYTES < 61 {
                 compared += compare(&information, slice, path);
             }
         }
@@ -58,9 +58,9 @@ fn where_a_rule_says_all_the_computed_step_is_the_same() {
 /// Compares the steps at some addresses of a slice.
 fn compare(information: &UnwindInformation, slice: u32, path: &str) -> usize {
     let table = information.compile(slice);
-    let start = information.extent().0 + u64::from(slice) * (1 << 16);
+    let start = information.extent().0 + u64::from(slice) * SLICE_BYTES;
     let mut compared = 0;
-    for address in (start..start + (1 << 16)).step_by(37) {
+    for address in (start..start + SLICE_BYTES).step_by(37) {
         let rule = table.rule(address);
         if information.function(address).is_none() || rule == Rule::EXPRESSION || rule == Rule::GAP
         {
