@@ -54,7 +54,7 @@ pub const MAPPINGS: usize = 65_536;
 pub const PROCESS_MAPPINGS: usize = 4096;
 
 /// Processes that can be targets at one time.
-pub const TARGETS: usize = 65_536;
+pub const TARGETS: usize = 16_384;
 
 /// Cgroups that can be targets at one time.
 pub const CGROUPS: usize = 8;

@@ -28,6 +28,8 @@ mod bpf;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod process;
 mod runtime;
 mod session;

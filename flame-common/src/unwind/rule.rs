@@ -24,8 +24,10 @@
 //!    = *(base + 8·fp_offset)       SavedFp::AtBase
 //! ```
 
+use core::hash::{Hash, Hasher};
+
 /// A rule of an unwind table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Rule {
     /// A [`Kind`] in the low four bits, DWARF's number of the base register in the high four.
@@ -166,6 +168,16 @@ impl Rule {
             1 => SavedFp::AtCfa(self.fp_offset as i64 * 8),
             _ => SavedFp::AtBase(self.fp_offset as i64 * 8),
         }
+    }
+}
+
+/// As one word: dictionaries of rules are asked for each row of a table.
+impl Hash for Rule {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { kind_and_base, saved_fp, post, cfa_high, cfa_low, fp_offset } = *self;
+        let bytes = [kind_and_base, saved_fp, post.cast_unsigned(), cfa_high.cast_unsigned()];
+        let offsets = u32::from(cfa_low) << 16 | u32::from(fp_offset.cast_unsigned());
+        state.write_u64(u64::from(u32::from_le_bytes(bytes)) << 32 | u64::from(offsets));
     }
 }
 

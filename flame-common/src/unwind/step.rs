@@ -28,7 +28,8 @@ impl Step {
     }
 }
 
-/// Goes to the caller, or says why that cannot be. `registers` are then as they were.
+/// Goes to the caller, or says why that cannot be. `registers` are then as they were, but for a
+/// stack that could not be read: then they mean nothing.
 #[inline(always)]
 pub fn step(
     registers: &mut Registers,
@@ -52,8 +53,7 @@ pub fn step(
         Kind::Gap => return guess(registers, memory),
         Kind::Chain => return follow_chain(registers, memory),
         Kind::Signal => {
-            let before = x86_64::before_signal(sp, memory).ok_or(StackEnd::Unreadable)?;
-            *registers = before;
+            x86_64::before_signal(registers, memory).ok_or(StackEnd::Unreadable)?;
             return Ok(Step::Interrupted);
         }
         Kind::Root => return Err(StackEnd::Root),

@@ -71,7 +71,8 @@ impl Registers {
     }
 }
 
-/// The registers that were saved when a signal interrupted the frame below its handler.
+/// Goes to the registers that were saved when a signal interrupted the frame below its handler; at
+/// memory that cannot be read it stops, with some of them.
 ///
 /// At the stack pointer is a `struct ucontext` (arch/x86/include/uapi/asm/sigcontext.h): 40 bytes
 /// of flags and alternative stack, then the registers:
@@ -79,11 +80,12 @@ impl Registers {
 /// ```text
 /// sp + 40  r8 r9 r10 r11 r12 r13 r14 r15  +104 rdi rsi  +120 rbp rbx rdx rax rcx  +160 rsp  +168 rip
 /// ```
+// verifier: in place, since the kernel's stack has no room for a second set of registers.
 #[inline(always)]
-pub(super) fn before_signal(sp: u64, memory: &mut impl Memory) -> Option<Registers> {
+pub(super) fn before_signal(registers: &mut Registers, memory: &mut impl Memory) -> Option<()> {
     /// DWARF's numbers in the order of the saved registers.
     const SAVED: [u8; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7];
-    let mut registers = Registers { all_known: 1, ..Registers::default() };
+    let sp = registers.sp();
     for (place, number) in SAVED.into_iter().enumerate() {
         let word = memory.word(sp.wrapping_add(40 + 8 * place as u64))?;
         if let Some(register) = registers.general.get_mut(usize::from(number)) {
@@ -91,7 +93,9 @@ pub(super) fn before_signal(sp: u64, memory: &mut impl Memory) -> Option<Registe
         }
     }
     registers.ip = memory.word(sp.wrapping_add(168))?;
-    Some(registers)
+    registers.is_return = 0;
+    registers.all_known = 1;
+    Some(())
 }
 
 /// How far the return address is above the stack pointer in a lazy-binding stub, whose second

@@ -80,7 +80,9 @@ impl Aggregator {
 
     /// The sum up to now; counting starts afresh.
     pub(crate) fn take(&mut self) -> Aggregate {
-        std::mem::take(self).sum
+        let mut sum = std::mem::take(self).sum;
+        sum.stacks.close();
+        sum
     }
 
     /// The number of samples up to now.

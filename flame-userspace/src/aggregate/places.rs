@@ -7,7 +7,7 @@ use super::Stacks;
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
 
 /// Most addresses that are remembered; then it begins anew.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 18;
 
 /// What was looked up.
 #[derive(Debug, Default)]

@@ -57,6 +57,11 @@ impl Stacks {
         Some(caller)
     }
 
+    /// Lets go of what only adding takes.
+    pub(super) fn close(&mut self) {
+        (self.address_numbers, self.node_numbers) = Default::default();
+    }
+
     /// All distinct addresses.
     pub(crate) fn addresses(&self) -> &[CodeAddress] {
         &self.addresses

@@ -47,7 +47,7 @@ fn kernel() -> Found {
     let version = bpf::kernel_version();
     if version >= (5, 17) {
         Found::Good(format!("kernel {release} (5.15 or later is needed)"))
-    } else if version >= (5, 15) {
+    } else if version >= bpf::OLDEST_KERNEL {
         let what = format!("kernel {release} walks 64 frames of a stack (5.17 and later: 2048)");
         Found::Limits(what, "use a newer kernel for deeper stacks".to_owned())
     } else {

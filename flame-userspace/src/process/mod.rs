@@ -4,6 +4,7 @@
 mod elf;
 mod event;
 mod executable;
+pub(crate) mod fuzzing;
 mod inspect;
 mod mapping;
 mod maps;

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pipeline::{Control, Pipeline, Progress, Recording, Sources};
 use super::target::Target;
-use crate::bpf::{Event, LoadOptions, Programs, SideBand, TableRoom, online_cpus};
+use crate::bpf::{Event, LoadOptions, Programs, SideBand, TableRoom, online_cpus, too_old};
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
@@ -191,8 +191,9 @@ impl SessionBuilder {
 
     /// Loads the kernel programs and starts sampling. When it returns, every target is sampled.
     ///
-    /// Fails with [`ErrorKind::NoTarget`] if no target is there, and with
-    /// [`ErrorKind::Permission`] without the rights to load programs. Runs on a tokio runtime.
+    /// Fails with [`ErrorKind::NoTarget`] if no target is there, with [`ErrorKind::Permission`]
+    /// without the rights to load programs, and with [`ErrorKind::KernelTooOld`] on a kernel that is.
+    /// Runs on a tokio runtime.
     #[expect(clippy::unused_async, reason = "needs a runtime, and may come to wait for it")]
     pub async fn start(self) -> Result<Session, Error> {
         if self.target.is_empty() {
@@ -204,7 +205,7 @@ impl SessionBuilder {
             let reason = anyhow::anyhow!(warnings.join("; "));
             return Err(Error::new(ErrorKind::NoTarget, reason));
         }
-        let pipeline = self.set_up(&targets)?;
+        let pipeline = self.set_up(&targets).map_err(refused)?;
         let (control, requests) = mpsc::channel(4);
         let (progress, seen) = watch::channel(Progress::default());
         warnings.extend(pipeline.gone(&targets));
@@ -308,6 +309,15 @@ fn ring_bytes(frequency: Frequency, cpus: usize) -> u32 {
     let copies = hz.min(COPIES_A_SECOND.into()) * USUAL_COPY / 10;
     let second = (hz * 1024 + copies) * cpus as u64;
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
+}
+
+/// Why a session could not be set up. Old kernels refuse the programs with long tales; some have
+/// what is needed from later ones, so that trying comes first.
+fn refused(error: anyhow::Error) -> Error {
+    match too_old() {
+        Some(reason) => Error::new(ErrorKind::KernelTooOld, anyhow::anyhow!(reason)),
+        None => error.into(),
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,14 @@ pub struct Recording {
     pub running: Vec<(String, u32)>,
 }
 
+impl Recording {
+    /// Adds a line to the comments of its profiles.
+    pub(crate) fn add_comment(&mut self, line: &str) {
+        self.profile.add_comment(line);
+        self.processes.iter_mut().for_each(|(_, _, profile)| profile.add_comment(line));
+    }
+}
+
 /// The state of a session.
 pub(super) struct Pipeline {
     options: SessionBuilder,
@@ -72,8 +80,8 @@ pub(super) struct Pipeline {
     side_band: SideBand,
     processes: ProcessTable,
     symbolizer: Symbolizer,
-    /// The kernel's tables, and what is in them.
-    tables: UnwindMaps,
+    /// The kernel's tables, until the end, and what is in them.
+    tables: Option<UnwindMaps>,
     plan: Plan,
     unwinder: Unwinder,
     timeline: Timeline,
@@ -111,7 +119,7 @@ impl Pipeline {
             processes,
             symbolizer,
             plan: Plan::new(&tables),
-            tables,
+            tables: Some(tables),
             unwinder: Unwinder::default(),
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
@@ -193,7 +201,9 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
-        self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
+        if let Some(tables) = &mut self.tables {
+            self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, tables);
+        }
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
         self.losses.untold_processes += refused.processes;
@@ -263,6 +273,8 @@ impl Pipeline {
             self.read();
             let rest = self.timeline.rest();
             self.apply(rest);
+            // Names take memory as well.
+            (self.tables, self.unwinder) = (None, Unwinder::default());
         } else {
             self.take_in();
         }

@@ -68,7 +68,7 @@ impl<'a> Analysis<'a> {
         let mut decoder = Decoder::with_ip(64, self.bytes, self.start, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
         let (mut state, mut after_return) = (None, begins);
-        let (mut after_call, mut padded) = (false, false);
+        let (mut after_call, mut padded, mut assumed) = (false, false, None);
         while decoder.can_decode() {
             decoder.decode_out(&mut instruction);
             let ip = instruction.ip();
@@ -87,6 +87,7 @@ impl<'a> Analysis<'a> {
             after_call = instruction.flow_control() == FlowControl::Call;
             state = state
                 .or_else(|| self.targets.get(&ip).copied())
+                .or(assumed.take())
                 .or_else(|| may_begin.then_some(State::CALLED));
             if self.returns_from_signal(&instruction) {
                 // As a return address it is looked up by the byte before.
@@ -106,6 +107,9 @@ impl<'a> Analysis<'a> {
                 continue;
             };
             let after = self.after(before, &instruction);
+            // What follows a jump by a table is a part of the same function as a rule.
+            let by_table = instruction.flow_control() == FlowControl::IndirectBranch;
+            assumed = Some(after).filter(|after| by_table && after.sp != Some(8));
             (state, after_return) = self.follow(after, &instruction);
         }
     }
@@ -140,12 +144,15 @@ impl<'a> Analysis<'a> {
                 self.targets.entry(target).or_insert(after);
                 (Some(after), false)
             }
+            // With nothing on the stack it may be a call in the place of a return.
+            FlowControl::UnconditionalBranch | FlowControl::IndirectBranch
+                if after.sp == Some(8) =>
+            {
+                (None, true)
+            }
             FlowControl::UnconditionalBranch => {
-                // With nothing on the stack it may be a call in the place of a return.
-                if after.sp != Some(8) {
-                    self.targets.entry(target).or_insert(after);
-                }
-                (None, after.sp == Some(8))
+                self.targets.entry(target).or_insert(after);
+                (None, false)
             }
             FlowControl::IndirectBranch => (None, false),
             FlowControl::Interrupt if instruction.mnemonic() != Mnemonic::Int3 => {

@@ -13,6 +13,7 @@ use gimli::{
 
 use super::analyze::{Analysis, gaps};
 use super::gopclntab::GoFunctions;
+use super::scan::for_each_entry;
 use super::table::{Builder, UnwindTable};
 use super::translate::{Slice, rule_of};
 use crate::process::Segment;
@@ -79,7 +80,7 @@ pub(crate) struct UnwindInformation {
 }
 
 /// Code that one entry speaks of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Function {
     pub(super) code: Range<u64>,
     pub(super) entry: Entry,
@@ -106,11 +107,9 @@ impl UnwindInformation {
     /// called it: loaders and some C libraries have no entry for it.
     pub(super) fn read(sources: Sources, text: &[Range<u64>], entry: Option<u64>) -> Option<Self> {
         let mut functions = Functions { text, all: Vec::new() };
-        if let Some((section, bases)) = sources.eh_frame() {
+        if let Some((bytes, address)) = &sources.eh_frame {
             functions.add(|found| {
-                for_each_function(&section, &bases, |fde, _| {
-                    found(fde.initial_address()..fde.end_address(), Entry::EhFrame(fde.offset()));
-                });
+                for_each_entry(bytes, *address, |code, at| found(code, Entry::EhFrame(at)));
             });
         }
         if let Some(go) = &sources.go {
@@ -281,7 +280,7 @@ impl Functions<'_> {
             }
         });
         if self.all.len() > known {
-            self.all.sort_by_key(|function| function.code.start);
+            self.sort();
         }
     }
 
@@ -294,8 +293,19 @@ impl Functions<'_> {
         // pointers instead.
         if gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() <= MOST_GAPS {
             self.all.extend(gaps.into_iter().map(|code| Function { code, entry: Entry::Code }));
-            self.all.sort_by_key(|function| function.code.start);
+            self.sort();
         }
+    }
+
+    /// Sorts by where functions begin: small keys first, since there may be a hundred thousand.
+    fn sort(&mut self) {
+        if self.all.is_sorted_by_key(|function| function.code.start) {
+            return;
+        }
+        let starts = self.all.iter().map(|function| function.code.start);
+        let mut keys: Vec<(u64, u32)> = starts.zip(0..).collect();
+        keys.sort_unstable();
+        self.all = keys.into_iter().map(|(_, at)| self.all[at as usize].clone()).collect();
     }
 
     /// Adds the code at which a program begins.

@@ -8,10 +8,14 @@ mod compile;
 mod evaluate;
 mod extents;
 mod finish;
+#[cfg(test)]
+mod framehop_tests;
+pub(crate) mod fuzzing;
 mod gopclntab;
 mod placed;
 mod plan;
 mod rules;
+mod scan;
 mod sliced;
 mod source;
 mod table;

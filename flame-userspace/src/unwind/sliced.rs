@@ -6,10 +6,10 @@ use std::ops::Range;
 use flame_common::unwind::Rule;
 
 use super::UnwindTable;
-use super::compile::{SLICE_BYTES, SLICE_PAGES, UnwindInformation};
+use super::compile::{SLICE_PAGES, UnwindInformation};
 
-/// A small file has at most so many slices: 2 MiB of code, as the C library has.
-const SMALL: u32 = (2 << 20) / SLICE_BYTES as u32;
+/// A small file has at most so many slices: half a MiB of code.
+const SMALL: u32 = 32;
 
 /// The table of a file, as far as it was needed.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ pub(super) fn of_vdso() -> Option<UnwindInformation> {
     from_file(&file, &ElfLayout::read(&file)?, None)
 }
 
-fn from_file(
+pub(super) fn from_file(
     file: &File,
     layout: &ElfLayout,
     debug_file: Option<&File>,
