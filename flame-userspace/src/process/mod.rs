@@ -14,7 +14,7 @@ mod root;
 mod table;
 mod vdso;
 
-pub(crate) use elf::{ElfLayout, GoSections, Section};
+pub(crate) use elf::{ElfLayout, GoSections, Section, Segment};
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
