@@ -50,9 +50,9 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Tell what has changed from one profile to another.
     ///
-    /// The table goes to stdout: functions by the change of their self values. -o OUT.md writes it
-    /// as Markdown, -o OUT.pb as a pprof file with values below zero, as `go tool pprof -diff_base`
-    /// reads them.
+    /// The table goes to stdout: functions by the change of their self values. A page and the table
+    /// as Markdown are written beside NEW; -f pb writes a pprof file with values below zero, as
+    /// `go tool pprof -diff_base` reads them.
     Diff(DiffArgs),
     /// Fail (exit status 3) when a profile has grown beyond a limit.
     ///
@@ -137,10 +137,11 @@ pub(super) struct DiffArgs {
     /// The profile to compare.
     #[arg(value_name = "NEW")]
     pub(super) new: PathBuf,
-    /// The file to write; its ending tells what (md, pb). Without one: OUT.md and OUT.pb.
+    /// The file to write, whose ending tells what (html, md, pb), or a folder; beside NEW if left
+    /// out.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
-    /// What to write as OUT.
+    /// What to write: html, md, pb. Left out: what OUT ends in, else html,md.
     #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
     pub(super) format: Vec<Format>,
     /// The sample type to compare; the new profile's default if left out.

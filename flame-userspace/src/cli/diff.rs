@@ -1,22 +1,25 @@
 //! `flame diff`: what has changed from one profile to another.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::args::DiffArgs;
 use super::caller::{Caller, acting_for};
+use super::generate::{several_processes, was_made_of};
 use super::place::{IfThere, parent, place};
 use super::read::{name_of, read};
 use super::report::print;
 use super::status;
+use super::summary::link;
 use super::talk::shown;
 use crate::analyze::diff::{self, Diff};
 use crate::analyze::normalize::Pair;
 use crate::format::change::{comparison, presence, relative, signed, totals};
 use crate::format::table::{Align, Table};
-use crate::format::{Format, markdown, pprof};
+use crate::format::{Format, html, markdown, pprof};
 
 /// Runs the command; the exit status.
 pub(super) fn run(args: &DiffArgs) -> u8 {
@@ -36,7 +39,8 @@ fn run_for_caller(args: &DiffArgs) -> Result<()> {
     print(&table(&diff, args.top))?;
     let (base_name, new_name) = (name_of(&args.base), name_of(&args.new));
     let sides = markdown::Sides { base: &base_name, new: &new_name };
-    for (path, format) in files(args)? {
+    let title = sides.source_id();
+    for (path, format) in files(args) {
         let mut bytes = Vec::new();
         match format {
             Format::Markdown => {
@@ -44,45 +48,62 @@ fn run_for_caller(args: &DiffArgs) -> Result<()> {
             }
             Format::Pprof => pprof::write(&diff::profile(pair, &diff.scale), &mut bytes)
                 .context("make the pprof file of the difference")?,
+            Format::Html => {
+                let page = html::DiffPage {
+                    title: &title,
+                    base_name: &base_name,
+                    new_name: &new_name,
+                    by_process: [&base, &new].iter().any(|profile| several_processes(profile)),
+                    base_ratio: diff.scale.factor,
+                    source_id: &title,
+                };
+                html::write_diff(&base, &new, &page, &mut bytes)
+                    .context("make the page of the difference")?;
+            }
             other => bail!("a difference cannot be written as {}", other.name()),
         }
-        let there = if args.force { IfThere::Replace } else { IfThere::Refuse };
+        let replace = args.force || was_made_of(&path, format, &title);
+        let there = if replace { IfThere::Replace } else { IfThere::Refuse };
         let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
         place(&parent(&path), name, &bytes, there)?;
-        eprintln!("{}", shown(&path.to_string_lossy()));
+        let path = fs::canonicalize(&path).unwrap_or(path);
+        match format {
+            Format::Html => eprintln!("{}", link(&path)),
+            _ => eprintln!("{}", shown(&path.to_string_lossy())),
+        }
     }
     Ok(())
 }
 
-/// What to write: what OUT ends in, or OUT with the ending of each format.
-fn files(args: &DiffArgs) -> Result<Vec<(PathBuf, Format)>> {
-    let Some(out) = &args.output else {
-        if args.format.is_empty() {
-            return Ok(Vec::new());
+/// What to write: what OUT ends in, or OUT with the ending of each format. Without OUT, or in the
+/// folder that it is, the new profile's name stands in front.
+fn files(args: &DiffArgs) -> Vec<(PathBuf, Format)> {
+    let mut stem = args.new.file_stem().unwrap_or_default().to_owned();
+    stem.push("-diff");
+    let out = match &args.output {
+        None => parent(&args.new).join(stem),
+        Some(folder) if folder.is_dir() => folder.join(stem),
+        Some(out) => {
+            let ending = out.extension().and_then(|ending| Format::from_name(ending.to_str()?));
+            match (args.format.as_slice(), ending) {
+                ([], Some(format)) => return vec![(out.clone(), format)],
+                ([one], Some(format)) if *one == format => return vec![(out.clone(), format)],
+                _ => out.clone(),
+            }
         }
-        bail!("where to? -o OUT names the files that --format asks for");
     };
-    let ending = out.extension().and_then(|ending| Format::from_name(ending.to_str()?));
-    match (args.format.as_slice(), ending) {
-        ([], Some(format)) => Ok(vec![(out.clone(), format)]),
-        ([one], Some(format)) if *one == format => Ok(vec![(out.clone(), format)]),
-        ([], None) => Ok(with_endings(out, &DEFAULT)),
-        (formats, _) => Ok(with_endings(out, formats)),
-    }
-}
-
-/// What is written where OUT does not tell.
-const DEFAULT: [Format; 2] = [Format::Markdown, Format::Pprof];
-
-fn with_endings(out: &Path, formats: &[Format]) -> Vec<(PathBuf, Format)> {
+    let formats = if args.format.is_empty() { &DEFAULT[..] } else { &args.format };
     let file = |&format: &Format| {
-        let mut name = OsString::from(out);
+        let mut name = OsString::from(&out);
         name.push(".");
-        name.push(format.name());
+        name.push(format.ending());
         (PathBuf::from(name), format)
     };
     formats.iter().map(file).collect()
 }
+
+/// What is written where nothing was asked for.
+const DEFAULT: [Format; 2] = [Format::Html, Format::Markdown];
 
 /// The functions whose self values have changed most.
 fn table(diff: &Diff, top: usize) -> String {

@@ -42,7 +42,7 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
         let (directory, target) = place_of(file, wanted, args, formats.len())?;
         let presentation = Presentation {
             title: &name,
-            by_process: has_several_processes(&profile),
+            by_process: several_processes(&profile),
             source_id: &name,
             flat_inlines: args.flat_inlines,
         };
@@ -121,7 +121,7 @@ fn place_of(
 }
 
 /// Whether flame made the file of the profile of this name, so that it may be made again.
-fn was_made_of(path: &Path, format: Format, name: &str) -> bool {
+pub(super) fn was_made_of(path: &Path, format: Format, name: &str) -> bool {
     let source_of: fn(&[u8]) -> Option<String> = match format {
         Format::Html => html::source_of,
         Format::Markdown => markdown::source_of,
@@ -132,7 +132,8 @@ fn was_made_of(path: &Path, format: Format, name: &str) -> bool {
     read.is_ok() && source_of(&head).as_deref() == Some(name)
 }
 
-fn has_several_processes(profile: &Profile) -> bool {
+/// Whether a profile is of more than one process.
+pub(super) fn several_processes(profile: &Profile) -> bool {
     let pids = profile.label_sets().iter().enumerate().filter_map(|(row, _)| {
         let set = crate::profile::LabelSetId::new(row);
         profile.number_label(set, "pid")

@@ -34,8 +34,9 @@ fn the_table_tells_the_largest_changes_first() {
     assert!(names[0].starts_with("+500.00 ms ") && names[0].ends_with(" slow (app)"), "{names:?}");
     assert!(names[1].ends_with("gone old (app)"), "{names:?}");
     assert!(names[2].ends_with("new fresh (app)"), "{names:?}");
-    assert_eq!(ran.stderr, "");
-    assert_eq!(bench.names(), ["base.pb", "new.pb"], "nothing is written unasked");
+    assert_eq!(bench.names(), ["base.pb", "new-diff.html", "new-diff.md", "new.pb"]);
+    assert!(ran.stderr.contains("file://"), "{}", ran.stderr);
+    assert!(bench.text("new-diff.html").contains("flame-data"));
     let short = bench.flame(&["diff", "base.pb", "new.pb", "--top", "1"]).with_code(0);
     assert!(short.stdout.contains("… 4 more, -90.00 ms self"), "{}", short.stdout);
 }
@@ -45,9 +46,12 @@ fn markdown_and_pprof_are_written_where_asked() {
     let bench = bench();
     bench.flame(&["diff", "base.pb", "new.pb", "-o", "d.md"]).with_code(0);
     assert!(bench.text("d.md").contains("| `old` | `app` | gone |"), "{}", bench.text("d.md"));
-    bench.flame(&["diff", "base.pb", "new.pb", "-o", "d"]).with_code(1);
-    bench.flame(&["diff", "base.pb", "new.pb", "-o", "d", "--force"]).with_code(0);
-    assert_eq!(bench.names(), ["base.pb", "d.md", "d.pb", "new.pb"]);
+    bench.flame(&["diff", "base.pb", "new.pb", "-o", "d"]).with_code(0);
+    bench.flame(&["diff", "base.pb", "new.pb", "-o", "d.pb"]).with_code(0);
+    assert_eq!(bench.names(), ["base.pb", "d.html", "d.md", "d.pb", "new.pb"]);
+    bench.save("d.md", b"notes");
+    bench.flame(&["diff", "base.pb", "new.pb", "-o", "d.md"]).with_code(1);
+    bench.flame(&["diff", "base.pb", "new.pb", "-o", "d.md", "--force"]).with_code(0);
     let bytes = std::fs::read(bench.path("d.pb")).expect("read the difference");
     let difference = pprof::read(&bytes).expect("a pprof file");
     assert_eq!(difference.total(0), 410);

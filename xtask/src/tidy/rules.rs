@@ -13,7 +13,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["session", "live", "analyze", "format", "profile", "error"]),
     // What this kernel and this user can do is asked where it is used.
     // What hostile bytes are fed to, for tests alone.
-    ("fuzzing", &["process", "runtime", "unwind"]),
+    ("fuzzing", &["analyze", "format", "process", "runtime", "unwind"]),
     ("cli::doctor", &["bpf", "process"]),
     ("cli::privilege", &["bpf"]),
     ("live", &["session", "analyze", "profile"]),

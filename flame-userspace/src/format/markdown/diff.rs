@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{capped, cell, code};
-use super::{head, value};
+use super::{front_matter, head, value};
 use crate::analyze::diff::Diff;
 use crate::format::change::{comparison, presence, relative, signed, totals};
 
@@ -16,11 +16,18 @@ pub struct Sides<'a> {
     pub new: &'a str,
 }
 
+impl Sides<'_> {
+    /// What a difference was made from, for [`source_of`](super::source_of).
+    pub fn source_id(&self) -> String {
+        format!("{} to {}", self.base, self.new)
+    }
+}
+
 /// A difference as Markdown, with at most `top` functions.
 pub fn diff(diff: &Diff, sides: &Sides<'_>, top: usize) -> String {
-    let mut out = String::new();
+    let mut out = front_matter("flame-diff/1", &sides.source_id());
     // Writing to a text cannot fail, here and below.
-    _ = writeln!(out, "# From {} to {}\n", code(sides.base), code(sides.new));
+    _ = writeln!(out, "---\n\n# From {} to {}\n", code(sides.base), code(sides.new));
     _ = writeln!(out, "- {}", capped(&totals(diff)));
     _ = writeln!(out, "- {}", capped(&comparison(&diff.scale)));
     let changed: Vec<_> = diff.rows.iter().filter(|row| row.base != row.new).collect();

@@ -9,7 +9,7 @@ mod text;
 
 pub use check::check;
 pub use diff::{Sides, diff};
-pub use report::{Heading, report, source_of};
+pub use report::{Heading, report};
 
 use crate::profile::Unit;
 
@@ -31,4 +31,30 @@ fn value(unit: &Unit, value: i64) -> String {
         Unit::Other(_) => text::capped(&unit.format(value)).replace('|', "\\|"),
         _ => unit.format(value),
     }
+}
+
+/// What a text starts with, without the line that ends it: its schema, flame's version, and what it
+/// was made from.
+fn front_matter(schema: &str, source: &str) -> String {
+    let (version, source) = (text::quoted(env!("CARGO_PKG_VERSION")), text::quoted(source));
+    format!("---\nschema: {schema}\nflame: {version}\nprofile: {source}\n")
+}
+
+/// What a report or a difference that flame wrote was made from; `None` for any other file. Only
+/// the start is read.
+pub fn source_of(markdown: &[u8]) -> Option<String> {
+    let head = &markdown[..markdown.len().min(4096)];
+    let (schema, head) = line(head.strip_prefix(b"---\n")?)?;
+    if !matches!(schema, b"schema: flame-report/1" | b"schema: flame-diff/1") {
+        return None;
+    }
+    let (version, rest) = line(head)?;
+    version.strip_prefix(b"flame: \"")?;
+    let (source, _) = line(rest)?;
+    serde_json::from_slice(source.strip_prefix(b"profile: ")?).ok()
+}
+
+fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    Some((&text[..end], &text[end + 1..]))
 }

@@ -3,13 +3,10 @@
 use std::fmt::Write as _;
 
 use super::text::{block, capped, cell, code, pattern, quoted, short, short_cell};
-use super::{head, percent, value};
+use super::{front_matter, head, percent, value};
 use crate::analyze::report::{Around, CallPath, Groups, PathKind, PathRow, Report, View};
 use crate::format::date::Date;
 use crate::profile::Unit;
-
-/// What a report starts with; two lines follow that tell flame's version and the profile's file.
-const BEFORE_SOURCE: &str = "---\nschema: flame-report/1\n";
 
 /// The most comments of a profile that are shown.
 const COMMENTS: usize = 20;
@@ -25,7 +22,7 @@ pub struct Heading<'a> {
 
 /// The report as Markdown.
 pub fn report(report: &Report, heading: &Heading<'_>) -> String {
-    let mut out = front_matter(report, heading);
+    let mut out = about_session(report, heading);
     // Writing to a text cannot fail, here and below.
     _ = writeln!(out, "\n# Profile of {}\n", code(heading.title));
     for warning in &report.warnings {
@@ -43,26 +40,9 @@ pub fn report(report: &Report, heading: &Heading<'_>) -> String {
     out
 }
 
-/// The `profile` of a report that flame made; `None` for any other file. Only the start is read.
-pub fn source_of(markdown: &[u8]) -> Option<String> {
-    let head = &markdown[..markdown.len().min(4096)];
-    let head = head.strip_prefix(BEFORE_SOURCE.as_bytes())?;
-    let (version, rest) = line(head)?;
-    version.strip_prefix(b"flame: \"")?;
-    let (source, _) = line(rest)?;
-    serde_json::from_slice(source.strip_prefix(b"profile: ")?).ok()
-}
-
-fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = text.iter().position(|byte| *byte == b'\n')?;
-    Some((&text[..end], &text[end + 1..]))
-}
-
-fn front_matter(report: &Report, heading: &Heading<'_>) -> String {
-    let mut out = String::from(BEFORE_SOURCE);
+fn about_session(report: &Report, heading: &Heading<'_>) -> String {
+    let mut out = front_matter("flame-report/1", heading.source);
     let mut line = |key: &str, value: String| _ = writeln!(out, "{key}: {value}");
-    line("flame", quoted(env!("CARGO_PKG_VERSION")));
-    line("profile", quoted(heading.source));
     if let Some(view) = report.views.first() {
         line("type", quoted(&view.sample_type.kind));
         line("unit", quoted(view.sample_type.unit.name()));
@@ -367,6 +347,7 @@ mod tests {
     use super::*;
     use crate::analyze::report::ReportOptions;
     use crate::format::example;
+    use crate::format::markdown::source_of;
     use crate::profile::Profile;
 
     fn markdown(profile: &Profile, title: &str) -> String {
