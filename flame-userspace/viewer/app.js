@@ -26,9 +26,6 @@ export function part(id) {
   return /** @type {T} */ (document.getElementById(id));
 }
 
-/** Above so many nodes the table waits until the graph is painted. */
-const MANY_NODES = 50_000;
-
 export class App {
   /**
    * @param {import('./model.js').Model} model
@@ -236,8 +233,10 @@ export class App {
 
   /** What takes longer to add up is shown after the graph was painted. */
   #later() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    const asked = (this.asked ?? 0) + 1;
+    this.asked = asked;
+    requestAnimationFrame(() => setTimeout(() => {
+      if (asked !== this.asked) return;
       this.table.update();
       if (this.graph.zoom === 0) {
         showFirst(part('first'), part('first-title'), this.table, {
@@ -246,7 +245,7 @@ export class App {
         });
       }
       this.#showMap();
-    }, this.model.tree.count > MANY_NODES ? 30 : 0);
+    }));
   }
 
   /** @param {number} node */

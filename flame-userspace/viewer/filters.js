@@ -80,10 +80,13 @@ export function offerLabels(place, model, add) {
   const selects = [];
   for (const [key, of] of byKey) {
     if (of.size < 2) continue;
-    const name = LABELS.get(key) ?? key;
+    // Numbers tell no more than names where there are as many.
+    const name = { pid: 'comm', tid: 'thread' }[key];
+    if (name && byKey.get(name)?.size === of.size) continue;
+    const what = LABELS.get(key) ?? key;
     const select = /** @type {HTMLSelectElement} */ (element('select', ''));
-    select.setAttribute('aria-label', `Only one ${name}`);
-    select.append(element('option', `${name}: all ${of.size}`));
+    select.setAttribute('aria-label', `Only one ${what}`);
+    select.append(element('option', `${what}: all ${of.size}`));
     const ranked = [...of].sort((a, b) => b[1] - a[1]).slice(0, MOST_VALUES);
     for (const [text, weight] of ranked) {
       const option = element('option', `${text} (${formatShare(weight, whole)})`);

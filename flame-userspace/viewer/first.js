@@ -76,7 +76,7 @@ export function showFirst(list, title, table, actions) {
     const bar = element('span', '', card.less ? 'bar less' : 'bar');
     bar.style.width = `${100 * card.part}%`;
     button.append(element('strong', card.figure), element('span', shortName(name), 'what'),
-      element('span', `${card.about} · ${frames.module(card.frame)}`, 'about'), bar);
+      element('span', `${card.about} · ${frames.module(card.frame)}`, 'why'), bar);
     button.addEventListener('click', card.run);
     item.append(button);
     return item;

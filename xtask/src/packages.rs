@@ -66,6 +66,7 @@ const PACKAGES: &[Package] = &[
     program("python3", &["python3"], "workloads, and a compiler's worth of frames to read"),
     program("golang-go", &["go"], "a workload, and `go tool pprof` to read what flame writes"),
     program("nodejs", &["node"], "the viewer's tests, and a workload"),
+    optional("npm", &["npm"], "what the viewer's tests in a browser are written with"),
     program("redis-server", &["redis-server"], "a server to profile"),
     program("redis-tools", &["redis-benchmark"], "load for it"),
     program("nginx-light", &["nginx"], "a server to profile"),
@@ -78,7 +79,7 @@ const PACKAGES: &[Package] = &[
     optional(
         "chromium",
         &["chromium", "chromium-browser", "google-chrome"],
-        "the HTML page, opened",
+        "the HTML page, opened and used",
     ),
 ];
 

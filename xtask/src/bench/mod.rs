@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what flame costs, measured on real programs. Not a part of the tests: it
-//! takes minutes and wants a quiet machine.
+//! `cargo xtask bench`: what flame costs, measured on real programs, and its pages. Not a part of
+//! the tests: it takes minutes and wants a quiet machine.
 
 mod cpu;
 mod interval;
@@ -7,10 +7,11 @@ mod process;
 mod profiler;
 mod programs;
 mod report;
+mod viewer;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ enum What {
     /// CPU profiles at 99 and 999 Hz, beside `perf record -g`; writes its tables to BENCHMARKS.md
     /// (about half an hour)
     Cpu(CpuArgs),
+    /// Pages of up to 1,000,000 call-tree nodes in Chromium, beside other viewers; writes its
+    /// tables to BENCHMARKS.md (some minutes)
+    Viewer(viewer::ViewerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +59,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let bench = Bench::parse_from(std::iter::once("bench").chain(args.iter().map(String::as_str)));
     match bench.what {
         What::Cpu(args) => cpu(&args),
+        What::Viewer(args) => viewer::run(&args),
     }
 }
 
@@ -129,6 +134,10 @@ impl Folder {
         let path = workspace::target_dir().join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -73,7 +73,7 @@ pub fn write_diff(
         &Content {
             title: page.title,
             source_id: page.source_id,
-            fallback: differences(&merged, page.base_ratio),
+            fallback: differences(&merged, page.base_ratio).into_bytes(),
             comments: &comments,
             block: (samples > 0).then(|| block::encode(&merged, meta)),
         },

@@ -25,7 +25,7 @@ use serde_json::json;
 pub use diff::{DiffPage, write_diff};
 
 use self::graph::Graph;
-use super::text;
+use super::{svg, text};
 use crate::analyze;
 use crate::profile::Profile;
 use crate::profile::tree::CallTree;
@@ -55,7 +55,7 @@ pub struct Page<'a> {
 /// Writes `profile` as a page.
 pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Result<()> {
     let (block, fallback) = if profile.sample_count() == 0 {
-        (None, String::new())
+        (None, Vec::new())
     } else {
         let (graph, tree) = Graph::of(profile, page.by_process);
         let meta = json!({
@@ -63,7 +63,16 @@ pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Re
             "duration_ns": profile.duration_ns(),
             "period": period(profile),
         });
-        (Some(block::encode(&graph, meta)), heaviest(profile, &tree))
+        let mut fallback = heaviest(profile, &tree).into_bytes();
+        let options = svg::Options {
+            title: page.title,
+            sample_type: profile.default_sample_type(),
+            by_process: page.by_process,
+        };
+        fallback.extend(b"<div class=\"picture\">");
+        svg::write_brief(profile, &tree, &options, &mut fallback)?;
+        fallback.extend(b"</div>\n");
+        (Some(block::encode(&graph, meta)), fallback)
     };
     let Page { title, source_id, .. } = *page;
     let content = Content { title, source_id, fallback, comments: profile.comments(), block };
@@ -87,7 +96,7 @@ struct Content<'a> {
     title: &'a str,
     source_id: &'a str,
     /// Markup for readers without scripts.
-    fallback: String,
+    fallback: Vec<u8>,
     comments: &'a [String],
     /// What the viewer draws; `None` if there is nothing.
     block: Option<Vec<u8>>,
@@ -118,7 +127,7 @@ fn write_content(content: &Content, out: &mut impl io::Write) -> io::Result<()> 
                 let main = if content.block.is_some() { viewer::APP } else { viewer::EMPTY };
                 out.write_all(main.as_bytes())?;
             }
-            viewer::Part::Slot("fallback") => out.write_all(content.fallback.as_bytes())?,
+            viewer::Part::Slot("fallback") => out.write_all(&content.fallback)?,
             viewer::Part::Slot("about") => {
                 out.write_all(about(content.comments, content.block.is_none()).as_bytes())?;
             }
