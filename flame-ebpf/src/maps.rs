@@ -1,8 +1,10 @@
-//! Every map: who writes it, who reads it, and where its size comes from.
+//! Every map: who writes it, who reads it, and where its size comes from. Hash maps have all their
+//! memory from the start: before Linux 6.1 the kernel lets no perf-event program use others.
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use flame_common::block::{Block, BlockKey, Call, Countdown, HeapControl};
 use flame_common::limits;
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::sample::SampleBuffer;
@@ -19,17 +21,19 @@ pub(crate) static SAMPLES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// the programs add their children and take out the dead. The value is the kernel's address of
 /// the process's leader, or 0 if user space put it in.
 #[map]
-pub(crate) static TARGETS: HashMap<u32, u64> =
-    HashMap::with_max_entries(limits::TARGETS as u32, BPF_F_NO_PREALLOC);
+pub(crate) static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(limits::TARGETS as u32, 0);
 
 /// The names of processes to sample, NUL-padded, from user space.
 #[map]
 pub(crate) static NAMES: HashMap<[u8; limits::COMM], u8> =
     HashMap::with_max_entries(limits::NAMES as u32, 0);
 
-/// Where each CPU puts a sample together.
+/// Where each CPU puts samples together, `config.places` of them one behind the other: the first for
+/// its clock, the others for allocations, which the clock and other allocations may interrupt. User
+/// space sets how many there are. Values for each CPU (`PerCpuArray`) would have to be smaller
+/// (`PCPU_MIN_UNIT_SIZE`, 32 KiB).
 #[map]
-pub(crate) static BUFFER: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static BUFFER: Array<SampleBuffer> = Array::with_max_entries(1, 0);
 
 /// The counters of [`Stat`], read by user space.
 #[map]
@@ -40,7 +44,7 @@ pub(crate) static STATS: PerCpuArray<u64> =
 /// it in; the programs give a child its parent's and take it out when other code is run.
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, ProcessRun> =
-    HashMap::with_max_entries(limits::PROCESSES as u32, BPF_F_NO_PREALLOC);
+    HashMap::with_max_entries(limits::PROCESSES as u32, 0);
 
 /// The mappings of all processes, in sorted runs. User space writes them, through memory.
 #[map]
@@ -61,14 +65,36 @@ pub(crate) static ROWS: Array<[Row; limits::CHUNK_ROWS]> =
 pub(crate) static RULES: Array<Rule> =
     Array::with_max_entries(limits::RULES as u32, BPF_F_MMAPABLE);
 
-/// Where each CPU's walk stands.
+/// Where each CPU's walks stand, as [`BUFFER`].
 #[map]
 pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 
-/// The rules that each CPU found last, by address.
+/// The rules that each CPU found last, by address, as [`BUFFER`].
 #[map]
 pub(crate) static REMEMBERED: PerCpuArray<RememberedRules> = PerCpuArray::with_max_entries(1, 0);
 
 /// How many stacks each CPU copied in this second.
 #[map]
 pub(crate) static COPIES: PerCpuArray<CopyBudget> = PerCpuArray::with_max_entries(1, 0);
+
+/// Which of [`BUFFER`]'s places for allocations are in use.
+#[map]
+pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits::HEAP_SLOTS, 0);
+
+/// The sampling of allocations, from user space.
+#[map]
+pub(crate) static HEAP: Array<HeapControl> = Array::with_max_entries(1, 0);
+
+/// How far each CPU is on the way to its next sampled allocation.
+#[map]
+pub(crate) static COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);
+
+/// Calls whose return is awaited, by the thread's pid and tid in the machine's own namespace.
+#[map]
+pub(crate) static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(1, 0);
+
+/// The sampled blocks that live. The programs put them in and take them out; user space takes out
+/// those of processes that have gone, and thins them when they get too many. Both sizes are set by
+/// user space.
+#[map]
+pub(crate) static BLOCKS: HashMap<BlockKey, Block> = HashMap::with_max_entries(1, 0);

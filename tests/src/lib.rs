@@ -12,8 +12,10 @@
 
 pub mod files;
 pub mod flame;
+pub mod heap;
 pub mod machine;
 pub mod process;
+pub mod roots;
 pub mod seen;
 pub mod terminal;
 pub mod user;

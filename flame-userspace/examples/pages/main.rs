@@ -60,7 +60,8 @@ fn make_fixtures(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 fn written(format: Format, profile: &Profile, title: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = Vec::new();
-    let presentation = Presentation { title, by_process: true, source_id: title };
+    let presentation =
+        Presentation { title, by_process: true, source_id: title, flat_inlines: false };
     write(format, profile, &presentation, &mut bytes)?;
     Ok(bytes)
 }
