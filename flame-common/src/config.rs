@@ -27,8 +27,8 @@ pub struct Config {
     pub verbose: u32,
     /// Whether the kernel has `bpf_loop` (5.17).
     pub has_loop: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Samples that each CPU may put together at one time.
+    pub places: u32,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }

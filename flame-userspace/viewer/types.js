@@ -6,11 +6,11 @@ const KINDS = {
   samples: ['samples', 'How often the profiler’s clock found it running.'],
   wall: ['time', 'Time that passed, running or waiting.'],
   off_cpu: ['time off CPU', 'Time in which threads waited: for locks, disks, networks, or their turn.'],
-  alloc_space: ['allocated bytes', 'All that was allocated while recorded, freed since or not: where the allocator’s work comes from.'],
+  alloc_space: ['allocated', 'All that was allocated while recorded, freed since or not: where the allocator’s work comes from.'],
   alloc_objects: ['allocations', 'How many objects were allocated while recorded, freed since or not.'],
-  inuse_space: ['bytes in use', 'Allocated while recorded and not freed at the end. Growth here may be a leak, or a cache.'],
+  inuse_space: ['in use', 'Allocated while recorded and not freed at the end. Growth here may be a leak, or a cache.'],
   inuse_objects: ['objects in use', 'How many objects were allocated while recorded and not freed at the end.'],
-  peak_space: ['bytes at the peak', 'In use at the moment when all that was in use was at its largest.'],
+  peak_space: ['at the peak', 'In use at the moment when all that was in use was at its largest.'],
   peak_objects: ['objects at the peak', 'Objects in use at the moment when all that was in use was at its largest.'],
 };
 

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::analyze::check::{Limit, ParseError};
 use crate::analyze::normalize::Normalize;
-use crate::{Event, Frequency, format::Format};
+use crate::{Event, Frequency, HeapMode, HeapOptions, ProfileType, Target, format::Format};
 
 /// What `flame` alone prints.
 pub(super) const INTRODUCTION: &str = "\
@@ -207,12 +207,31 @@ pub(super) struct CollectArgs {
 /// What `record` and `attach` share.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RecordingArgs {
+    /// The profiles to take: cpu, heap. Both, if left out; with --all cpu alone.
+    #[arg(
+        short = 't',
+        long = "type",
+        value_delimiter = ',',
+        value_name = "LIST",
+        value_parser = profile_type,
+    )]
+    pub(super) types: Vec<ProfileType>,
     /// Samples per second and CPU, 1 to 10000.
     #[arg(short = 'F', long, value_name = "HZ", default_value = "99", value_parser = frequency)]
     pub(super) frequency: Frequency,
     /// What is sampled by: cpu-clock, or a hardware counter such as cycles where there is one.
     #[arg(long, value_name = "NAME", default_value = "cpu-clock", value_parser = event)]
     pub(super) event: Event,
+    /// Mean bytes between two samples of the heap; if left out, flame follows what is allocated.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub(super) heap_interval: Option<u64>,
+    /// How much heap profiling may slow the targets down, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    pub(super) heap_overhead: f64,
+    /// What is recorded of the heap: exact (allocated and in use), alloc (allocated alone),
+    /// governed (the same in short windows), or auto: the first of them that --heap-overhead allows.
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = heap_mode)]
+    pub(super) heap_mode: HeapMode,
     /// Stop after this time: 30s, 2m, or bare seconds.
     #[arg(short, long, value_name = "TIME", value_parser = time)]
     pub(super) duration: Option<Duration>,
@@ -286,6 +305,26 @@ impl Color {
 }
 
 impl RecordingArgs {
+    /// The profiles to take of a target.
+    pub(super) fn profiles(&self, target: &Target) -> Vec<ProfileType> {
+        let mut types = self.types.clone();
+        if types.is_empty() {
+            types.push(ProfileType::Cpu);
+            // Elsewhere it would put probes into processes that nobody named.
+            if target.is_chosen() {
+                types.push(ProfileType::Heap);
+            }
+        }
+        types.sort_unstable();
+        types.dedup();
+        types
+    }
+
+    /// How the heap is sampled.
+    pub(super) fn heap(&self) -> HeapOptions {
+        HeapOptions { interval: self.heap_interval, mode: self.heap_mode, ..HeapOptions::default() }
+    }
+
     /// The same as arguments, for the privileged part of a `record`.
     pub(super) fn to_arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
@@ -294,6 +333,15 @@ impl RecordingArgs {
         option("--event", self.event.name().into());
         let formats: Vec<&str> = self.format.iter().map(|format| format.name()).collect();
         option("--format", formats.join(",").into());
+        if !self.types.is_empty() {
+            let types: Vec<&str> = self.types.iter().map(|one| one.name()).collect();
+            option("--type", types.join(",").into());
+        }
+        option("--heap-overhead", self.heap_overhead.to_string().into());
+        option("--heap-mode", self.heap_mode.name().into());
+        if let Some(bytes) = self.heap_interval {
+            option("--heap-interval", bytes.to_string().into());
+        }
         option("--output-dir", self.output_dir.clone().into());
         option("--color", self.color.name().into());
         for (name, time) in [("--duration", self.duration), ("--rotate", self.rotate)] {
@@ -341,6 +389,24 @@ fn limit(text: &str) -> Result<Limit, String> {
 fn event(text: &str) -> Result<Event, String> {
     Event::from_name(text).ok_or_else(|| {
         format!("known events are {}", Event::names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn profile_type(text: &str) -> Result<ProfileType, String> {
+    ProfileType::from_name(text).ok_or_else(|| {
+        format!("known types are {}", ProfileType::ALL.map(ProfileType::name).join(", "))
+    })
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok();
+    let percent = number.filter(|percent| (0.1..=1000.0).contains(percent));
+    percent.ok_or_else(|| "a slow-down is from 0.1 to 1000 percent".to_owned())
+}
+
+fn heap_mode(text: &str) -> Result<HeapMode, String> {
+    HeapMode::from_name(text).ok_or_else(|| {
+        format!("known modes are {}", HeapMode::names().collect::<Vec<_>>().join(", "))
     })
 }
 

@@ -13,7 +13,7 @@ use super::place::{IfThere, place, prepare};
 use super::talk::Talk;
 use crate::format::{self, Format, Presentation};
 use crate::profile::Profile;
-use crate::session::Recording;
+use crate::session::Recorded;
 
 /// A file that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,19 +51,19 @@ impl Output {
         Ok(output)
     }
 
-    /// Writes the files of a recording that began at `stamp`. If the folder refuses them, they go
+    /// Writes the files of a profile that began at `stamp`. If the folder refuses them, they go
     /// to the folder for temporary files, and the error that this returns says so.
     pub(super) fn write(
         &self,
-        recording: &Recording,
+        recorded: &Recorded,
         stamp: &str,
         title: &str,
         talk: &Talk,
     ) -> Result<Vec<Written>> {
         let mut written = Vec::new();
-        for (name, title, profile, by_process) in self.sets(recording, title) {
+        for (name, title, profile, by_process) in self.sets(recorded, title) {
             for &format in &self.formats {
-                let base = format!("cpu-profile-{name}{stamp}");
+                let base = format!("{}-profile-{name}{stamp}", recorded.of.name());
                 let presentation = Presentation {
                     title: &title,
                     by_process,
@@ -85,14 +85,14 @@ impl Output {
     /// told apart in it.
     fn sets<'a>(
         &self,
-        recording: &'a Recording,
+        recorded: &'a Recorded,
         title: &str,
     ) -> Vec<(String, String, &'a Profile, bool)> {
         if !self.per_process {
-            let several = recording.quality.processes > 1;
-            return vec![(String::new(), title.to_owned(), &recording.profile, several)];
+            let several = recorded.quality.processes > 1;
+            return vec![(String::new(), title.to_owned(), &recorded.profile, several)];
         }
-        let sets = recording.processes.iter().map(|(comm, pid, profile)| {
+        let sets = recorded.processes.iter().map(|(comm, pid, profile)| {
             let name = format!("{}-{pid}-", file_name(comm));
             (name, format!("{comm} ({pid})"), profile, false)
         });

@@ -75,7 +75,7 @@ impl Recorder {
 
     /// How a session of `target` is to be.
     fn builder(&self, target: Target) -> SessionBuilder {
-        let mut builder = Session::builder(target)
+        let mut builder = Session::builder(target.clone())
             .frequency(self.args.frequency)
             .event(self.args.event)
             .kernel_stacks(!self.args.no_kernel && self.only_user.is_none())
@@ -83,6 +83,8 @@ impl Recorder {
             .children(!self.args.no_children)
             .verbose(self.args.verbose > 1)
             .per_process(self.args.per_process)
+            .profiles(self.args.profiles(&target))
+            .heap(self.args.heap())
             .comment(format!("command: flame {}", self.command_line));
         if let Some(uid) = self.only_user {
             builder = builder.only_user(uid);
@@ -177,25 +179,33 @@ impl Recorder {
         stamp: &str,
         outcome: &mut Outcome,
     ) {
-        let told = recording.map_err(anyhow::Error::from).and_then(|mut recording| {
-            recording.add_comment(match seen {
-                Seen::Whole => WHOLE_RUN,
-                Seen::Part => PART_OF_RUN,
-            });
-            outcome.running.clone_from(&recording.running);
-            let written = self.output.write(&recording, stamp, &self.command_line, &self.talk)?;
-            Ok(Summary::new(&recording, written))
+        let mut recording = match recording {
+            Ok(recording) => recording,
+            Err(error) => return self.fail(error.into(), outcome),
+        };
+        recording.add_comment(match seen {
+            Seen::Whole => WHOLE_RUN,
+            Seen::Part => PART_OF_RUN,
         });
-        match told {
-            Ok(summary) => {
-                summary.tell(&self.talk);
-                outcome.summaries.push(summary);
-            }
-            Err(error) => {
-                self.talk.error(&format!("{error:#}"));
-                outcome.failure = Some(error);
+        outcome.running.clone_from(&recording.running);
+        for (of, why) in &recording.missing {
+            self.talk.error(&format!("no {} profile: {why}", of.name()));
+        }
+        for recorded in &recording.profiles {
+            match self.output.write(recorded, stamp, &self.command_line, &self.talk) {
+                Ok(written) => {
+                    let summary = Summary::new(recorded, written);
+                    summary.tell(&self.talk);
+                    outcome.summaries.push(summary);
+                }
+                Err(error) => self.fail(error, outcome),
             }
         }
+    }
+
+    fn fail(&self, error: anyhow::Error, outcome: &mut Outcome) {
+        self.talk.error(&format!("{error:#}"));
+        outcome.failure = Some(error);
     }
 
     /// Prints the JSON summary, if it was asked for.

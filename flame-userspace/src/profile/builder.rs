@@ -1,10 +1,9 @@
 //! Makes a [`Profile`]: interns what is added, so that equal things get equal handles.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 use foldhash::HashMap;
 
-use super::hash::NumberMap;
 use super::{
     Function, FunctionId, Label, LabelSetId, LabelValue, Location, LocationId, Mapping, MappingId,
     Profile, Sample, SampleType, StackId, StackNode, StringId,
@@ -17,9 +16,9 @@ pub struct Builder {
     mappings: HashMap<Mapping, MappingId>,
     functions: HashMap<Function, FunctionId>,
     locations: HashMap<Location, LocationId>,
-    stacks: NumberMap<StackNode, StackId>,
+    stacks: HashMap<StackNode, StackId>,
     label_sets: HashMap<Vec<Label>, LabelSetId>,
-    samples: NumberMap<(Option<StackId>, LabelSetId), usize>,
+    samples: HashMap<(Option<StackId>, LabelSetId), usize>,
 }
 
 impl Builder {
@@ -140,7 +139,7 @@ impl Builder {
 
 /// The handle of `row` in `table`, to which it is added unless it is there already.
 fn intern<T: Clone + Eq + Hash, Id: Copy>(
-    rows: &mut std::collections::HashMap<T, Id, impl BuildHasher>,
+    rows: &mut HashMap<T, Id>,
     table: &mut Vec<T>,
     row: T,
     id: impl Fn(usize) -> Id,

@@ -9,7 +9,6 @@
 
 mod builder;
 mod flat;
-mod hash;
 mod ids;
 mod label;
 mod location;

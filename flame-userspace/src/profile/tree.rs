@@ -1,10 +1,10 @@
 //! The call tree of a profile: samples added up by their stacks of functions, the shape that
 //! every view of a profile draws or lists.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use super::hash::{NumberMap, Seeded};
+use foldhash::{HashMap, HashMapExt as _};
+
 use super::{FunctionId, LocationId, MappingId, Profile, StackId, StringId};
 
 /// What a frame of the tree stands for. Frames are equal if a reader would call them the same.
@@ -145,11 +145,11 @@ struct Growing<'a> {
     frames: Vec<(u32, i64)>,
     /// ... and which are those of a location, outermost first; none until it is met.
     frames_of: Vec<Range<u32>>,
-    children: NumberMap<(u32, u32), u32>,
+    children: HashMap<(u32, u32), u32>,
     /// The value that each node has at its `line`, the first that was met there.
     at_line: Vec<i64>,
     /// Value by (node, line), of lines that are not the first: to find the heaviest.
-    other_lines: NumberMap<(u32, i64), i64>,
+    other_lines: HashMap<(u32, i64), i64>,
     visits: Vec<Visit>,
     roots: u32,
 }
@@ -163,9 +163,9 @@ impl<'a> Growing<'a> {
             frame_rows: HashMap::new(),
             frames: Vec::new(),
             frames_of: vec![0..0; profile.locations().len()],
-            children: NumberMap::with_capacity_and_hasher(stacks, Seeded::default()),
+            children: HashMap::with_capacity(stacks),
             at_line: Vec::with_capacity(stacks),
-            other_lines: NumberMap::default(),
+            other_lines: HashMap::default(),
             visits: vec![Visit::default(); stacks],
             roots: 0,
         }

@@ -15,7 +15,8 @@ const SLACK_NS: u64 = 2_000_000;
 #[derive(Debug)]
 pub(crate) enum Happened {
     Sample(Box<RawSample>),
-    Event(ProcessEvent),
+    /// With its time.
+    Event(u64, ProcessEvent),
 }
 
 /// What has been read and not yet been taken in.
@@ -32,7 +33,7 @@ impl Timeline {
         events: impl IntoIterator<Item = (u64, ProcessEvent)>,
     ) {
         let samples = samples.into_iter().map(|s| (s.time_ns, Happened::Sample(Box::new(s))));
-        let events = events.into_iter().map(|(time, event)| (time, Happened::Event(event)));
+        let events = events.into_iter().map(|(time, event)| (time, Happened::Event(time, event)));
         self.waiting.extend(events.chain(samples));
     }
 
@@ -76,7 +77,7 @@ mod tests {
 
     fn pids(happened: &[Happened]) -> Vec<u32> {
         let pid = |happened: &Happened| match happened {
-            Happened::Event(ProcessEvent::Exit { pid, .. }) => *pid,
+            Happened::Event(_, ProcessEvent::Exit { pid, .. }) => *pid,
             other => panic!("an exit, not {other:?}"),
         };
         happened.iter().map(pid).collect()

@@ -55,7 +55,7 @@ test('functions belong to packages', () => {
 });
 
 test('sample types have names and meanings', () => {
-  assert.equal(typeName({ kind: 'inuse_space', unit: 'bytes' }), 'bytes in use');
+  assert.equal(typeName({ kind: 'inuse_space', unit: 'bytes' }), 'in use');
   assert.equal(typeName({ kind: 'cycles', unit: 'count' }), 'cycles');
   assert.equal(typeName({ kind: 'constructor', unit: 'x' }), 'constructor (x)');
   assert.match(typeMeaning({ kind: 'alloc_space', unit: 'bytes' }), /allocated/);

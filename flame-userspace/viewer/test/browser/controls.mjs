@@ -82,7 +82,7 @@ export async function controls(harness) {
   });
 
   await check('every sample type is there, and says what it means', 'heap.html', async (page) => {
-    await sees(page, 'status', /^32\.25 MiB bytes in use/);
+    await sees(page, 'status', /^32\.25 MiB in use/);
     const { x, y } = await frameAt(page, 2);
     await page.mouse.move(x, y);
     await sees(page, 'tooltip', /cache_put.*standard error: ±.*average size: 4\.00 KiB/s);
