@@ -50,8 +50,6 @@ pub(super) struct HookFile {
 pub(super) enum Told {
     /// A file has an allocator.
     Found { executable: ExecutableId, path: String, hooks: Arc<Hooks> },
-    /// The allocator of a process is probed.
-    Hooked(Owner),
     /// Something did not succeed.
     Failed(String),
     /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the

@@ -320,10 +320,7 @@ impl Work {
             }
         };
         match link {
-            Ok(link) => {
-                target.link = Some(link);
-                tell(&self.tell, Told::Hooked(target.owner));
-            }
+            Ok(link) => target.link = Some(link),
             // The process has gone meanwhile.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
             Err(error) => {
