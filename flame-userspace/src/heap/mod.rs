@@ -4,6 +4,7 @@ mod allocator;
 mod choose;
 mod code;
 mod find;
+pub(crate) mod go;
 mod hook;
 mod paths;
 mod probe_point;
