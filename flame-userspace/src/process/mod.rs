@@ -19,7 +19,9 @@ pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
 };
 pub(crate) use inspect::{Named, Walked, inspect};
-pub(crate) use procfs::{descendants, kernel_thread, owner, pids_named, process_name, state};
+pub(crate) use procfs::{
+    Resident, descendants, kernel_thread, owner, pids_named, process_name, resident, state,
+};
 pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};
 pub(crate) use vdso::vdso;
