@@ -27,8 +27,8 @@ pub struct Config {
     pub verbose: u32,
     /// Whether the kernel has `bpf_loop` (5.17).
     pub has_loop: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Whether user space is woken when a target begins.
+    pub tell_begun: u32,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }

@@ -15,7 +15,7 @@ static CONFIG: Config = Config {
     pid_namespace_inode: 0,
     verbose: 0,
     has_loop: 0,
-    pad: 0,
+    tell_begun: 0,
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,

@@ -121,6 +121,32 @@ pub(crate) fn owner(pid: u32) -> Option<u32> {
     uids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// A process's resident memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Resident {
+    /// Without a file behind it: heaps and stacks.
+    pub(crate) anonymous: u64,
+    /// Of mapped files.
+    pub(crate) file: u64,
+    /// Of `shmem` and shared anonymous mappings.
+    pub(crate) shared: u64,
+}
+
+/// What of a process is resident; `None` for a kernel thread too.
+pub(crate) fn resident(pid: u32) -> Option<Resident> {
+    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+        kib.checked_mul(1024)
+    };
+    Some(Resident {
+        anonymous: bytes("RssAnon:")?,
+        file: bytes("RssFile:")?,
+        shared: bytes("RssShmem:")?,
+    })
+}
+
 /// The pid that a process has in its own, innermost pid namespace.
 pub(crate) fn innermost_pid(pid: u32) -> Option<u32> {
     let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
@@ -171,6 +197,8 @@ mod tests {
         assert!(!kernel_thread(own));
         assert!(matches!(state(own), Some('R' | 'S')), "it runs, or waits for this test");
         assert!(innermost_pid(own).is_some());
+        let resident = resident(own).expect("this process has memory");
+        assert!(resident.anonymous > 0 && resident.file > 0);
         let mappings = code_mappings(own).expect("this process has mappings");
         assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));
     }

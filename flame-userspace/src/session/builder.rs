@@ -318,6 +318,7 @@ impl SessionBuilder {
             follow_children: self.children.into(),
             kernel_stacks: self.kernel_stacks.into(),
             verbose: self.verbose.into(),
+            tell_begun: self.takes(ProfileType::Heap).into(),
             ..Config::default()
         };
         if let Some(uid) = self.only_user {

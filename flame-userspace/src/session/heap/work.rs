@@ -377,8 +377,10 @@ fn look(file: HookFile, own: &[(String, Role)]) -> Result<Option<(Found, Hooks)>
     if hooks.probed.is_empty() {
         return Ok(None);
     }
-    let (makes, frees): (Vec<&Hook>, _) =
+    let (mut makes, frees): (Vec<&Hook>, _) =
         hooks.probed.iter().partition(|hook| hook.role != Role::Free);
+    // Those that free as well are to be in place before those that do not.
+    makes.sort_by_key(|hook| !hook.role.gives_up());
     let probes = |hooks: Vec<&Hook>| hooks.into_iter().map(probe).collect();
     let (makes, frees) = (probes(makes), probes(frees));
     Ok(Some((Found { file, path, makes, frees }, hooks)))
