@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 use flame_common::heap::Role;
+use flame_common::poisson::LONGEST_INTERVAL;
 
 use super::HeapOptions;
 use super::governor::{Governor, Probing};
@@ -85,11 +86,13 @@ impl Prober {
     /// Starts the thread.
     pub(super) fn start(
         programs: HeapPrograms,
-        switch: HeapSwitch,
+        mut switch: HeapSwitch,
         options: &HeapOptions,
         own: Vec<(String, Role)>,
         interval: u64,
     ) -> Result<Self> {
+        // So long that none is taken while the price is measured.
+        switch.set_interval(LONGEST_INTERVAL)?;
         let price_ns = price_ns(&programs)?;
         let governor = Governor::new(options.mode, options.overhead, price_ns);
         let (orders, received) = mpsc::channel();

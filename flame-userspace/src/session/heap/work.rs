@@ -246,9 +246,7 @@ impl Work {
 
     fn open_window(&mut self) {
         self.open_all();
-        let used = self.used();
-        self.governor.outside_window(used.since(self.began));
-        self.began = used;
+        self.began = self.used();
         self.sample(self.interval);
         self.now = Doing::Window;
         self.due = Instant::now() + WINDOW;
@@ -265,7 +263,6 @@ impl Work {
         let last = self.governor.window(inside);
         let work_ns = self.governor.work_ns(inside);
         tell(&self.tell, Told::Window { end_ns, work_ns });
-        self.began = self.used();
         self.now = Doing::Gap;
         self.wait_for_window();
         last
