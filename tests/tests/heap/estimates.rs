@@ -54,7 +54,7 @@ fn add(pool: &mut Pool, outcome: &Outcome, truth: &Truth, quantity: Quantity) {
 fn record(workload: &Workload, options: &[&str], arguments: &[&OsStr]) -> (Outcome, Truth) {
     let mut line: Vec<&OsStr> = ["-t", "heap", "--heap-interval", INTERVAL].map(OsStr::new).into();
     line.extend(options.iter().map(OsStr::new));
-    line.extend([OsStr::new("--"), workload.path().as_os_str()]);
+    line.extend([OsStr::new("--"), OsStr::new(workload.path())]);
     line.extend(arguments);
     let outcome = Flame::record(&line).run().with_code(0);
     let truth = Truth::read(&outcome.printed());
@@ -67,7 +67,7 @@ fn allocated_and_in_use_are_unbiased_and_their_errors_are_right() {
     let (sites, plugin) = (Workload::c("heap_sites"), Workload::library("heap_plugin"));
     let mut pool = Pool::default();
     for _ in 0..5 {
-        let arguments = [OsStr::new("300"), OsStr::new("1000"), plugin.path().as_os_str()];
+        let arguments = [OsStr::new("300"), OsStr::new("1000"), OsStr::new(plugin.path())];
         let (outcome, truth) = record(&sites, &["--heap-mode", "exact"], &arguments);
         for quantity in Quantity::ALL {
             add(&mut pool, &outcome, &truth, quantity);

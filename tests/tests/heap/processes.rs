@@ -18,7 +18,7 @@ fn allocated(profile: &flame::profile::Profile, function: &str) -> i64 {
 fn a_shell_that_becomes_the_program_loses_its_own_blocks() {
     let Some(_machine) = Machine::take() else { return };
     let sites = Workload::c("heap_sites");
-    let line = format!("exec {} 100", sites.path().display());
+    let line = format!("exec {} 100", sites.path());
     let options = ["--heap-mode", "exact", "--heap-interval", "1024", "--"];
     let outcome = Flame::record(&[&options[..], &["sh", "-c", &line]].concat()).run().with_code(0);
     let profile = outcome.heap();
@@ -40,7 +40,7 @@ fn a_shell_that_becomes_the_program_loses_its_own_blocks() {
 fn a_program_without_a_known_allocator_is_told_and_its_cpu_profile_is_whole() {
     let Some(_machine) = Machine::take() else { return };
     let shares = Workload::c_with("shares", &["-O1", "-static", "-s"]);
-    let outcome = Flame::record(&["--", shares.path().to_str().expect("a path"), "500"]).run();
+    let outcome = Flame::record(&["--", shares.path(), "500"]).run();
     let outcome = outcome.with_code(0);
     assert!(outcome.profile().total(1) > 300_000_000, "{}", outcome.stderr);
     assert_eq!(outcome.heap().samples().count(), 0);
