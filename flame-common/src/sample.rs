@@ -61,6 +61,9 @@ pub enum SampleKind {
     Alloc = 1,
     /// The end of a sampled block: a header alone.
     Free = 2,
+    /// A target was started or runs another program, whose allocator is to be probed soon: a header
+    /// alone.
+    Begun = 3,
 }
 
 /// Why a stack has no further frame. The numbers are those of the wire.
@@ -142,6 +145,7 @@ impl TryFrom<u32> for SampleKind {
             0 => Ok(Self::Cpu),
             1 => Ok(Self::Alloc),
             2 => Ok(Self::Free),
+            3 => Ok(Self::Begun),
             other => Err(other),
         }
     }

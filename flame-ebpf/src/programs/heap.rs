@@ -19,8 +19,7 @@ use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use flame_common::block::{ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, NULL_IS_MALLOC};
 use flame_common::heap::{Arguments, Role};
-use flame_common::limits::COMM;
-use flame_common::sample::{SampleHeader, SampleKind, StackEnd};
+use flame_common::sample::{SampleHeader, SampleKind};
 use flame_common::stat::Stat;
 
 use crate::collect::{self, Measured};
@@ -327,22 +326,12 @@ fn keep_block(ids: Ids, address: u64, block: &Block) -> bool {
 #[inline(always)]
 fn tell_end(ids: Ids, block: Block, address: u64) {
     let header = SampleHeader {
-        // SAFETY: the helper takes nothing and cannot fail.
-        time_ns: unsafe { bpf_ktime_get_ns() },
         value: block.size,
         id: block.id,
-        interval: 0,
         address,
-        pid: ids.pid,
-        tid: ids.tid,
-        kind: SampleKind::Free as u32,
-        kernel_frames: 0,
-        user_frames: 0,
-        user_end: StackEnd::NoUserStack as u32,
-        copied: 0,
-        comm: [0; COMM],
+        ..emit::header(SampleKind::Free, ids)
     };
-    if !emit::send_header(&header) {
+    if !emit::send_header(&header, false) {
         bump(Stat::FreeRingFull);
     }
 }

@@ -55,6 +55,7 @@ impl HeapPrograms {
 
     /// Follows the blocks of an allocator from their allocation to their end, in one process or in
     /// all. `makes` are the probes of functions whose return matters, `frees` those of the others.
+    /// They are put in place in this order, the frees first.
     pub(crate) fn follow(
         &self,
         file: &File,
@@ -62,7 +63,9 @@ impl HeapPrograms {
         frees: &[Probe],
         pid: Option<u32>,
     ) -> io::Result<ProbeLink> {
-        let all: Vec<Probe> = makes.iter().chain(frees).copied().collect();
+        // First the frees: a block that is sampled while the probes are put in place, one after the
+        // other, must not be freed unseen.
+        let all: Vec<Probe> = frees.iter().chain(makes).copied().collect();
         match &self.follow {
             Follow::Session(session) => session.attach(file, &all, false, pid),
             Follow::Pair { enter, leave } => {

@@ -31,11 +31,6 @@ impl Allocator {
             Self::Unknown => "an unknown allocator",
         }
     }
-
-    /// Whether its library holds nothing but the allocator.
-    pub(crate) const fn is_alone(self) -> bool {
-        matches!(self, Self::Jemalloc | Self::Tcmalloc | Self::Mimalloc)
-    }
 }
 
 /// The C library's interface, which every allocator that takes its place exports.

@@ -60,9 +60,9 @@ pub(crate) fn hooks(
     let mut names: Vec<&str> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
     names.extend(MARKS.iter().map(|(name, _)| *name));
     names.extend(ERRNO.iter().chain(NEVER));
-    let mut symbols = tables.find(&names)?;
+    let mut symbols = tables.functions(&names)?;
     if let Some(debug_file) = debug_file {
-        symbols.extend(SymbolTables::of(debug_file)?.find(&names)?);
+        symbols.extend(SymbolTables::of(debug_file)?.functions(&names)?);
     }
     let functions = functions(&symbols, &wanted);
     if functions.is_empty() || tables.defines(LOADER_MARK)? {

@@ -59,7 +59,6 @@ pub(crate) struct ClosedLedger {
 pub(crate) struct Ledger {
     aggregator: Aggregator,
     allocated: HashMap<Key, Blocks>,
-    allocated_in_all: Blocks,
     live: HashMap<u64, Live>,
     not_followed: Blocks,
     /// Allocations that were sampled in windows.
@@ -83,7 +82,6 @@ impl Ledger {
             return;
         }
         *self.allocated.entry(key.clone()).or_default() += blocks;
-        self.allocated_in_all += blocks;
         if sample.address == 0 {
             self.not_followed += blocks;
             return;
@@ -164,11 +162,6 @@ impl Ledger {
         self.aggregator.samples()
     }
 
-    /// Bytes that were seen to be allocated: what was not in a window is not in it.
-    pub(crate) fn seen_bytes(&self) -> f64 {
-        self.allocated_in_all.space.value + self.windows.seen_bytes()
-    }
-
     /// Closes the books. What was allocated starts afresh; what is in use stays.
     pub(crate) fn close(&mut self) -> ClosedLedger {
         let mut closed = ClosedLedger {
@@ -179,7 +172,6 @@ impl Ledger {
             closed.total.allocated += blocks;
             closed.rows.entry(key).or_default().allocated = blocks;
         }
-        self.allocated_in_all = Blocks::default();
         let (in_windows, all) = self.windows.take();
         for (key, blocks) in in_windows {
             closed.rows.entry(key).or_default().allocated += blocks;

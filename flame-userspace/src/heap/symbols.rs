@@ -1,4 +1,4 @@
-//! Where functions of given names lie in an ELF file. Symbol tables are read in pieces, so that
+//! Where functions and variables of given names lie in an ELF file. Symbol tables are read in pieces, so that
 //! what is held does not grow with the file: a program's names may take hundreds of MiB.
 
 use std::collections::HashMap;
@@ -6,7 +6,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, ensure};
-use object::elf::{FileHeader64, SHF_ALLOC, SHT_DYNSYM, SHT_RELA, SHT_SYMTAB, STB_LOCAL, STT_FUNC};
+use object::elf::{
+    FileHeader64, SHF_ALLOC, SHT_DYNSYM, SHT_RELA, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_OBJECT,
+};
 use object::read::elf::{FileHeader, SectionHeader as _};
 use object::{Endianness, ReadCache};
 
@@ -23,14 +25,14 @@ const LONGEST_NAME: usize = 128;
 /// Length of an `Elf64_Sym` and of an `Elf64_Rela`.
 const ENTRY: usize = 24;
 
-/// A function of a wanted name.
+/// A function or variable of a wanted name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Symbol {
     /// Which of the names: its index.
     pub(super) name: usize,
     /// Address in the file's address space.
     pub(super) address: u64,
-    /// Bytes of its code; 0 if unknown.
+    /// Its bytes; 0 if unknown.
     pub(super) size: u64,
     /// Whether the file keeps it to itself.
     pub(super) is_local: bool,
@@ -89,7 +91,16 @@ impl<'a> SymbolTables<'a> {
     }
 
     /// The functions of these names that the file defines.
-    pub(super) fn find(&self, names: &[&str]) -> anyhow::Result<Vec<Symbol>> {
+    pub(super) fn functions(&self, names: &[&str]) -> anyhow::Result<Vec<Symbol>> {
+        self.find(names, STT_FUNC)
+    }
+
+    /// The variables of these names that the file defines.
+    pub(super) fn variables(&self, names: &[&str]) -> anyhow::Result<Vec<Symbol>> {
+        self.find(names, STT_OBJECT)
+    }
+
+    fn find(&self, names: &[&str], wanted: u8) -> anyhow::Result<Vec<Symbol>> {
         let mut found = Vec::new();
         for &(symbols, strings) in &self.tables {
             let places = self.places(strings, names).context("read the symbols' names")?;
@@ -98,7 +109,7 @@ impl<'a> SymbolTables<'a> {
                 let (address, size) = (u64_at(entry, 8), u64_at(entry, 16));
                 let is_defined = entry[6..8] != [0, 0] && address != 0;
                 let Some(&name) = places.get(&u64::from(u32_at(entry, 0))) else { return };
-                if kind == STT_FUNC && is_defined {
+                if kind == wanted && is_defined {
                     let is_local = binding == STB_LOCAL;
                     found.push(Symbol { name, address, size, is_local });
                 }

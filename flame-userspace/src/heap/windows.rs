@@ -125,11 +125,6 @@ impl Windows {
     pub(super) fn take(&mut self) -> (HashMap<Key, Blocks>, Blocks) {
         (std::mem::take(&mut self.done), std::mem::take(&mut self.done_in_all))
     }
-
-    /// What the windows of the open stratum saw, in bytes: a lower bound.
-    pub(super) fn seen_bytes(&self) -> f64 {
-        self.total[1].y + self.open.values().map(|values| values[1]).sum::<f64>()
-    }
 }
 
 #[cfg(test)]

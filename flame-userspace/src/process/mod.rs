@@ -21,8 +21,8 @@ pub(crate) use executable::{
 };
 pub(crate) use inspect::{Named, Walked, inspect};
 pub(crate) use procfs::{
-    CpuTime, cpu_time, descendants, kernel_thread, machine_cpu_time, own_file_offset, owner,
-    pids_named, process_name, state,
+    Resident, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner,
+    pids_named, process_name, resident, state,
 };
 pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -53,20 +53,8 @@ pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     )
 }
 
-/// CPU time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct CpuTime {
-    /// In user space and in the kernel, in nanoseconds.
-    pub(crate) all_ns: u64,
-    /// In the kernel, in nanoseconds, to the hundredth of a second.
-    pub(crate) system_ns: u64,
-}
-
-/// Nanoseconds of a tick of the times in `/proc` (`USER_HZ` is 100 on every machine of Linux).
-const TICK_NS: u64 = 10_000_000;
-
-/// The CPU time of a process, of threads that have ended as well.
-pub(crate) fn cpu_time(pid: u32) -> Option<CpuTime> {
+/// The CPU time of a process, of threads that have ended as well, in nanoseconds.
+pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
     // The clock of a process (`MAKE_PROCESS_CPUCLOCK` in linux/posix-timers.h).
     let clock = (!(pid as libc::clockid_t) << 3) | 2;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -74,18 +62,19 @@ pub(crate) fn cpu_time(pid: u32) -> Option<CpuTime> {
     if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         return None;
     }
-    let all_ns = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
-    Some(CpuTime { all_ns, system_ns: stat_field(pid, 15)? * TICK_NS })
+    Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// The CPU time of the whole machine.
-pub(crate) fn machine_cpu_time() -> Option<CpuTime> {
+/// The CPU time of the whole machine, in nanoseconds, to the hundredth of a second.
+pub(crate) fn machine_cpu_ns() -> Option<u64> {
+    /// Of the times in `/proc/stat` (`USER_HZ` is 100 on every machine of Linux).
+    const TICK_NS: u64 = 10_000_000;
     let text = read("/proc/stat")?;
     let text = String::from_utf8_lossy(&text);
-    let ticks: Vec<u64> =
-        text.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse().ok()).collect();
-    let (user, nice, system) = (ticks.first()?, ticks.get(1)?, ticks.get(2)?);
-    Some(CpuTime { all_ns: (user + nice + system) * TICK_NS, system_ns: system * TICK_NS })
+    let ticks =
+        text.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse::<u64>().ok());
+    // User, nice, system.
+    Some(ticks.take(3).sum::<u64>() * TICK_NS)
 }
 
 /// Where code of this process lies in its file.
@@ -119,6 +108,32 @@ pub(crate) fn owner(pid: u32) -> Option<u32> {
     let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
     let uids = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     uids.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// A process's resident memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Resident {
+    /// Without a file behind it: heaps and stacks.
+    pub(crate) anonymous: u64,
+    /// Of mapped files.
+    pub(crate) file: u64,
+    /// Of `shmem` and shared anonymous mappings.
+    pub(crate) shared: u64,
+}
+
+/// What of a process is resident; `None` for a kernel thread too.
+pub(crate) fn resident(pid: u32) -> Option<Resident> {
+    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+        kib.checked_mul(1024)
+    };
+    Some(Resident {
+        anonymous: bytes("RssAnon:")?,
+        file: bytes("RssFile:")?,
+        shared: bytes("RssShmem:")?,
+    })
 }
 
 /// The pid that a process has in its own, innermost pid namespace.
@@ -171,6 +186,8 @@ mod tests {
         assert!(!kernel_thread(own));
         assert!(matches!(state(own), Some('R' | 'S')), "it runs, or waits for this test");
         assert!(innermost_pid(own).is_some());
+        let resident = resident(own).expect("this process has memory");
+        assert!(resident.anonymous > 0 && resident.file > 0);
         let mappings = code_mappings(own).expect("this process has mappings");
         assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));
     }

@@ -300,7 +300,12 @@ impl SessionBuilder {
         let symbolizer = Symbolizer::start(self.inlined)?;
         let heap = heap.map(|loaded| {
             let heap = loaded.and_then(|kernel| {
-                let mut heap = Heap::new(self.heap.clone(), kernel, every_process)?;
+                // For as long as the price of a hit is measured on flame itself.
+                let own = std::process::id();
+                programs.add_target(own)?;
+                let heap = Heap::new(self.heap.clone(), kernel, every_process);
+                programs.remove_target(own);
+                let mut heap = heap?;
                 heap.probe_now(&mut processes);
                 Ok(heap)
             });
@@ -319,6 +324,7 @@ impl SessionBuilder {
             follow_children: self.children.into(),
             kernel_stacks: self.kernel_stacks.into(),
             verbose: self.verbose.into(),
+            tell_begun: self.takes(ProfileType::Heap).into(),
             ..Config::default()
         };
         if let Some(uid) = self.only_user {

@@ -135,7 +135,7 @@ impl Pipeline {
                     None => return,
                 },
                 _ = tick.tick() => self.take_in(),
-                () = tokio::time::sleep(SOON), if self.timeline.has_unfinished() => self.take_in(),
+                () = tokio::time::sleep(SOON), if self.timeline.has_urgent() => self.take_in(),
                 ready = self.ring.readable() => match ready {
                     Ok(mut guard) => {
                         guard.clear_ready();
@@ -219,6 +219,8 @@ impl Pipeline {
                     self.lose_blocks(time_ns, &event);
                     self.processes.apply(event);
                 }
+                // It had to wake this task, no more.
+                Happened::Sample(sample) if sample.kind == SampleKind::Begun => {}
                 Happened::Sample(sample) if sample.kind == SampleKind::Free => {
                     if let Some(Ok(heap)) = &mut self.heap {
                         heap.free(sample.id);

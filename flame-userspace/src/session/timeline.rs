@@ -4,6 +4,8 @@
 //! is sorted, and what is younger than the reading's start waits for the next, since something
 //! older may still be on its way.
 
+use flame_common::sample::SampleKind;
+
 use crate::aggregate::RawSample;
 use crate::process::ProcessEvent;
 
@@ -47,10 +49,14 @@ impl Timeline {
         (self.waiting.drain(..settled).map(|(_, happened)| happened).collect(), horizon)
     }
 
-    /// Whether a sample waits whose stack the kernel could not finish: code that it should know.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        let unfinished = |happened: &Happened| matches!(happened, Happened::Sample(sample) if sample.copy.is_some());
-        self.waiting.iter().any(|(_, happened)| unfinished(happened))
+    /// Whether something waits that is urgent: a sample whose stack the kernel could not finish, by
+    /// code that it should know, or a process that begins.
+    pub(crate) fn has_urgent(&self) -> bool {
+        let urgent = |happened: &Happened| {
+            matches!(happened, Happened::Sample(sample)
+                if sample.copy.is_some() || sample.kind == SampleKind::Begun)
+        };
+        self.waiting.iter().any(|(_, happened)| urgent(happened))
     }
 
     /// Takes out everything, in order: nothing more will come.

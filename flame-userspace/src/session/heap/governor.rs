@@ -1,6 +1,6 @@
 //! What probing may cost: how allocators are probed, and when.
 //!
-//! The price of a hit is measured at the start, and again while windows are open. Following every
+//! The price of a hit is measured at the start. Following every
 //! block comes first; once the probes have cost more than the budget allows, and an allowance on
 //! top, allocations alone are sampled, and where that is too dear as well, allocations in short
 //! windows at random moments. No decision depends on what a window is about to see: windows have
@@ -33,10 +33,8 @@ pub(super) const WINDOW: Duration = Duration::from_millis(10);
 const STRATUM: u32 = 8;
 /// The mean gap between windows: opening and closing takes tens of milliseconds of flame's time.
 const GAPS_NS: (f64, f64) = (100e6, 10e9);
-/// Hits by which a price that is measured in windows gets as much weight as the first one.
-const PRIOR_HITS: f64 = 100_000.0;
 /// What a hit costs in a program beyond its price in a tight loop, whose caches are warm.
-const COLD: f64 = 2.0;
+const COLD: f64 = 1.6;
 
 /// What was used since some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -44,9 +42,8 @@ pub(super) struct Usage {
     /// Hits of probes, and those of them that free.
     pub(super) hits: f64,
     pub(super) frees: f64,
-    /// CPU time of the targets, and the part of it in the kernel, in nanoseconds.
+    /// CPU time of the targets, in nanoseconds.
     pub(super) cpu_ns: f64,
-    pub(super) system_ns: f64,
 }
 
 impl Usage {
@@ -56,7 +53,6 @@ impl Usage {
             hits: (self.hits - earlier.hits).max(0.0),
             frees: (self.frees - earlier.frees).max(0.0),
             cpu_ns: (self.cpu_ns - earlier.cpu_ns).max(0.0),
-            system_ns: (self.system_ns - earlier.system_ns).max(0.0),
         }
     }
 
@@ -65,7 +61,6 @@ impl Usage {
             hits: self.hits + other.hits,
             frees: self.frees + other.frees,
             cpu_ns: self.cpu_ns + other.cpu_ns,
-            system_ns: self.system_ns + other.system_ns,
         }
     }
 }
@@ -76,14 +71,13 @@ pub(super) struct Governor {
     mode: HeapMode,
     /// The slow-down that is allowed, as a share.
     budget: f64,
-    /// Price of a hit, in nanoseconds, before windows told better.
-    first_price: f64,
+    /// Price of a hit, in nanoseconds.
+    price_ns: f64,
     probing: Probing,
     /// What the probes cost beyond the budget.
     debt_ns: f64,
-    /// In windows, and outside of them.
+    /// In windows.
     inside: Usage,
-    outside: Usage,
     mean_gap_ns: f64,
     /// Windows left of the stratum.
     left: u32,
@@ -100,11 +94,10 @@ impl Governor {
         Self {
             mode,
             budget: overhead_percent / 100.0,
-            first_price: price_ns * COLD,
+            price_ns: price_ns * COLD,
             probing,
             debt_ns: 0.0,
             inside: Usage::default(),
-            outside: Usage::default(),
             mean_gap_ns: GAPS_NS.0,
             left: STRATUM,
         }
@@ -115,20 +108,9 @@ impl Governor {
         self.probing
     }
 
-    /// What a hit costs, in nanoseconds: the first price, and what windows tell, each by its
-    /// weight. They tell it by the time in the kernel: more of it inside than outside is the
-    /// probes'.
+    /// What a hit costs, in nanoseconds.
     pub(super) fn price_ns(&self) -> f64 {
-        let Usage { hits, cpu_ns, system_ns, .. } = self.inside;
-        if self.outside.cpu_ns <= 0.0 || hits <= 0.0 {
-            return self.first_price;
-        }
-        let usual = (self.outside.system_ns / self.outside.cpu_ns).clamp(0.0, 0.95);
-        // Of the CPU time inside, T = work + traps and S = usual * work + traps.
-        let traps = ((system_ns - usual * cpu_ns) / (1.0 - usual)).max(0.0);
-        let (least, most) = (self.first_price / 2.0, self.first_price * 5.0);
-        let price = (self.first_price * PRIOR_HITS + traps) / (PRIOR_HITS + hits);
-        price.clamp(least, most)
+        self.price_ns
     }
 
     /// What of a time was the targets' own work, in nanoseconds.
@@ -159,11 +141,6 @@ impl Governor {
         };
         self.debt_ns = 0.0;
         true
-    }
-
-    /// Takes in what was used while no window was open.
-    pub(super) fn outside_window(&mut self, used: Usage) {
-        self.outside = self.outside.plus(used);
     }
 
     /// Takes in what a window used; whether a stratum ends with it.
@@ -199,7 +176,7 @@ mod tests {
     const MS: f64 = 1e6;
 
     fn used(hits: f64, frees: f64, cpu_ns: f64) -> Usage {
-        Usage { hits, frees, cpu_ns, system_ns: 0.0 }
+        Usage { hits, frees, cpu_ns }
     }
 
     #[test]
@@ -236,18 +213,7 @@ mod tests {
         let ends = (0..8).filter(|_| governor.window(used(7000.0, 0.0, 10.0 * MS))).count();
         assert_eq!(ends, 1);
         governor.begin_stratum(8.0, 1.0);
-        // 7000 hits at 2 us each, of a budget of 3 %.
-        assert!((governor.mean_gap_ns - 14.0 * MS / 0.03).abs() < MS);
-    }
-
-    #[test]
-    fn the_price_follows_the_time_in_the_kernel() {
-        let mut governor = Governor::new(HeapMode::Governed, 5.0, 1000.0);
-        governor.outside_window(Usage { cpu_ns: 1e9, system_ns: 0.1e9, ..Usage::default() });
-        // 1,000,000 hits at 3 us, and 1 s of work.
-        let inside = Usage { hits: 1e6, frees: 0.0, cpu_ns: 4e9, system_ns: 3.1e9 };
-        governor.window(inside);
-        assert!((governor.price_ns() - 2909.0).abs() < 10.0, "{}", governor.price_ns());
-        assert!((governor.work_ns(inside) - 1.09e9).abs() < 0.02e9);
+        // 7000 hits at 1.6 us each, of a budget of 3 %.
+        assert!((governor.mean_gap_ns - 11.2 * MS / 0.03).abs() < MS);
     }
 }

@@ -53,12 +53,11 @@ pub(super) struct Heap {
     found: Vec<FoundAllocator>,
     /// What tells of allocators that cannot be probed.
     unseen: Unseen,
-    hooked: HashSet<Owner>,
     failures: Vec<String>,
     interval: u64,
     intervals: (u64, u64),
     adapted_ns: u64,
-    adapted_bytes: f64,
+    adapted_samples: u64,
     left_out: u64,
     thinned: u32,
     /// How allocators are probed, as far as samples have been taken in.
@@ -67,8 +66,6 @@ pub(super) struct Heap {
     coming: VecDeque<(u64, Coming)>,
     /// Work of a stratum that had no window, in nanoseconds: it is the next one's.
     unseen_work_ns: f64,
-    /// Bytes seen before the window.
-    window_bytes: f64,
     /// Why blocks are not followed any more.
     stepped_down: Option<(f64, f64)>,
     /// Whether the fate of all blocks is known since the part began.
@@ -119,18 +116,16 @@ impl Heap {
             own_calls: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
-            hooked: HashSet::new(),
             failures: Vec::new(),
             interval,
             intervals: (interval, interval),
             adapted_ns: super::timeline::now_ns(),
-            adapted_bytes: 0.0,
+            adapted_samples: 0,
             left_out: 0,
             thinned: 0,
             probing,
             coming: VecDeque::new(),
             unseen_work_ns: 0.0,
-            window_bytes: 0.0,
             stepped_down: None,
             followed: probing == Probing::Follow,
             cost: Cost::default(),
@@ -238,7 +233,6 @@ impl Heap {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
                 }
                 Told::Cost(cost) => self.cost = cost,
-                Told::Hooked(owner) => _ = self.hooked.insert(owner),
                 Told::Failed(why) => {
                     if !self.failures.contains(&why) {
                         self.failures.push(why);
@@ -255,17 +249,16 @@ impl Heap {
             match coming {
                 Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
                 Coming::Window { work_ns } => {
-                    let seen = self.ledger.seen_bytes();
                     self.ledger.end_window(work_ns);
-                    self.adapt_to_window((seen - self.window_bytes).max(0.0));
-                    self.window_bytes = self.ledger.seen_bytes();
+                    let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
+                    self.adapted_samples = self.ledger.samples();
+                    self.choose(samples as f64 / SAMPLES_A_WINDOW);
                 }
                 Coming::Stratum { work_ns } => {
                     let work_ns = work_ns + std::mem::take(&mut self.unseen_work_ns);
                     if !self.ledger.end_stratum(work_ns) {
                         self.unseen_work_ns = work_ns;
                     }
-                    self.window_bytes = self.ledger.seen_bytes();
                 }
             }
         }
@@ -281,7 +274,7 @@ impl Heap {
             }
         }
         self.probing = how;
-        self.window_bytes = self.ledger.seen_bytes();
+        self.adapted_samples = self.ledger.samples();
     }
 
     /// Chooses the interval for a steady number of samples, whatever is allocated. Samples are
@@ -291,30 +284,23 @@ impl Heap {
         if past_ns < ADAPT_NS || self.probing == Probing::Windows {
             return;
         }
-        let bytes = self.ledger.seen_bytes();
-        let rate = (bytes - self.adapted_bytes).max(0.0) * 1e9 / past_ns as f64;
-        (self.adapted_ns, self.adapted_bytes) = (now_ns, bytes);
-        self.choose(rate / SAMPLES_A_SECOND);
+        let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
+        (self.adapted_ns, self.adapted_samples) = (now_ns, self.ledger.samples());
+        self.choose(samples as f64 * 1e9 / past_ns as f64 / SAMPLES_A_SECOND);
     }
 
-    /// The same for windows, by what one has seen.
-    fn adapt_to_window(&mut self, bytes: f64) {
-        self.choose(bytes / SAMPLES_A_WINDOW);
-    }
-
-    /// Goes to an interval: up at once, down by a half at a time, since what allocates little now
-    /// may allocate much in a moment.
-    fn choose(&mut self, wanted: f64) {
-        let (least, most) = INTERVALS;
-        let wanted = (wanted as u64).clamp(least, most).max(self.interval / 2);
-        let is_near = wanted <= self.interval * 3 / 2 && self.interval <= wanted * 3 / 2;
-        if is_near || self.options.interval.is_some() {
+    /// Goes to an interval, by how many times more samples there were than wanted: at most half as
+    /// long at a time, since what allocates little now may allocate much in a moment.
+    fn choose(&mut self, excess: f64) {
+        if self.options.interval.is_some() || (0.5..=1.5).contains(&excess) {
             return;
         }
-        self.prober.interval(wanted);
-        self.interval = wanted;
+        let (least, most) = INTERVALS;
+        let wanted = (self.interval as f64 * excess.clamp(0.5, 16.0)) as u64;
+        self.interval = wanted.clamp(least, most);
+        self.prober.interval(self.interval);
         let (least, most) = self.intervals;
-        self.intervals = (least.min(wanted), most.max(wanted));
+        self.intervals = (least.min(self.interval), most.max(self.interval));
     }
 
     /// Takes in a sampled allocation.
@@ -373,7 +359,7 @@ impl Heap {
     pub(super) fn close(&mut self, processes: &ProcessTable) -> HeapPart {
         self.listen(processes);
         self.come_to(u64::MAX);
-        (self.adapted_bytes, self.window_bytes) = (0.0, 0.0);
+        self.adapted_samples = 0;
         let books = self.ledger.close();
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
         HeapPart {
@@ -385,7 +371,6 @@ impl Heap {
             cost: self.cost,
             intervals,
             found: self.found.clone(),
-            hooked: self.hooked.len(),
             failures: self.failures.clone(),
             unseen: self.unseen.sentences(processes),
             left_out: std::mem::take(&mut self.left_out),

@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 use flame_common::heap::Role;
+use flame_common::poisson::LONGEST_INTERVAL;
 
 use super::HeapOptions;
 use super::governor::{Governor, Probing};
@@ -50,8 +51,6 @@ pub(super) struct HookFile {
 pub(super) enum Told {
     /// A file has an allocator.
     Found { executable: ExecutableId, path: String, hooks: Arc<Hooks> },
-    /// The allocator of a process is probed.
-    Hooked(Owner),
     /// Something did not succeed.
     Failed(String),
     /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
@@ -87,11 +86,13 @@ impl Prober {
     /// Starts the thread.
     pub(super) fn start(
         programs: HeapPrograms,
-        switch: HeapSwitch,
+        mut switch: HeapSwitch,
         options: &HeapOptions,
         own: Vec<(String, Role)>,
         interval: u64,
     ) -> Result<Self> {
+        // So long that none is taken while the price is measured.
+        switch.set_interval(LONGEST_INTERVAL)?;
         let price_ns = price_ns(&programs)?;
         let governor = Governor::new(options.mode, options.overhead, price_ns);
         let (orders, received) = mpsc::channel();

@@ -29,8 +29,6 @@ pub(in crate::session) struct HeapPart {
     /// The shortest and the longest interval between samples, in bytes.
     pub(super) intervals: (u64, u64),
     pub(super) found: Vec<FoundAllocator>,
-    /// Processes whose allocators were probed.
-    pub(super) hooked: usize,
     pub(super) failures: Vec<String>,
     /// What cannot be seen, a sentence each.
     pub(super) unseen: Vec<String>,

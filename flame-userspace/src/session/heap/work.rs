@@ -246,9 +246,7 @@ impl Work {
 
     fn open_window(&mut self) {
         self.open_all();
-        let used = self.used();
-        self.governor.outside_window(used.since(self.began));
-        self.began = used;
+        self.began = self.used();
         self.sample(self.interval);
         self.now = Doing::Window;
         self.due = Instant::now() + WINDOW;
@@ -265,7 +263,6 @@ impl Work {
         let last = self.governor.window(inside);
         let work_ns = self.governor.work_ns(inside);
         tell(&self.tell, Told::Window { end_ns, work_ns });
-        self.began = self.used();
         self.now = Doing::Gap;
         self.wait_for_window();
         last
@@ -320,10 +317,7 @@ impl Work {
             }
         };
         match link {
-            Ok(link) => {
-                target.link = Some(link);
-                tell(&self.tell, Told::Hooked(target.owner));
-            }
+            Ok(link) => target.link = Some(link),
             // The process has gone meanwhile.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
             Err(error) => {
@@ -380,8 +374,10 @@ fn look(file: HookFile, own: &[(String, Role)]) -> Result<Option<(Found, Hooks)>
     if hooks.probed.is_empty() {
         return Ok(None);
     }
-    let (makes, frees): (Vec<&Hook>, _) =
+    let (mut makes, frees): (Vec<&Hook>, _) =
         hooks.probed.iter().partition(|hook| hook.role != Role::Free);
+    // Those that free as well are to be in place before those that do not.
+    makes.sort_by_key(|hook| !hook.role.gives_up());
     let probes = |hooks: Vec<&Hook>| hooks.into_iter().map(probe).collect();
     let (makes, frees) = (probes(makes), probes(frees));
     Ok(Some((Found { file, path, makes, frees }, hooks)))
