@@ -7,6 +7,7 @@ mod process;
 mod profiler;
 mod programs;
 mod report;
+mod roots;
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use self::cpu::Effort;
 use self::profiler::{Kind, Place};
 use self::report::{Machine, Report, Row};
+use self::roots::RootsArgs;
 use crate::{command, workspace};
 
 /// What flame costs.
@@ -35,6 +37,9 @@ enum What {
     /// CPU profiles at 99 and 999 Hz, beside `perf record -g`; writes its tables to BENCHMARKS.md
     /// (about half an hour)
     Cpu(CpuArgs),
+    /// How many stacks reach their root on real programs; writes its table to BENCHMARKS.md (a few
+    /// minutes)
+    Roots(RootsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +60,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let bench = Bench::parse_from(std::iter::once("bench").chain(args.iter().map(String::as_str)));
     match bench.what {
         What::Cpu(args) => cpu(&args),
+        What::Roots(args) => roots::run(&args),
     }
 }
 

@@ -90,7 +90,7 @@ impl Report {
     /// Puts the tables into their place in a file, or at its end.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let old = fs::read_to_string(path).unwrap_or_default();
-        let new = splice(&old, &self.to_string());
+        let new = splice(&old, &self.to_string(), BEGIN, END);
         fs::write(path, new).with_context(|| format!("write {}", path.display()))?;
         println!("{} tells what was measured", path.display());
         Ok(())
@@ -148,12 +148,12 @@ fn processors() -> Result<String> {
 }
 
 /// The file's text with the tables in their place.
-fn splice(old: &str, tables: &str) -> String {
-    let (before, after) = match (old.split_once(BEGIN), old.split_once(END)) {
+pub(super) fn splice(old: &str, tables: &str, begin: &str, end: &str) -> String {
+    let (before, after) = match (old.split_once(begin), old.split_once(end)) {
         (Some((before, _)), Some((_, after))) => (before.to_owned(), after),
         _ => (format!("{}\n\n", old.trim_end()), "\n"),
     };
-    format!("{before}{BEGIN}\n\n{tables}\n{END}{after}")
+    format!("{before}{begin}\n\n{tables}\n{end}{after}")
 }
 
 impl fmt::Display for Report {
@@ -360,9 +360,9 @@ mod tests {
 
     #[test]
     fn tables_replace_those_before_and_nothing_else() {
-        let first = splice("# Title\n\nText.\n", "one\n");
+        let first = splice("# Title\n\nText.\n", "one\n", BEGIN, END);
         assert_eq!(first, format!("# Title\n\nText.\n\n{BEGIN}\n\none\n\n{END}\n"));
-        let second = splice(&format!("{first}More.\n"), "two\n");
+        let second = splice(&format!("{first}More.\n"), "two\n", BEGIN, END);
         assert_eq!(second, format!("# Title\n\nText.\n\n{BEGIN}\n\ntwo\n\n{END}\nMore.\n"));
     }
 

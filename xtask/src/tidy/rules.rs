@@ -54,6 +54,7 @@ pub(super) const SINGLE_IMPORTERS: &[(&str, &[&str])] = &[
     ("aya_obj", &["bpf"]),
     ("blazesym", &["symbolize"]),
     ("gimli", &["unwind"]),
+    ("iced_x86", &["unwind"]),
     ("prost", &["format::pprof", "format::otlp"]),
     ("fxprof_processed_profile", &["format::firefox"]),
     ("clap", &["cli"]),
