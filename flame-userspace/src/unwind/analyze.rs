@@ -17,6 +17,8 @@ use iced_x86::{
 
 /// How often the code is read: what is known of the targets of branches back comes late.
 const PASSES: usize = 3;
+/// So many functions with frame pointers may be by chance.
+const FEW_FRAMES: usize = 8;
 /// Compilers and assemblers let functions begin at multiples of this.
 const ALIGNMENT: u64 = 16;
 
@@ -45,6 +47,9 @@ pub(super) struct Analysis<'a> {
     targets: HashMap<u64, State>,
     /// Where calls lead to.
     called: HashSet<u64>,
+    /// Functions that begin to use the frame pointer as such, and returns.
+    frames: usize,
+    returns: usize,
     info: InstructionInfoFactory,
 }
 
@@ -52,16 +57,27 @@ impl<'a> Analysis<'a> {
     /// The code `bytes` at the address `start`.
     pub(super) fn new(bytes: &'a [u8], start: u64) -> Self {
         let (targets, called) = (HashMap::new(), HashSet::new());
-        Self { bytes, start, targets, called, info: InstructionInfoFactory::new() }
+        let info = InstructionInfoFactory::new();
+        Self { bytes, start, targets, called, frames: 0, returns: 0, info }
     }
 
     /// Calls back with the rules of the code, each with the address from which on it holds.
     /// `begins` says whether a function may begin where the code does.
     pub(super) fn rules(mut self, begins: bool, mut push: impl FnMut(u64, Rule)) {
-        for _ in 1..PASSES {
+        self.read(begins, |_, _| {});
+        if self.keeps_frame_pointers() {
+            return push(self.start, Rule::GAP);
+        }
+        for _ in 2..PASSES {
             self.read(begins, |_, _| {});
         }
         self.read(begins, &mut push);
+    }
+
+    /// Whether functions here keep frame pointers as a rule, as V8's own do: a walk by those needs
+    /// no more, and code with calling conventions of its own is not read wrongly.
+    fn keeps_frame_pointers(&self) -> bool {
+        self.frames >= FEW_FRAMES && self.frames * 8 >= self.returns
     }
 
     fn read(&mut self, begins: bool, mut push: impl FnMut(u64, Rule)) {
@@ -72,6 +88,8 @@ impl<'a> Analysis<'a> {
         while decoder.can_decode() {
             decoder.decode_out(&mut instruction);
             let ip = instruction.ip();
+            self.returns += usize::from(instruction.flow_control() == FlowControl::Return);
+            self.frames += usize::from(sets_frame_pointer(&instruction));
             if self.called.contains(&ip) {
                 state = Some(State::CALLED);
             }
@@ -250,6 +268,13 @@ impl<'a> Analysis<'a> {
         }
         state
     }
+}
+
+/// Whether this is `mov rbp, rsp`.
+fn sets_frame_pointer(instruction: &Instruction) -> bool {
+    instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_register() == Register::RBP
+        && instruction.op1_register() == Register::RSP
 }
 
 /// Whether functions begin so.

@@ -128,12 +128,12 @@ impl<'a, Section: UnwindSection<Slice<'a>>, M: Memory> Machine<'_, 'a, Section, 
             CfaRule::Expression(expression) => self.value(expression, None)?,
         };
         let mut caller = Frame { registers: Registers::default(), known: 0 };
-        caller.registers.ip = self.restored(RA, row.register(RA), cfa)?;
+        caller.registers.ip = self.restored(RA, row.register(RA).as_ref(), cfa)?;
         for number in 0..16 {
             let register = Register(number.into());
             let value = match row.register(register) {
                 None if number == SP => Some(cfa),
-                rule => self.restored(register, rule, cfa),
+                rule => self.restored(register, rule.as_ref(), cfa),
             };
             if let Some(value) = value {
                 caller.registers.general[usize::from(number)] = value;
@@ -147,20 +147,22 @@ impl<'a, Section: UnwindSection<Slice<'a>>, M: Memory> Machine<'_, 'a, Section, 
     fn restored(
         &mut self,
         register: Register,
-        rule: Option<RegisterRule<usize>>,
+        rule: Option<&RegisterRule<usize>>,
         cfa: u64,
     ) -> Option<u64> {
         match rule {
             None | Some(RegisterRule::SameValue) => self.frame.register(register),
-            Some(RegisterRule::Offset(offset)) => self.memory.word(cfa.wrapping_add_signed(offset)),
-            Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
-            Some(RegisterRule::Register(other)) => self.frame.register(other),
-            Some(RegisterRule::Expression(expression)) => {
+            Some(&RegisterRule::Offset(offset)) => {
+                self.memory.word(cfa.wrapping_add_signed(offset))
+            }
+            Some(&RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
+            Some(&RegisterRule::Register(other)) => self.frame.register(other),
+            Some(&RegisterRule::Expression(expression)) => {
                 let address = self.value(expression, Some(cfa))?;
                 self.memory.word(address)
             }
-            Some(RegisterRule::ValExpression(expression)) => self.value(expression, Some(cfa)),
-            Some(RegisterRule::Constant(value)) => Some(value),
+            Some(&RegisterRule::ValExpression(expression)) => self.value(expression, Some(cfa)),
+            Some(&RegisterRule::Constant(value)) => Some(value),
             Some(_) => None,
         }
     }

@@ -87,6 +87,9 @@ fn compare(information: &UnwindInformation, slice: u32, path: &str) -> usize {
     compared
 }
 
+/// Where the code lies.
+const CODE: [std::ops::Range<u64>; 1] = [std::ops::Range { start: 0x1000, end: 0x2000 }];
+
 /// The information of code at 0x1000, 0x100 bytes long, by instructions of `.debug_frame`.
 fn by_hand(instructions: &[u8]) -> UnwindInformation {
     // Version 1, no augmentation, units of 1 and -8, return address in 16; CFA = sp + 8, return
@@ -102,7 +105,7 @@ fn by_hand(instructions: &[u8]) -> UnwindInformation {
     let code = [0x1000_u64.to_le_bytes(), 0x100_u64.to_le_bytes()].concat();
     push(0, &[&code[..], instructions].concat());
     let sources = Sources { debug_frame: Some(bytes), ..Sources::default() };
-    UnwindInformation::read(sources, &[0x1000..0x2000], None).expect("one entry")
+    UnwindInformation::read(sources, &CODE, None).expect("one entry")
 }
 
 fn computed(instructions: &[u8]) -> (Option<Result<Step, StackEnd>>, Frame) {

@@ -72,6 +72,9 @@ fn real_programs_have_roots_switches_and_frames_that_grow_and_shrink() {
     }
 }
 
+/// Where the code lies.
+const CODE: [Range<u64>; 1] = [Range { start: 0x1000, end: 0x2000 }];
+
 /// A table of one function of 0x40 bytes: 8 more on the stack from byte 1 on, and back at 0x3f.
 fn by_hand() -> Vec<u8> {
     let mut bytes = MAGIC_1_20.to_le_bytes().to_vec();
@@ -96,7 +99,7 @@ fn by_hand() -> Vec<u8> {
 
 #[test]
 fn a_table_says_what_lies_on_the_stack() {
-    let go = GoFunctions::read(by_hand(), &[], &[0x1000..0x2000]).expect("a table");
+    let go = GoFunctions::read(by_hand(), &[], &CODE).expect("a table");
     assert_eq!(go.name(0), Some("main.f"));
     let mut rules = Vec::new();
     go.rules(0, |address, rule| rules.push((address, rule)));
@@ -115,17 +118,17 @@ fn a_table_says_what_lies_on_the_stack() {
 fn the_start_of_text_is_what_the_file_says_where_the_table_does_not() {
     let mut without = by_hand();
     without[24..32].fill(0);
-    let code = [0x5000..0x6000];
-    let go = GoFunctions::read(without.clone(), &[0, 0x5100], &code).expect("a table");
+    let code = std::slice::from_ref(&(0x5000..0x6000));
+    let go = GoFunctions::read(without.clone(), &[0, 0x5100], code).expect("a table");
     assert_eq!(go.code(0), Some(0x5100..0x5140));
-    assert!(GoFunctions::read(without, &[0x5fff], &code).is_none(), "it does not fit");
+    assert!(GoFunctions::read(without, &[0x5fff], code).is_none(), "it does not fit");
 }
 
 #[test]
 fn damaged_tables_give_functions_or_none() {
     let whole = by_hand();
     for length in 0..whole.len() {
-        if let Some(go) = GoFunctions::read(whole[..length].to_vec(), &[], &[0x1000..0x2000]) {
+        if let Some(go) = GoFunctions::read(whole[..length].to_vec(), &[], &CODE) {
             go.for_each(|number, _| go.rules(number, |_, _| {}));
         }
     }
@@ -139,7 +142,7 @@ fn damaged_tables_give_functions_or_none() {
             let at = state as usize % damaged.len();
             damaged[at] = (state >> 32) as u8;
         }
-        if let Some(go) = GoFunctions::read(damaged, &[], &[0x1000..0x2000]) {
+        if let Some(go) = GoFunctions::read(damaged, &[], &CODE) {
             go.for_each(|number, _| go.rules(number, |_, _| {}));
         }
     }

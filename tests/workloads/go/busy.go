@@ -1,3 +1,4 @@
+// Goroutines that allocate, sort, recurse, compute large numbers and read files, for some seconds.
 package main
 
 import (
@@ -56,7 +57,7 @@ func work(id int, end time.Time) int {
 }
 
 func main() {
-	end := time.Now().Add(4 * time.Second)
+	end := time.Now().Add(8 * time.Second)
 	var wg sync.WaitGroup
 	ch := make(chan int, 3)
 	for i := 0; i < 4; i++ {

@@ -7,6 +7,7 @@ mod process;
 mod profiler;
 mod programs;
 mod report;
+mod roots;
 mod viewer;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use self::cpu::Effort;
 use self::profiler::{Kind, Place};
 use self::report::{Machine, Report, Row};
+use self::roots::RootsArgs;
 use crate::{command, workspace};
 
 /// What flame costs.
@@ -39,6 +41,9 @@ enum What {
     /// Pages of up to 1,000,000 call-tree nodes in Chromium, beside other viewers; writes its
     /// tables to BENCHMARKS.md (some minutes)
     Viewer(viewer::ViewerArgs),
+    /// How many stacks reach their root on real programs; writes its table to BENCHMARKS.md (a few
+    /// minutes)
+    Roots(RootsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +65,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     match bench.what {
         What::Cpu(args) => cpu(&args),
         What::Viewer(args) => viewer::run(&args),
+        What::Roots(args) => roots::run(&args),
     }
 }
 

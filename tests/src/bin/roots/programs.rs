@@ -1,5 +1,6 @@
 //! The programs, what they are given to do, and what they need.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -97,6 +98,7 @@ fn workloads() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one type for all programs")]
 fn known_chain(_: &Path) -> Result<Prepared, String> {
     let workload = Workload::c_with("known_chain", &["-O2", "-g", "-fomit-frame-pointer"]);
     Ok(runs(&[workload.path(), "8"], &["gcc", "--version"]))
@@ -107,7 +109,7 @@ fn python(folder: &Path) -> Result<Prepared, String> {
     let text = "import json, re, random, collections\n\
         class P:\n    def __init__(self, a): self.a = a\n    def __lt__(self, o): return self.a < o.a\n\
         def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\n\
-        for i in range(60):\n    data = [{'k%d' % j: [j, str(j)] for j in range(99)} for _ in range(30)]\n    \
+        for i in range(200):\n    data = [{'k%d' % j: [j, str(j)] for j in range(99)} for _ in range(30)]\n    \
         json.loads(json.dumps(data, sort_keys=True))\n    fib(17)\n    \
         sorted(P(random.random()) for _ in range(9000))\n    \
         re.sub(r'(a|b)+c', lambda m: m.group(0)[::-1], 'ababc xx' * 3000)\n    \
@@ -141,7 +143,7 @@ fn node(folder: &Path) -> Result<Prepared, String> {
     let mut prepared = runs(&[&node, &script], &[&node, "--version"]);
     prepared.load = Some(format!(
         "i=0; until {load} -q -n 1 http://127.0.0.1:18499/ >/dev/null 2>&1; do sleep 0.1; i=$((i+1)); [ $i -lt 100 ] || exit 1; done; \
-         {load} -q -n 20000 -c 10 -r http://127.0.0.1:18499/abab/xyz; {load} -q -n 1 http://127.0.0.1:18499/quit"
+         {load} -q -n 40000 -c 10 -r http://127.0.0.1:18499/abab/xyz; {load} -q -n 1 http://127.0.0.1:18499/quit"
     ));
     Ok(prepared)
 }
@@ -153,11 +155,12 @@ fn cc1plus(folder: &Path) -> Result<Prepared, String> {
          #include <regex>\n#include <sstream>\n#include <string>\n#include <vector>\n",
     );
     for n in 0..40 {
-        text.push_str(&format!(
+        _ = writeln!(
+            text,
             "int f{n}(std::vector<std::map<std::string, int>> &v) {{ std::map<int, std::function<int(int)>> m; \
              m[{n}] = [&](int x) {{ return x + (int)v.size(); }}; std::sort(v.begin(), v.end(), [](auto &a, auto &b) {{ return a.size() < b.size() + {n}; }}); \
-             std::ostringstream s; for (auto &x : v) for (auto &y : x) s << y.first << y.second; return m[{n}](s.str().size()) + std::regex_match(s.str(), std::regex(\"a{n}+\")); }}\n"
-        ));
+             std::ostringstream s; for (auto &x : v) for (auto &y : x) s << y.first << y.second; return m[{n}](s.str().size()) + std::regex_match(s.str(), std::regex(\"a{n}+\")); }}"
+        );
     }
     let source = write(folder, "busy.cc", &text);
     Ok(runs(&[&gxx, "-O2", "-c", &source, "-o", "/dev/null"], &[&gxx, "--version"]))
@@ -166,7 +169,7 @@ fn cc1plus(folder: &Path) -> Result<Prepared, String> {
 fn sqlite(folder: &Path) -> Result<Prepared, String> {
     let sqlite = find("sqlite3")?;
     let text = "CREATE TABLE t(id INTEGER PRIMARY KEY, k INTEGER, s TEXT);\n\
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900000)\n\
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500000)\n\
         INSERT INTO t SELECT i, (i * 7919) % 100003, printf('name %d', (i * 31) % 5003) FROM n;\n\
         CREATE INDEX tk ON t(k);\n\
         SELECT s, count(*), sum(k) FROM t GROUP BY s ORDER BY 3 DESC LIMIT 3;\n\
@@ -178,7 +181,7 @@ fn sqlite(folder: &Path) -> Result<Prepared, String> {
 fn perl(folder: &Path) -> Result<Prepared, String> {
     let perl = find("perl")?;
     let text = "use strict; my %h; my $t = '';\n\
-        for my $r (1..14) { for my $i (1..60000) { my $k = 'k' . ($i * 7919 % 10007); $h{$k} += $i; $t .= $k if $i % 50 == 0; }\n\
+        for my $r (1..90) { for my $i (1..60000) { my $k = 'k' . ($i * 7919 % 10007); $h{$k} += $i; $t .= $k if $i % 50 == 0; }\n\
         my @s = sort { $h{$a} <=> $h{$b} || $a cmp $b } keys %h; (my $u = $t) =~ s/(k[0-4]+)/<$1>/g;\n\
         my $n = () = $t =~ /k\\d(\\d)\\1/g; $t = substr($u, 0, 20000); }\n";
     Ok(runs(&[&perl, &write(folder, "busy.pl", text)], &[&perl, "-e", "print $^V"]))
@@ -228,7 +231,7 @@ fn nginx(folder: &Path) -> Result<Prepared, String> {
     let mut prepared = runs(&[&nginx, "-c", &settings], &[&nginx, "-v"]);
     prepared.load = Some(format!(
         "i=0; until {load} -q -n 1 http://127.0.0.1:18498/page.html >/dev/null 2>&1; do sleep 0.1; i=$((i+1)); [ $i -lt 100 ] || exit 1; done; \
-         {load} -q -n 20000 -c 10 -H 'Accept-Encoding: gzip' http://127.0.0.1:18498/page.html; \
+         {load} -q -n 60000 -c 10 -H 'Accept-Encoding: gzip' http://127.0.0.1:18498/page.html; \
          kill -QUIT $(cat {at}/nginx.pid)"
     ));
     Ok(prepared)
@@ -266,7 +269,7 @@ fn git(folder: &Path) -> Result<Prepared, String> {
 
 fn ffmpeg(_: &Path) -> Result<Prepared, String> {
     let ffmpeg = find("ffmpeg")?;
-    let source = "testsrc2=duration=8:size=960x540:rate=25";
+    let source = "testsrc2=duration=14:size=960x540:rate=25";
     Ok(runs(
         &[
             &ffmpeg,
