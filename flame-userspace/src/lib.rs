@@ -30,6 +30,8 @@ pub mod cli;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod measuring;
 mod process;
 mod runtime;
 mod session;

@@ -13,9 +13,8 @@ use super::interval::{Interval, middle};
 use super::profiler::{Cost, Kind};
 use crate::{command, workspace};
 
-/// Between these lines the tables stand.
-const BEGIN: &str = "<!-- cargo xtask bench cpu: begin -->";
-const END: &str = "<!-- cargo xtask bench cpu: end -->";
+/// The name of the part of BENCHMARKS.md that the tables stand in.
+const PART: &str = "bench cpu";
 
 /// The aims.
 const AIM_HZ: u32 = 99;
@@ -55,42 +54,48 @@ pub(super) struct Machine {
     pub(super) program: &'static str,
 }
 
+/// When, where and with what something was measured.
+pub(super) fn heading(flame: &Path, told: &str) -> Result<Vec<String>> {
+    let first = |program: &Path, argument: &str| -> String {
+        let said = command::output(Command::new(program).arg(argument)).unwrap_or_default();
+        said.lines().next().unwrap_or("unknown").to_owned()
+    };
+    let date = first(Path::new("date"), "--utc");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("read uname")?;
+    let commit = command::output(
+        Command::new("git")
+            .args(["describe", "--always", "--dirty"])
+            .current_dir(workspace::root()),
+    );
+    let lines = vec![
+        format!("Measured {date} by `cargo xtask {told}`."),
+        format!("- machine: {}, kernel {}", processors()?, release.trim()),
+        format!(
+            "- flame: {}, commit {}, built with {}",
+            first(flame, "--version"),
+            commit.unwrap_or_else(|_| "unknown".to_owned()),
+            first(Path::new("rustc"), "--version"),
+        ),
+        format!(
+            "- perf: {}, as `perf record -g -B -e cpu-clock`: without its search for build \
+             IDs at the end, in which some versions die",
+            first(Path::new("perf"), "--version")
+        ),
+    ];
+    Ok(lines)
+}
+
 impl Report {
     /// With nothing measured yet; `told` is the command's arguments.
     pub(super) fn begin(flame: &Path, told: &str) -> Result<Self> {
-        let first = |program: &Path, argument: &str| -> String {
-            let said = command::output(Command::new(program).arg(argument)).unwrap_or_default();
-            said.lines().next().unwrap_or("unknown").to_owned()
-        };
-        let date = first(Path::new("date"), "--utc");
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("read uname")?;
-        let commit = command::output(
-            Command::new("git")
-                .args(["describe", "--always", "--dirty"])
-                .current_dir(workspace::root()),
-        );
-        let heading = vec![
-            format!("Measured {date} by `cargo xtask {told}`."),
-            format!("- machine: {}, kernel {}", processors()?, release.trim()),
-            format!(
-                "- flame: {}, commit {}, built with {}",
-                first(flame, "--version"),
-                commit.unwrap_or_else(|_| "unknown".to_owned()),
-                first(Path::new("rustc"), "--version"),
-            ),
-            format!(
-                "- perf: {}, as `perf record -g -B -e cpu-clock`: without its search for build \
-                 IDs at the end, in which some versions die",
-                first(Path::new("perf"), "--version")
-            ),
-        ];
+        let heading = heading(flame, told)?;
         Ok(Self { heading, starts: Vec::new(), rows: Vec::new(), machine: Vec::new() })
     }
 
     /// Puts the tables into their place in a file, or at its end.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let old = fs::read_to_string(path).unwrap_or_default();
-        let new = splice(&old, &self.to_string());
+        let new = splice(&old, PART, &self.to_string());
         fs::write(path, new).with_context(|| format!("write {}", path.display()))?;
         println!("{} tells what was measured", path.display());
         Ok(())
@@ -106,7 +111,7 @@ impl Report {
 }
 
 impl Series {
-    fn of(&self, setting: Setting) -> &Measured {
+    pub(super) fn of(&self, setting: Setting) -> &Measured {
         let found = self.measured.iter().find(|measured| measured.setting == setting);
         found.expect("a series measures every setting")
     }
@@ -147,13 +152,15 @@ fn processors() -> Result<String> {
     Ok(format!("{} CPUs{virtual_machine}, {model}", models.len()))
 }
 
-/// The file's text with the tables in their place.
-fn splice(old: &str, tables: &str) -> String {
-    let (before, after) = match (old.split_once(BEGIN), old.split_once(END)) {
+/// The file's text with the tables in the place of those of the same part, or at its end.
+pub(super) fn splice(old: &str, part: &str, tables: &str) -> String {
+    let mark = |edge: &str| format!("<!-- cargo xtask {part}: {edge} -->");
+    let (begin, end) = (mark("begin"), mark("end"));
+    let (before, after) = match (old.split_once(&begin), old.split_once(&end)) {
         (Some((before, _)), Some((_, after))) => (before.to_owned(), after),
         _ => (format!("{}\n\n", old.trim_end()), "\n"),
     };
-    format!("{before}{BEGIN}\n\n{tables}\n{END}{after}")
+    format!("{before}{begin}\n\n{tables}\n{end}{after}")
 }
 
 impl fmt::Display for Report {
@@ -341,7 +348,7 @@ impl Report {
 }
 
 /// An interval of percentages.
-fn shown(interval: Option<Interval>) -> String {
+pub(super) fn shown(interval: Option<Interval>) -> String {
     interval.map_or_else(String::new, |interval| {
         let Interval { median, low, high, .. } = interval;
         let doubt = if interval.holds() { "" } else { " (least, greatest)" };
@@ -360,10 +367,15 @@ mod tests {
 
     #[test]
     fn tables_replace_those_before_and_nothing_else() {
-        let first = splice("# Title\n\nText.\n", "one\n");
-        assert_eq!(first, format!("# Title\n\nText.\n\n{BEGIN}\n\none\n\n{END}\n"));
-        let second = splice(&format!("{first}More.\n"), "two\n");
-        assert_eq!(second, format!("# Title\n\nText.\n\n{BEGIN}\n\ntwo\n\n{END}\nMore.\n"));
+        let whole = |tables: &str| {
+            let (begin, end) = ("<!-- cargo xtask a: begin -->", "<!-- cargo xtask a: end -->");
+            format!("# Title\n\nText.\n\n{begin}\n\n{tables}\n{end}\n")
+        };
+        let first = splice("# Title\n\nText.\n", "a", "one\n");
+        assert_eq!(first, whole("one\n"));
+        let second = splice(&format!("{first}More.\n"), "a", "two\n");
+        assert_eq!(second, format!("{}More.\n", whole("two\n")));
+        assert!(splice(&first, "b", "three\n").starts_with(&first));
     }
 
     #[test]
