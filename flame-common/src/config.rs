@@ -27,6 +27,10 @@ pub struct Config {
     pub verbose: u32,
     /// Whether the kernel has `bpf_loop` (5.17).
     pub has_loop: u32,
+    /// Samples that each CPU may put together at one time.
+    pub places: u32,
+    /// Whether user space is woken when a target begins.
+    pub tell_begun: u32,
     /// Zero.
     pub pad: u32,
     /// Where the kernel keeps what the programs read.
@@ -81,7 +85,7 @@ pub struct KernelOffsets {
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
 const _: () = assert!(size_of::<KernelOffsets>() == 56);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 40 + 56);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 56);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -10,10 +10,13 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod block;
 pub mod config;
 pub mod frame;
+pub mod heap;
 pub mod limits;
 pub mod mapping;
+pub mod poisson;
 pub mod sample;
 pub mod stat;
 pub mod unwind;

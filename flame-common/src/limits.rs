@@ -69,6 +69,15 @@ pub const PID_NAMESPACE_LEVELS: u32 = 8;
 /// Length of a task's name, the closing NUL included (`TASK_COMM_LEN`).
 pub const COMM: usize = 16;
 
+/// Sampled blocks that can live at one time: with the usual interval, more than 4 GiB of them.
+pub const BLOCKS: usize = 65_536;
+
+/// Calls into allocators that can wait for their return at one time.
+pub const CALLS: usize = 16_384;
+
+/// Allocations that a CPU can take at one time: one, and one that preempts it.
+pub const HEAP_SLOTS: u32 = 2;
+
 /// How far a frame pointer may lie above the stack pointer, in bytes: the usual limit of a
 /// thread's stack.
 pub const STACK_SPAN: u64 = 8 << 20;

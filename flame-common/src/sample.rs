@@ -12,8 +12,14 @@ use crate::unwind::REGISTER_WORDS;
 pub struct SampleHeader {
     /// When it was taken: `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,
-    /// What it weighs, in the unit of its kind (CPU: the event's period).
+    /// What it weighs, in the unit of its kind (CPU: the event's period; heap: bytes asked for).
     pub value: u64,
+    /// Heap: the number of the block's sample, by which its end is told. Else 0.
+    pub id: u64,
+    /// Heap: the sampling interval by which it was chosen, in bytes. Else 0.
+    pub interval: u64,
+    /// Heap: where the block is, if its end will be told. Else 0.
+    pub address: u64,
     /// Process (thread group) in flame's pid namespace.
     pub pid: u32,
     /// Thread in flame's pid namespace.
@@ -34,7 +40,7 @@ pub struct SampleHeader {
 
 /// Bytes of a [`SampleHeader`].
 pub const HEADER_BYTES: usize = size_of::<SampleHeader>();
-const _: () = assert!(HEADER_BYTES == 56);
+const _: () = assert!(HEADER_BYTES == 80);
 
 /// Where a sample is put together before it goes out. One a CPU.
 #[repr(C)]
@@ -51,6 +57,13 @@ pub struct SampleBuffer {
 pub enum SampleKind {
     /// The clock or counter of a CPU.
     Cpu = 0,
+    /// An allocation.
+    Alloc = 1,
+    /// The end of a sampled block: a header alone.
+    Free = 2,
+    /// A target was started or runs another program, whose allocator is to be probed soon: a header
+    /// alone.
+    Begun = 3,
 }
 
 /// Why a stack has no further frame. The numbers are those of the wire.
@@ -130,6 +143,9 @@ impl TryFrom<u32> for SampleKind {
     fn try_from(number: u32) -> Result<Self, u32> {
         match number {
             0 => Ok(Self::Cpu),
+            1 => Ok(Self::Alloc),
+            2 => Ok(Self::Free),
+            3 => Ok(Self::Begun),
             other => Err(other),
         }
     }

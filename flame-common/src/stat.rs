@@ -22,11 +22,31 @@ pub enum Stat {
     NotCopied = 7,
     /// The mappings of a process that began were not kept: the kernel's set was full.
     ProcessesFull = 8,
+    /// A probe of an allocator was hit by a target.
+    HeapHits = 9,
+    /// An allocation was sampled and sent.
+    HeapSent = 10,
+    /// A sampled allocation was lost: the ring buffer was full.
+    HeapRingFull = 11,
+    /// A sampled allocation was lost: the CPU was taking others.
+    HeapBusy = 12,
+    /// A sampled allocation was lost: too many calls were waiting for their return.
+    CallsFull = 13,
+    /// A sampled call was left out: it came from within another one that was sampled.
+    NestedCall = 14,
+    /// A sampled block's end will not be told: the set of live blocks was full.
+    BlocksFull = 15,
+    /// A sampled block was found where one was thought to live: its end had been missed.
+    BlockReplaced = 16,
+    /// The end of a sampled block was not told: the ring buffer was full.
+    FreeRingFull = 17,
+    /// A block was freed that is not known: not sampled, or from before the start.
+    HeapFrees = 18,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 19] = [
         Self::Fired,
         Self::Sent,
         Self::RingFull,
@@ -36,6 +56,16 @@ impl Stat {
         Self::Copied,
         Self::NotCopied,
         Self::ProcessesFull,
+        Self::HeapHits,
+        Self::HeapSent,
+        Self::HeapRingFull,
+        Self::HeapBusy,
+        Self::CallsFull,
+        Self::NestedCall,
+        Self::BlocksFull,
+        Self::BlockReplaced,
+        Self::FreeRingFull,
+        Self::HeapFrees,
     ];
 
     /// What it counts, for people.
@@ -52,6 +82,16 @@ impl Stat {
             Self::ProcessesFull => {
                 "processes unknown to the kernel's unwinder for a moment: its set was full"
             }
+            Self::HeapHits => "probes of allocators hit",
+            Self::HeapSent => "sampled allocations sent",
+            Self::HeapRingFull => "sampled allocations lost: ring buffer full",
+            Self::HeapBusy => "sampled allocations lost: CPU taking others",
+            Self::CallsFull => "sampled allocations lost: too many calls waiting for their return",
+            Self::NestedCall => "sampled allocations left out: made by another sampled one",
+            Self::BlocksFull => "sampled blocks not followed to their end: set of live blocks full",
+            Self::BlockReplaced => "sampled blocks whose end was missed",
+            Self::FreeRingFull => "ends of sampled blocks lost: ring buffer full",
+            Self::HeapFrees => "frees of blocks that were not sampled, or from before the start",
         }
     }
 }

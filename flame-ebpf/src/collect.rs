@@ -7,26 +7,42 @@ use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use flame_common::sample::{SampleHeader, SampleKind};
 use flame_common::unwind::Registers;
 
+use crate::scratch::{self, Scratch};
 use crate::task::{self, Ids};
-use crate::{config::config, emit, scratch, stack};
+use crate::{config::config, emit, stack};
 
-/// Takes the current task's stacks and sends them as one sample of `value`.
+/// What a sample says besides its stacks; see [`SampleHeader`].
+#[derive(Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) kind: SampleKind,
+    pub(crate) value: u64,
+    pub(crate) id: u64,
+    pub(crate) interval: u64,
+    pub(crate) address: u64,
+}
+
+impl Measured {
+    /// A sample that weighs `value` and says nothing else.
+    #[inline(always)]
+    pub(crate) fn plain(kind: SampleKind, value: u64) -> Self {
+        Self { kind, value, id: 0, interval: 0, address: 0 }
+    }
+}
+
+/// Takes the current task's stacks and sends them as one sample.
 ///
 /// If the registers `interrupted` are those of user code, there is no kernel stack; else the user
 /// stack starts where the task entered the kernel.
 #[inline(always)]
 pub(crate) fn collect(
     ctx: &impl EbpfContext,
-    kind: SampleKind,
-    value: u64,
+    measured: &Measured,
     ids: Ids,
     interrupted: &pt_regs,
 ) {
-    let Some(mut scratch) = scratch::get() else {
+    let Some(mut scratch) = scratch::of_event() else {
         return;
     };
-    // SAFETY: the helper takes nothing and cannot fail.
-    let time_ns = unsafe { bpf_ktime_get_ns() };
     let in_user = task::interrupted_user_registers(interrupted, &mut scratch.walk.registers);
     let kernel_frames = if !in_user && config!(kernel_stacks) != 0 {
         stack::kernel::take(ctx, scratch.buffer)
@@ -42,19 +58,38 @@ pub(crate) fn collect(
             task::saved_user_registers(registers);
         }
     };
-    let user = stack::user::walk(&mut scratch, ids, has_user, kernel_frames, time_ns, innermost);
+    send(&mut scratch, measured, ids, kernel_frames, has_user, innermost);
+}
+
+/// Takes the user stack from the registers in `scratch.walk`, and sends all. `innermost` gives the
+/// same registers again.
+#[inline(always)]
+pub(crate) fn send(
+    scratch: &mut Scratch,
+    measured: &Measured,
+    ids: Ids,
+    kernel_frames: usize,
+    has_user: bool,
+    innermost: impl FnOnce(&mut Registers),
+) {
+    // SAFETY: the helper takes nothing and cannot fail.
+    let time_ns = unsafe { bpf_ktime_get_ns() };
+    let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
     scratch.buffer.header = SampleHeader {
         time_ns,
-        value,
+        value: measured.value,
+        id: measured.id,
+        interval: measured.interval,
+        address: measured.address,
         pid: ids.pid,
         tid: ids.tid,
-        kind: kind as u32,
+        kind: measured.kind as u32,
         kernel_frames: kernel_frames as u16,
         user_frames: user.frames as u16,
-        user_end: user.end as u32,
+        user_end: user.end,
         copied: copied as u32,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    emit::send(scratch.buffer, kernel_frames + user.frames, copied);
+    emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind);
 }

@@ -15,6 +15,8 @@ static CONFIG: Config = Config {
     pid_namespace_inode: 0,
     verbose: 0,
     has_loop: 0,
+    places: 1,
+    tell_begun: 0,
     pad: 0,
     offsets: KernelOffsets {
         task_pid: 0,

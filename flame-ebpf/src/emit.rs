@@ -3,13 +3,15 @@
 use aya_ebpf::bindings::{
     BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
 };
-use flame_common::limits::{SAMPLE_FRAMES, STACK_COPY};
-use flame_common::sample::{HEADER_BYTES, SampleBuffer};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use flame_common::limits::{COMM, SAMPLE_FRAMES, STACK_COPY};
+use flame_common::sample::{HEADER_BYTES, SampleBuffer, SampleHeader, SampleKind, StackEnd};
 use flame_common::stat::Stat;
 use flame_common::unwind::REGISTER_WORDS;
 
 use crate::maps::SAMPLES;
 use crate::stat::bump;
+use crate::task::Ids;
 
 /// Bytes of registers and the longest copy of a stack.
 const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
@@ -18,20 +20,58 @@ const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
 /// front of them. User space looks at the ring on its own clock; it is woken only when a quarter
 /// of the ring waits, or to take up a stack that the kernel could not finish.
 #[inline(always)]
-pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize) {
+pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize, kind: SampleKind) {
     let copy = if copied > 0 { REGISTER_WORDS * 8 + copied } else { 0 };
     let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8 + copy.min(MOST_COPY);
-    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
-    let flags = if copied > 0 || waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / 4 {
-        BPF_RB_FORCE_WAKEUP
-    } else {
-        BPF_RB_NO_WAKEUP
-    };
     // SAFETY: the buffer starts with the header and has room for all frames and the whole copy
     // behind it; the mask and the minimum keep the length inside.
     let used = unsafe { core::slice::from_raw_parts((&raw const *buffer).cast::<u8>(), bytes) };
-    match SAMPLES.output::<[u8]>(used, u64::from(flags)) {
-        Ok(()) => bump(Stat::Sent),
-        Err(_) => bump(Stat::RingFull),
+    let (sent, lost) = match kind {
+        SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
+        SampleKind::Alloc | SampleKind::Free | SampleKind::Begun => {
+            (Stat::HeapSent, Stat::HeapRingFull)
+        }
+    };
+    match SAMPLES.output::<[u8]>(used, wakeup(copied > 0)) {
+        Ok(()) => bump(sent),
+        Err(_) => bump(lost),
     }
+}
+
+/// A header alone, of now.
+#[inline(always)]
+pub(crate) fn header(kind: SampleKind, ids: Ids) -> SampleHeader {
+    SampleHeader {
+        // SAFETY: the helper takes nothing and cannot fail.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        value: 0,
+        id: 0,
+        interval: 0,
+        address: 0,
+        pid: ids.pid,
+        tid: ids.tid,
+        kind: kind as u32,
+        kernel_frames: 0,
+        user_frames: 0,
+        user_end: StackEnd::NoUserStack as u32,
+        copied: 0,
+        comm: [0; COMM],
+    }
+}
+
+/// Sends a header alone, and wakes user space if it is urgent; whether there was room.
+#[inline(always)]
+pub(crate) fn send_header(header: &SampleHeader, urgent: bool) -> bool {
+    // SAFETY: a header is made of integers without padding between them.
+    let bytes =
+        unsafe { core::slice::from_raw_parts((&raw const *header).cast::<u8>(), HEADER_BYTES) };
+    SAMPLES.output::<[u8]>(bytes, wakeup(urgent)).is_ok()
+}
+
+/// Whether to wake user space: the flags of the ring's helper.
+#[inline(always)]
+fn wakeup(at_once: bool) -> u64 {
+    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
+    let full = waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / 4;
+    u64::from(if at_once || full { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }

@@ -2,6 +2,8 @@
 //! processes that targets start. No logic here; see `collect` for a sample's way.
 #![no_std]
 #![no_main]
+// One atomic instruction, in `scratch`.
+#![feature(asm_experimental_arch)]
 
 mod collect;
 mod config;

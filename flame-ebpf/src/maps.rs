@@ -4,6 +4,7 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use flame_common::block::{Block, BlockKey, Call, Countdown, HeapControl};
 use flame_common::limits;
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::sample::SampleBuffer;
@@ -27,8 +28,10 @@ pub(crate) static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(limits:
 pub(crate) static NAMES: HashMap<[u8; limits::COMM], u8> =
     HashMap::with_max_entries(limits::NAMES as u32, 0);
 
-/// Where each CPU puts a sample together, by the CPU's number; user space sets how many there are.
-/// Values for each CPU (`PerCpuArray`) would have to be smaller (`PCPU_MIN_UNIT_SIZE`, 32 KiB).
+/// Where each CPU puts samples together, `config.places` of them one behind the other: the first for
+/// its clock, the others for allocations, which the clock and other allocations may interrupt. User
+/// space sets how many there are. Values for each CPU (`PerCpuArray`) would have to be smaller
+/// (`PCPU_MIN_UNIT_SIZE`, 32 KiB).
 #[map]
 pub(crate) static BUFFER: Array<SampleBuffer> = Array::with_max_entries(1, 0);
 
@@ -62,14 +65,36 @@ pub(crate) static ROWS: Array<[Row; limits::CHUNK_ROWS]> =
 pub(crate) static RULES: Array<Rule> =
     Array::with_max_entries(limits::RULES as u32, BPF_F_MMAPABLE);
 
-/// Where each CPU's walk stands.
+/// Where each CPU's walks stand, as [`BUFFER`].
 #[map]
 pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 
-/// The rules that each CPU found last, by address.
+/// The rules that each CPU found last, by address, as [`BUFFER`].
 #[map]
 pub(crate) static REMEMBERED: PerCpuArray<RememberedRules> = PerCpuArray::with_max_entries(1, 0);
 
 /// How many stacks each CPU copied in this second.
 #[map]
 pub(crate) static COPIES: PerCpuArray<CopyBudget> = PerCpuArray::with_max_entries(1, 0);
+
+/// Which of [`BUFFER`]'s places for allocations are in use.
+#[map]
+pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits::HEAP_SLOTS, 0);
+
+/// The sampling of allocations, from user space.
+#[map]
+pub(crate) static HEAP: Array<HeapControl> = Array::with_max_entries(1, 0);
+
+/// How far each CPU is on the way to its next sampled allocation.
+#[map]
+pub(crate) static COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);
+
+/// Calls whose return is awaited, by the thread's pid and tid in the machine's own namespace.
+#[map]
+pub(crate) static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(1, 0);
+
+/// The sampled blocks that live. The programs put them in and take them out; user space takes out
+/// those of processes that have gone, and thins them when they get too many. Both sizes are set by
+/// user space.
+#[map]
+pub(crate) static BLOCKS: HashMap<BlockKey, Block> = HashMap::with_max_entries(1, 0);

@@ -1,7 +1,7 @@
 //! Reading memory: the target's stack, and the kernel's own structs.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
 use aya_ebpf::helpers::generated;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user};
 use flame_common::limits::WINDOW_WORDS;
 use flame_common::unwind::Memory;
 
@@ -78,4 +78,12 @@ pub(crate) fn kernel<T>(base: u64, offset: u32) -> Option<T> {
     // SAFETY: the helper checks the address and fails on one that is not mapped; every type that
     // is read here is an integer, valid for any bits.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(u64::from(offset)) as *const T) }.ok()
+}
+
+/// The value at an address of the current task's memory; `None` where that is not there.
+#[inline(always)]
+pub(crate) fn user<T>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address; every type that is read here is an integer, valid for
+    // any bits.
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }

@@ -1,9 +1,11 @@
 //! What each CPU has to itself.
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use flame_common::limits::HEAP_SLOTS;
 use flame_common::sample::SampleBuffer;
 
-use crate::maps::{BUFFER, REMEMBERED, WALK};
+use crate::config::config;
+use crate::maps::{BUFFER, BUSY, REMEMBERED, WALK};
 use crate::stack::{RememberedRules, Walk};
 
 /// A CPU's own.
@@ -13,15 +15,68 @@ pub(crate) struct Scratch {
     pub(crate) remembered: &'static mut RememberedRules,
 }
 
-/// This CPU's own. A program asks for it once.
+/// This CPU's own, for its sampling event. The program asks for it once.
 #[inline(always)]
-pub(crate) fn get() -> Option<Scratch> {
+pub(crate) fn of_event() -> Option<Scratch> {
+    place(0)
+}
+
+/// One of this CPU's own for allocations; `use_it` is not called if all are in use.
+///
+/// A program on a probe may be preempted by another task of the CPU, which hits a probe too.
+#[inline(always)]
+pub(crate) fn of_allocation(use_it: impl Fn(&mut Scratch)) -> Option<()> {
+    let slot = free_slot()?;
+    let scratch = place(1 + slot);
+    if let Some(mut scratch) = scratch {
+        use_it(&mut scratch);
+    }
+    exchange(BUSY.get_ptr_mut(slot)?, 0);
+    Some(())
+}
+
+/// Takes a place that nobody uses.
+#[inline(always)]
+fn free_slot() -> Option<u32> {
+    let mut slot = 0;
+    while slot < HEAP_SLOTS {
+        if exchange(BUSY.get_ptr_mut(slot)?, 1) == 0 {
+            return Some(slot);
+        }
+        slot += 1;
+    }
+    None
+}
+
+/// Puts a number in place of another in one step (Linux 5.12).
+///
+/// Rust has no such operation for BPF, which LLVM and the kernel know.
+#[inline(always)]
+fn exchange(slot: *mut u64, number: u64) -> u64 {
+    let mut number = number;
+    // SAFETY: the slot is a map's value, which lives as long as the program runs.
+    unsafe {
+        core::arch::asm!(
+            "{number} = xchg_64({slot} + 0, {number})",
+            slot = in(reg) slot,
+            number = inout(reg) number,
+            options(nostack),
+        );
+    }
+    number
+}
+
+#[inline(always)]
+fn place(index: u32) -> Option<Scratch> {
     // SAFETY: the helper takes nothing and cannot fail.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let (buffer, walk) = (BUFFER.get_ptr_mut(cpu)?, WALK.get_ptr_mut(0)?);
-    let remembered = REMEMBERED.get_ptr_mut(0)?;
-    // SAFETY: the slots are this CPU's own, and the kernel runs one perf-event program at a time
-    // on a CPU (`bpf_prog_active`), which asks once: there are no second references.
+    let of_cpu = cpu.wrapping_mul(config!(places)).wrapping_add(index);
+    let (buffer, walk) = (BUFFER.get_ptr_mut(of_cpu)?, WALK.get_ptr_mut(index)?);
+    let remembered = REMEMBERED.get_ptr_mut(index)?;
+    // SAFETY: the slots are this CPU's own. The first is asked for once by the program of the
+    // sampling event, and the kernel runs one such program at a time on a CPU (`bpf_prog_active`);
+    // the others are marked in `BUSY` while they are in use, and a program on a probe stays on its
+    // CPU. There are no second references.
     unsafe {
         Some(Scratch { buffer: &mut *buffer, walk: &mut *walk, remembered: &mut *remembered })
     }

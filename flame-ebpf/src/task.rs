@@ -3,10 +3,10 @@
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
 use flame_common::limits::PID_NAMESPACE_LEVELS;
-use flame_common::unwind::Registers;
+use flame_common::unwind::{Registers, SP};
 
 use crate::config::config;
-use crate::memory::kernel;
+use crate::memory::{kernel, user};
 
 /// A task's numbers in flame's pid namespace.
 #[derive(Clone, Copy)]
@@ -104,6 +104,28 @@ pub(crate) fn interrupted_user_registers(regs: &pt_regs, to: &mut Registers) -> 
         return false;
     }
     take_over(regs, to);
+    true
+}
+
+/// Takes the registers of a caller that a function just returned to.
+#[inline(always)]
+pub(crate) fn returned_registers(regs: &pt_regs, to: &mut Registers) {
+    take_over(regs, to);
+    to.is_return = 1;
+}
+
+/// Takes the registers of the caller of a function that has just begun: it has saved nothing and
+/// its return address is on top of the stack. `false` if that cannot be read.
+#[inline(always)]
+pub(crate) fn caller_registers(regs: &pt_regs, to: &mut Registers) -> bool {
+    take_over(regs, to);
+    let stack = regs.rsp;
+    let Some(address) = user::<u64>(stack) else {
+        return false;
+    };
+    to.ip = address;
+    to.general[SP as usize] = stack.wrapping_add(8);
+    to.is_return = 1;
     true
 }
 

@@ -14,7 +14,9 @@
 //!     .await?;
 //! tokio::time::sleep(Duration::from_secs(10)).await;
 //! let recording = session.stop().await?;
-//! println!("{}", recording.quality.line());
+//! for recorded in &recording.profiles {
+//!     println!("{}", recorded.quality.line());
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -30,6 +32,7 @@ pub mod cli;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod heap;
 #[doc(hidden)]
 pub mod measuring;
 mod process;
@@ -41,5 +44,6 @@ mod unwind;
 pub use bpf::{Counter, Event};
 pub use error::{Error, ErrorKind};
 pub use session::{
-    Frequency, Progress, Quality, Recording, Session, SessionBuilder, Target, UnnamedFile, Waiting,
+    Frequency, HeapFunction, HeapMode, HeapOptions, ProfileType, Progress, Quality, Recorded,
+    Recording, Session, SessionBuilder, Target, UnnamedFile, Waiting,
 };

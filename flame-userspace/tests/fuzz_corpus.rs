@@ -9,13 +9,14 @@ use flame::fuzzing;
 /// A reader that takes anything.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     ("debug_frame", fuzzing::debug_frame),
     ("eh_frame", fuzzing::eh_frame),
     ("elf", fuzzing::elf),
     ("gopclntab", fuzzing::gopclntab),
     ("maps", fuzzing::maps),
     ("perf_map", fuzzing::perf_map),
+    ("profile", fuzzing::profile),
     ("stack", fuzzing::stack),
 ];
 /// Far more than any input may take, also without optimization on a busy machine.

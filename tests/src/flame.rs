@@ -196,19 +196,36 @@ impl Outcome {
             .unwrap_or_else(|error| panic!("a summary ({error}): {text:?}\n{}", self.stderr))
     }
 
-    /// Its profiles' files.
+    /// Its CPU profiles' files.
     pub fn profiles(&self) -> Vec<PathBuf> {
-        ending(self.folder(), ".pb")
+        self.profiles_of("cpu")
     }
 
-    /// Its one profile.
+    /// Its files of a type of profile.
+    fn profiles_of(&self, kind: &str) -> Vec<PathBuf> {
+        let mut files = ending(self.folder(), ".pb");
+        let start = format!("{kind}-profile-");
+        files.retain(|file| {
+            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start))
+        });
+        files
+    }
+
+    /// Its one heap profile.
+    pub fn heap(&self) -> Profile {
+        let files = self.profiles_of("heap");
+        let [file] = files.as_slice() else { panic!("one profile: {files:?}\n{}", self.stderr) };
+        read_profile(file)
+    }
+
+    /// Its one CPU profile.
     pub fn profile(&self) -> Profile {
         let files = self.profiles();
         let [file] = files.as_slice() else { panic!("one profile: {files:?}\n{}", self.stderr) };
         read_profile(file)
     }
 
-    /// Its one profile, written out.
+    /// Its one CPU profile, written out.
     pub fn seen(&self) -> Seen {
         Seen::new(&self.profile())
     }

@@ -12,6 +12,7 @@
 
 pub mod files;
 pub mod flame;
+pub mod heap;
 pub mod machine;
 pub mod process;
 pub mod roots;

@@ -30,6 +30,18 @@ impl Workload {
         Self::compile("gcc", &source, flags, &["-pthread", "-ldl"])
     }
 
+    /// A library of `workloads/c`, for programs to load.
+    pub fn library(name: &str) -> Self {
+        Self::c_with(name, &[WITH_FRAMES, &["-shared", "-fPIC"]].concat())
+    }
+
+    /// A C program of `workloads/c`, static with musl. It loads no plugins.
+    pub fn musl(name: &str) -> Self {
+        let source = sources().join("c").join(format!("{name}.c"));
+        let flags = [WITH_FRAMES, &["-static", "-DNO_PLUGIN"]].concat();
+        Self::compile("musl-gcc", &source, &flags, &["-pthread"])
+    }
+
     /// A C++ program of `workloads/cpp`, with frame pointers and debug information.
     pub fn cpp(name: &str) -> Self {
         let include = format!("-I{}", sources().join("c").display());
@@ -76,7 +88,8 @@ impl Workload {
 
     /// Compiles a program, unless that was done before with the same source and flags.
     fn compile(compiler: &str, source: &Path, flags: &[&str], libraries: &[&str]) -> Self {
-        let header = fs::read(sources().join("c/known.h")).expect("read known.h");
+        let header = ["c/known.h", "c/heap.h"]
+            .map(|name| fs::read(sources().join(name)).expect("read a header"));
         let text = fs::read(source).unwrap_or_else(|e| panic!("read {}: {e}", source.display()));
         let mut hasher = DefaultHasher::new();
         (compiler, flags, libraries, &text, header).hash(&mut hasher);

@@ -8,6 +8,7 @@ mod packages;
 mod steps;
 mod test;
 mod tidy;
+mod viewer;
 mod vm;
 mod workspace;
 
@@ -26,7 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure what flame costs on real programs: `bench cpu`, beside perf (as root)
+    /// Measure what flame costs on real programs: `bench cpu`, beside perf (as root); or its pages
+    /// in a browser: `bench viewer`
     #[command(disable_help_flag = true)]
     Bench {
         /// What to measure, and its options

@@ -58,10 +58,15 @@ const PACKAGES: &[Package] = &[
     program("g++", &["g++"], "workloads in C++"),
     library("libc6-dev", "headers for the workloads in C"),
     library("libc6-dbg", "names in the C library"),
+    library("libjemalloc2", "an allocator to profile"),
+    library("libgoogle-perftools-dev", "an allocator to profile: tcmalloc"),
+    library("libmimalloc-dev", "an allocator to profile"),
+    program("musl-tools", &["musl-gcc"], "static programs with another allocator"),
     program("perl", &["perl"], "a workload"),
     program("python3", &["python3"], "workloads, and a compiler's worth of frames to read"),
     program("golang-go", &["go"], "a workload, and `go tool pprof` to read what flame writes"),
     program("nodejs", &["node"], "the viewer's tests, and a workload"),
+    optional("npm", &["npm"], "what the viewer's tests in a browser are written with"),
     program("redis-server", &["redis-server"], "a server to profile"),
     program("redis-tools", &["redis-benchmark"], "load for it"),
     program("nginx-light", &["nginx"], "a server to profile"),
@@ -74,7 +79,7 @@ const PACKAGES: &[Package] = &[
     optional(
         "chromium",
         &["chromium", "chromium-browser", "google-chrome"],
-        "the HTML page, opened",
+        "the HTML page, opened and used",
     ),
 ];
 

@@ -1,15 +1,13 @@
 //! `cargo xtask test`: what CI runs, in order, cheapest first.
 
 use std::env;
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::ebpf::{self, Checked};
 use crate::steps::{Outcome, Steps};
-use crate::{command, packages, tidy, workspace};
+use crate::{command, packages, tidy, viewer, workspace};
 
 /// Runs every step up to the first that fails, and prints the table of them.
 pub(crate) fn run() -> Result<()> {
@@ -26,7 +24,8 @@ fn all(steps: &mut Steps) -> Result<()> {
     steps.run("clippy", clippy)?;
     steps.run("kernel programs", check_ebpf)?;
     steps.run("unit and doc tests", unit_tests)?;
-    steps.run("viewer", viewer)?;
+    steps.run("viewer", viewer::test)?;
+    steps.run("viewer in a browser", viewer::test_in_browser)?;
     steps.run("end-to-end tests", end_to_end)
 }
 
@@ -62,22 +61,6 @@ fn check_ebpf() -> Result<Outcome> {
 
 fn unit_tests() -> Result<Outcome> {
     cargo(&["test", "--workspace", "--exclude=flame-ebpf", "--exclude=flame-tests", "--quiet"])
-}
-
-fn viewer() -> Result<Outcome> {
-    let folder = workspace::root().join("flame-userspace/viewer/test");
-    let mut tests: Vec<PathBuf> = match fs::read_dir(&folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?,
-        Err(_) => return Ok(Outcome::Partly("there are no tests of it".to_owned())),
-    };
-    tests.retain(|path| {
-        path.extension().is_some_and(|extension| extension == "mjs" || extension == "js")
-    });
-    tests.sort();
-    let node = command::find_all("node");
-    let node = node.first().context("find node")?;
-    command::run(Command::new(node).arg("--test").args(tests).current_dir(workspace::root()))?;
-    Ok(Outcome::Passed)
 }
 
 /// The tests load programs into the kernel: built as whoever runs this, run as root.

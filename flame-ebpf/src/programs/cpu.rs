@@ -5,7 +5,7 @@ use aya_ebpf::programs::PerfEventContext;
 use flame_common::sample::SampleKind;
 use flame_common::stat::Stat;
 
-use crate::collect::collect;
+use crate::collect::{Measured, collect};
 use crate::filter::wanted;
 use crate::stat::bump;
 use crate::task;
@@ -23,7 +23,8 @@ fn cpu_sample(ctx: PerfEventContext) -> u32 {
     if wanted(ids) {
         // SAFETY: the kernel passes a pointer to this struct, valid while the program runs.
         let event = unsafe { &*ctx.ctx };
-        collect(&ctx, SampleKind::Cpu, event.sample_period, ids, &event.regs);
+        let measured = Measured::plain(SampleKind::Cpu, event.sample_period);
+        collect(&ctx, &measured, ids, &event.regs);
     }
     0
 }

@@ -1,4 +1,5 @@
 //! The hooks, a file each.
 
 mod cpu;
+mod heap;
 mod process;

@@ -6,9 +6,11 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::{debug, warn};
 use flame_common::mapping::ProcessRun;
+use flame_common::sample::SampleKind;
 use flame_common::stat::Stat;
 
 use crate::config::config;
+use crate::emit;
 use crate::maps::{NAMES, PROCESSES, TARGETS};
 use crate::stat::bump;
 use crate::task::{self, Ids};
@@ -37,6 +39,7 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the value is not read; its slot may be reused meanwhile.
     if config!(follow_children) != 0 && unsafe { TARGETS.get(parent.pid) }.is_some() {
         add(&ctx, child_ids, child);
+        tell_begun(child_ids);
     }
     0
 }
@@ -63,6 +66,9 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     }
     if named && !known {
         add(&ctx, ids, 0);
+    }
+    if named || known {
+        tell_begun(ids);
     }
     0
 }
@@ -92,6 +98,15 @@ fn process_free(ctx: RawTracePointContext) -> i32 {
         _ = TARGETS.remove(ids.pid);
     }
     0
+}
+
+/// Wakes user space, which puts probes into what begins.
+#[inline(always)]
+fn tell_begun(ids: Ids) {
+    if config!(tell_begun) != 0 {
+        // Without room it is woken anyway.
+        emit::send_header(&emit::header(SampleKind::Begun, ids), true);
+    }
 }
 
 #[inline(always)]

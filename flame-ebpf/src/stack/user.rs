@@ -40,7 +40,8 @@ pub(crate) struct Walk {
 /// A walk's outcome.
 pub(crate) struct UserStack {
     pub(crate) frames: usize,
-    pub(crate) end: StackEnd,
+    /// Why the walk ended, a [`StackEnd`].
+    pub(crate) end: u32,
     /// Bytes of stack behind the frames.
     pub(crate) copied: usize,
 }
@@ -62,13 +63,17 @@ pub(crate) fn walk(
     has_user: bool,
     first: usize,
     time_ns: u64,
-    innermost: impl FnOnce(&mut Registers),
+    innermost_registers: impl FnOnce(&mut Registers),
 ) -> UserStack {
     if !has_user {
-        return UserStack { frames: 0, end: StackEnd::NoUserStack, copied: 0 };
+        return UserStack { frames: 0, end: StackEnd::NoUserStack as u32, copied: 0 };
     }
     let walk = &mut *scratch.walk;
-    put(scratch.buffer, first, RawFrame::instruction_pointer(walk.registers.ip));
+    let innermost = match walk.registers.is_return {
+        0 => RawFrame::instruction_pointer(walk.registers.ip),
+        _ => RawFrame::return_address(walk.registers.ip),
+    };
+    put(scratch.buffer, first, innermost);
     // SAFETY: read once; user space replaces the value as a whole.
     walk.run = unsafe { PROCESSES.get(ids.pid) }.copied().unwrap_or_default();
     walk.range = MappedRange::default();
@@ -85,16 +90,19 @@ pub(crate) fn walk(
     run(&mut context);
     let walk = &*scratch.walk;
     let frames = walk.frames as usize;
-    let end = StackEnd::try_from(walk.end as u32).unwrap_or(StackEnd::Truncated);
-    let goes_on = matches!(end, StackEnd::NoTable | StackEnd::Expression | StackEnd::Unmapped);
+    // verifier: as numbers. A table of reasons would be read at an index that it does not bound.
+    let end = walk.end as u32;
+    let goes_on = end == StackEnd::NoTable as u32
+        || end == StackEnd::Expression as u32
+        || end == StackEnd::Unmapped as u32;
     if !goes_on {
         return UserStack { frames, end, copied: 0 };
     }
-    if end == StackEnd::Expression {
-        innermost(&mut scratch.walk.registers);
+    if end == StackEnd::Expression as u32 {
+        innermost_registers(&mut scratch.walk.registers);
     }
     match copy::take(&scratch.walk.registers, first + frames, time_ns, scratch.buffer) {
-        Some(0) => UserStack { frames, end: StackEnd::Unreadable, copied: 0 },
+        Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0 },
         Some(copied) => UserStack { frames, end, copied },
         None => UserStack { frames, end, copied: 0 },
     }

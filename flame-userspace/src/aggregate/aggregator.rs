@@ -46,17 +46,17 @@ pub(crate) struct Aggregator {
 }
 
 impl Aggregator {
-    /// Adds a sample of `process`.
+    /// Adds a sample of `process`; what it was added to, unless there was no room.
     pub(crate) fn add(
         &mut self,
         sample: &RawSample,
         process: ProcessId,
         processes: &mut ProcessTable,
-    ) {
+    ) -> Option<Key> {
         self.locate(sample, process, processes);
         let Some(stack) = self.sum.stacks.stack(self.frames.iter().rev().copied()) else {
             self.sum.lost += 1;
-            return;
+            return None;
         };
         let thread = match self.names.get(&sample.comm) {
             Some(name) => Arc::clone(name),
@@ -67,7 +67,7 @@ impl Aggregator {
             }
         };
         let key = Key { process, tid: sample.tid, thread, stack };
-        let (count, value) = self.sum.sums.entry(key).or_default();
+        let (count, value) = self.sum.sums.entry(key.clone()).or_default();
         *count += 1;
         *value = value.saturating_add(sample.value);
         self.sum.samples += 1;
@@ -76,6 +76,19 @@ impl Aggregator {
         let astray = self.frames.len() < frames;
         let end = if astray { StackEnd::Unmapped } else { sample.user_end };
         self.sum.ends[end as usize] += 1;
+        Some(key)
+    }
+
+    /// The addresses of a key's stack, innermost first.
+    pub(crate) fn stack_of(&self, key: &Key) -> Box<[CodeAddress]> {
+        self.sum.stacks.of(key.stack).collect()
+    }
+
+    /// The stack of addresses, given innermost first; `None` if there is no room.
+    pub(crate) fn intern(&mut self, innermost_first: &[CodeAddress]) -> Option<Stack> {
+        let stacks = &mut self.sum.stacks;
+        let frames: Vec<u32> = innermost_first.iter().rev().map(|&at| stacks.address(at)).collect();
+        stacks.stack(frames.into_iter())
     }
 
     /// The sum up to now; counting starts afresh.
@@ -125,6 +138,9 @@ mod tests {
         RawSample {
             time_ns: 0,
             value: 10,
+            id: 0,
+            interval: 0,
+            address: 0,
             pid: 1 << 30,
             tid,
             kind: SampleKind::Cpu,

@@ -9,8 +9,14 @@ use flame_common::unwind::Registers;
 pub(crate) struct RawSample {
     /// When: `CLOCK_MONOTONIC`, nanoseconds.
     pub(crate) time_ns: u64,
-    /// What it weighs: the event's period.
+    /// What it weighs: the event's period, or the bytes of an allocation.
     pub(crate) value: u64,
+    /// The number of an allocation's sample; 0 for other samples, and where it is not followed.
+    pub(crate) id: u64,
+    /// The sampling interval of an allocation, in bytes.
+    pub(crate) interval: u64,
+    /// Where an allocation is, if its end will be told; else 0.
+    pub(crate) address: u64,
     pub(crate) pid: u32,
     pub(crate) tid: u32,
     pub(crate) kind: SampleKind,

@@ -23,20 +23,23 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RawSample, DecodeError> {
     let long = |at: usize| u64::from_ne_bytes(chunk(header, at));
     let word = |at: usize| u32::from_ne_bytes(chunk(header, at));
     let short = |at: usize| usize::from(u16::from_ne_bytes(chunk(header, at)));
-    let (kernel, user) = (short(28), short(30));
-    let copied = word(36) as usize;
+    let (kernel, user) = (short(52), short(54));
+    let copied = word(60) as usize;
     let (frames, copy) = frames.split_at_checked((kernel + user) * 8).ok_or(DecodeError::Length)?;
     let copy = stack_copy(copy, copied)?;
     let mut addresses = frames.chunks_exact(8).map(|eight| u64::from_ne_bytes(chunk(eight, 0)));
-    let comm = &header[40..56];
+    let comm = &header[64..80];
     let end = comm.iter().position(|&byte| byte == 0).unwrap_or(comm.len());
     Ok(RawSample {
         time_ns: long(0),
         value: long(8),
-        pid: word(16),
-        tid: word(20),
-        kind: SampleKind::try_from(word(24)).map_err(|_| DecodeError::Kind)?,
-        user_end: StackEnd::try_from(word(32)).map_err(|_| DecodeError::End)?,
+        id: long(16),
+        interval: long(24),
+        address: long(32),
+        pid: word(40),
+        tid: word(44),
+        kind: SampleKind::try_from(word(48)).map_err(|_| DecodeError::Kind)?,
+        user_end: StackEnd::try_from(word(56)).map_err(|_| DecodeError::End)?,
         comm: String::from_utf8_lossy(&comm[..end]).into_owned(),
         kernel: addresses.by_ref().take(kernel).collect(),
         user: addresses.map(RawFrame).collect(),
@@ -80,6 +83,7 @@ mod tests {
         let mut bytes = Vec::new();
         bytes.extend(5u64.to_ne_bytes());
         bytes.extend(10_000u64.to_ne_bytes());
+        bytes.extend([90u64, 91, 92].map(u64::to_ne_bytes).concat());
         for number in [7u32, 8, 0] {
             bytes.extend(number.to_ne_bytes());
         }
@@ -98,6 +102,7 @@ mod tests {
     fn a_sample_reads_back() {
         let sample = decode(&sample()).expect("a sample");
         assert_eq!((sample.time_ns, sample.value, sample.pid, sample.tid), (5, 10_000, 7, 8));
+        assert_eq!((sample.id, sample.interval, sample.address), (90, 91, 92));
         assert_eq!(sample.comm, "worker");
         assert_eq!(sample.kernel, [0xffff_ffff_8000_0000]);
         assert_eq!(sample.user, [RawFrame::instruction_pointer(1), RawFrame::return_address(2)]);
@@ -107,7 +112,7 @@ mod tests {
     #[test]
     fn a_copied_stack_reads_back_with_its_registers() {
         let mut bytes = sample();
-        bytes[36] = 24;
+        bytes[60] = 24;
         for number in 0..17u64 {
             bytes.extend((100 + number).to_ne_bytes());
         }
@@ -121,7 +126,7 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(decode(&bytes[..length]), Err(DecodeError::Length));
         }
-        bytes[36] = 0;
+        bytes[60] = 0;
         assert_eq!(decode(&bytes), Err(DecodeError::Length));
     }
 
@@ -137,10 +142,10 @@ mod tests {
     #[test]
     fn numbers_that_mean_nothing_are_refused() {
         let mut bytes = sample();
-        bytes[24] = 9;
+        bytes[48] = 9;
         assert_eq!(decode(&bytes), Err(DecodeError::Kind));
         let mut bytes = sample();
-        bytes[32] = 99;
+        bytes[56] = 99;
         assert_eq!(decode(&bytes), Err(DecodeError::End));
     }
 }

@@ -1,17 +1,17 @@
 //! Loading the kernel programs and attaching them.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 
 use anyhow::{Context as _, Result, anyhow};
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{PerfEvent, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use flame_common::config::{Config, KernelOffsets};
-use flame_common::limits::COMM;
+use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS};
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, SampleRing, TableRoom, UnwindMaps, btf, features, online_cpus};
+use super::{Counts, HeapKernel, SampleRing, TableRoom, UnwindMaps, btf, features, online_cpus};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -27,6 +27,17 @@ pub(crate) struct LoadOptions {
     pub(crate) names: Vec<String>,
     /// How much the unwind tables may hold.
     pub(crate) tables: TableRoom,
+    /// Whether allocations are sampled.
+    pub(crate) heap: bool,
+}
+
+/// What was loaded.
+pub(crate) struct Loaded {
+    pub(crate) programs: Programs,
+    pub(crate) ring: SampleRing,
+    pub(crate) tables: UnwindMaps,
+    /// For allocations, if they were asked for; or why not.
+    pub(crate) heap: Option<Result<HeapKernel>>,
 }
 
 /// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
@@ -41,7 +52,7 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Loads them into the kernel.
-    pub(crate) fn load(mut options: LoadOptions) -> Result<(Self, SampleRing, UnwindMaps)> {
+    pub(crate) fn load(mut options: LoadOptions) -> Result<Loaded> {
         features::lift_memory_limit();
         let offsets = btf::kernel_offsets();
         let needs_offsets = options.config.pid_namespace_inode != 0 || options.config.only_uid != 0;
@@ -56,16 +67,28 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
+        options.config.places = if options.heap { 1 + HEAP_SLOTS } else { 1 };
+        let places = options.config.places;
         let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        loader
             .btf(None)
             .override_global("CONFIG", &options.config, true)
             .map_max_entries("SAMPLES", options.ring_bytes)
-            .map_max_entries("BUFFER", highest_cpu + 1)
+            .map_max_entries("BUFFER", (highest_cpu + 1) * places)
             .map_max_entries("ROWS", options.tables.chunks)
-            .map_max_entries("PAGES", options.tables.pages)
-            .load(OBJECT)
-            .context("load the kernel programs")?;
+            .map_max_entries("PAGES", options.tables.pages);
+        for name in ["WALK", "REMEMBERED"] {
+            loader.map_max_entries(name, places);
+        }
+        if options.heap {
+            loader.map_max_entries("CALLS", CALLS as u32).map_max_entries("BLOCKS", BLOCKS as u32);
+        }
+        let mut ebpf = loader.load(OBJECT).context("load the kernel programs")?;
+        let heap = options.heap.then(|| {
+            let maps = descriptors(&ebpf);
+            HeapKernel::load(OBJECT, &maps, |name| take(&mut ebpf, name))
+        });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
         let tables = UnwindMaps::open(options.tables, |name| take(&mut ebpf, name))?;
@@ -81,7 +104,7 @@ impl Programs {
             programs.log();
         }
         programs.follow_processes(&options)?;
-        Ok((programs, SampleRing::new(samples), tables))
+        Ok(Loaded { programs, ring: SampleRing::new(samples), tables, heap })
     }
 
     /// Passes on what the programs log, through the `log` crate.
@@ -191,7 +214,18 @@ fn explain(error: io::Error, event: Event, cpu: u32) -> anyhow::Error {
     anyhow!(error).context(format!("open the event {name} on CPU {cpu} ({advice})"))
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
+/// The maps' names and descriptors.
+fn descriptors(ebpf: &Ebpf) -> Vec<(String, RawFd)> {
+    let descriptor = |map: &Map| match map {
+        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => {
+            Some(data.fd().as_fd().as_raw_fd())
+        }
+        _ => None,
+    };
+    ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), descriptor(map)?))).collect()
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name).ok_or_else(|| absent(name))
 }
 

@@ -5,12 +5,14 @@ mod btf;
 mod cpus;
 mod decode;
 mod features;
+mod heap;
 mod load;
 mod perf;
 mod ring;
 mod side_band;
 mod stat;
 mod tables;
+mod uprobe;
 
 pub(crate) use btf::kernel_types;
 pub(crate) use cpus::online_cpus;
@@ -18,9 +20,11 @@ pub(crate) use features::{
     Feature, OLDEST_KERNEL, has_capability, kernel_release, kernel_version, lockable_memory,
     too_old,
 };
-pub(crate) use load::{LoadOptions, Programs};
+pub(crate) use heap::{HeapBlocks, HeapKernel, HeapPrograms, HeapSwitch};
+pub(crate) use load::{LoadOptions, Loaded, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;
 pub(crate) use side_band::{SideBand, SideBandBatch};
 pub(crate) use stat::Counts;
 pub(crate) use tables::{TableRoom, UnwindMaps};
+pub(crate) use uprobe::{Probe, ProbeLink};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{Event, Frequency, format::Format};
+use crate::analyze::check::{Limit, ParseError};
+use crate::analyze::normalize::Normalize;
+use crate::{Event, Frequency, HeapMode, HeapOptions, ProfileType, Target, format::Format};
 
 /// What `flame` alone prints.
 pub(super) const INTRODUCTION: &str = "\
@@ -40,8 +42,24 @@ pub(super) enum Command {
     /// Processes that the given ones have started, before or after, are profiled as well, unless
     /// --no-children is given.
     Attach(AttachArgs),
-    /// Make a flamegraph page from any pprof file, flame's or another tool's.
+    /// Make a flamegraph page and a report from a profile of flame's or another tool's.
+    ///
+    /// Reads pprof files, folded stacks, and the text of `perf script`, compressed or not.
     Generate(GenerateArgs),
+    /// Print the report on a profile: Markdown, or JSON for programs.
+    Report(ReportArgs),
+    /// Tell what has changed from one profile to another.
+    ///
+    /// The table goes to stdout: functions by the change of their self values. A page and the table
+    /// as Markdown are written beside NEW; -f pb writes a pprof file with values below zero, as
+    /// `go tool pprof -diff_base` reads them.
+    Diff(DiffArgs),
+    /// Fail (exit status 3) when a profile has grown beyond a limit.
+    ///
+    /// A limit is METRIC[:FUNCTION] > LIMIT. METRIC is a sample type, with `.self` for self values;
+    /// FUNCTION a pattern for names (`*`, `?`), or module=PATTERN; LIMIT growth (+5%, +3pp, +1MiB,
+    /// +200ms) or an amount (20%, 64MiB). Growth within the error of sampling (95 %) does not fail.
+    Check(CheckArgs),
     /// Tell what this kernel and user can do, what is missing, and the command that mends it.
     Doctor(DoctorArgs),
     /// The privileged part of `record`; not for people.
@@ -81,18 +99,90 @@ pub(super) struct AttachArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateArgs {
-    /// pprof files, compressed or not.
+    /// Profiles: pprof files, folded stacks, or the text of `perf script`.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// The file to write; beside each FILE if left out.
+    /// The file or folder to write; beside each FILE if left out.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
-    /// What to write.
-    #[arg(short, long, value_delimiter = ',', default_value = "html", value_name = "LIST")]
-    pub(super) format: Vec<GeneratedFormat>,
+    /// What to write: pb, html, md, svg, folded, firefox. Left out: what OUT ends in, else html,md.
+    #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
+    pub(super) format: Vec<Format>,
+    /// Inlined functions as locations of their own in pb files, for readers that lose them.
+    #[arg(long)]
+    pub(super) flat_inlines: bool,
     /// Overwrite what is there.
     #[arg(long)]
     pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// A profile.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// JSON instead of Markdown.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The most rows of a table of functions, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = rows)]
+    pub(super) top: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The profile to compare with.
+    #[arg(value_name = "BASE")]
+    pub(super) base: PathBuf,
+    /// The profile to compare.
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// The file to write, whose ending tells what (html, md, pb), or a folder; beside NEW if left
+    /// out.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: Option<PathBuf>,
+    /// What to write: html, md, pb. Left out: what OUT ends in, else html,md.
+    #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
+    pub(super) format: Vec<Format>,
+    /// The sample type to compare; the new profile's default if left out.
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
+    pub(super) sample_type: Option<String>,
+    /// How to make the base comparable: totals, rate (by second), share. Left out: rate where a
+    /// session was cut by time.
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    pub(super) normalize: Option<Normalize>,
+    /// The most functions in the table, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = rows)]
+    pub(super) top: usize,
+    /// Overwrite what is there.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The profile to compare with.
+    #[arg(value_name = "BASE")]
+    pub(super) base: PathBuf,
+    /// The profile to compare.
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// A limit; may be given more than once.
+    #[arg(long, required = true, value_name = "EXPR", value_parser = limit)]
+    pub(super) fail_if: Vec<Limit>,
+    /// How to make the base comparable: totals, rate (by second), share. Left out: rate where a
+    /// session was cut by time.
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    pub(super) normalize: Option<Normalize>,
+    /// Fail also by what lies within the error of sampling.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print Markdown instead of a table.
+    #[arg(long)]
+    pub(super) markdown: bool,
+    /// Write JUnit XML to this file, over what is there.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -117,12 +207,31 @@ pub(super) struct CollectArgs {
 /// What `record` and `attach` share.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RecordingArgs {
+    /// The profiles to take: cpu, heap. Both, if left out; with --all cpu alone.
+    #[arg(
+        short = 't',
+        long = "type",
+        value_delimiter = ',',
+        value_name = "LIST",
+        value_parser = profile_type,
+    )]
+    pub(super) types: Vec<ProfileType>,
     /// Samples per second and CPU, 1 to 10000.
     #[arg(short = 'F', long, value_name = "HZ", default_value = "99", value_parser = frequency)]
     pub(super) frequency: Frequency,
     /// What is sampled by: cpu-clock, or a hardware counter such as cycles where there is one.
     #[arg(long, value_name = "NAME", default_value = "cpu-clock", value_parser = event)]
     pub(super) event: Event,
+    /// Mean bytes between two samples of the heap; if left out, flame follows what is allocated.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub(super) heap_interval: Option<u64>,
+    /// How much heap profiling may slow the targets down, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    pub(super) heap_overhead: f64,
+    /// What is recorded of the heap: exact (allocated and in use), alloc (allocated alone),
+    /// governed (the same in short windows), or auto: the first of them that --heap-overhead allows.
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = heap_mode)]
+    pub(super) heap_mode: HeapMode,
     /// Stop after this time: 30s, 2m, or bare seconds.
     #[arg(short, long, value_name = "TIME", value_parser = time)]
     pub(super) duration: Option<Duration>,
@@ -135,12 +244,12 @@ pub(super) struct RecordingArgs {
     /// Where the files go; made if absent.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(super) output_dir: PathBuf,
-    /// The files to write: pb, html, svg, folded.
+    /// The files to write: pb, html, md, svg, folded, firefox.
     #[arg(
         short,
         long,
         value_delimiter = ',',
-        default_value = "pb,html",
+        default_value = "pb,html,md",
         value_name = "LIST",
         value_parser = file_format,
     )]
@@ -148,6 +257,9 @@ pub(super) struct RecordingArgs {
     /// One set of files for each process.
     #[arg(long)]
     pub(super) per_process: bool,
+    /// Inlined functions as locations of their own in pb files, for readers that lose them.
+    #[arg(long)]
+    pub(super) flat_inlines: bool,
     /// Leave out kernel frames.
     #[arg(long)]
     pub(super) no_kernel: bool,
@@ -192,25 +304,27 @@ impl Color {
     }
 }
 
-/// What `generate` can write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum GeneratedFormat {
-    Html,
-    Svg,
-    Folded,
-}
-
-impl From<GeneratedFormat> for Format {
-    fn from(format: GeneratedFormat) -> Self {
-        match format {
-            GeneratedFormat::Html => Self::Html,
-            GeneratedFormat::Svg => Self::Svg,
-            GeneratedFormat::Folded => Self::Folded,
-        }
-    }
-}
-
 impl RecordingArgs {
+    /// The profiles to take of a target.
+    pub(super) fn profiles(&self, target: &Target) -> Vec<ProfileType> {
+        let mut types = self.types.clone();
+        if types.is_empty() {
+            types.push(ProfileType::Cpu);
+            // Elsewhere it would put probes into processes that nobody named.
+            if target.is_chosen() {
+                types.push(ProfileType::Heap);
+            }
+        }
+        types.sort_unstable();
+        types.dedup();
+        types
+    }
+
+    /// How the heap is sampled.
+    pub(super) fn heap(&self) -> HeapOptions {
+        HeapOptions { interval: self.heap_interval, mode: self.heap_mode, ..HeapOptions::default() }
+    }
+
     /// The same as arguments, for the privileged part of a `record`.
     pub(super) fn to_arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
@@ -219,6 +333,15 @@ impl RecordingArgs {
         option("--event", self.event.name().into());
         let formats: Vec<&str> = self.format.iter().map(|format| format.name()).collect();
         option("--format", formats.join(",").into());
+        if !self.types.is_empty() {
+            let types: Vec<&str> = self.types.iter().map(|one| one.name()).collect();
+            option("--type", types.join(",").into());
+        }
+        option("--heap-overhead", self.heap_overhead.to_string().into());
+        option("--heap-mode", self.heap_mode.name().into());
+        if let Some(bytes) = self.heap_interval {
+            option("--heap-interval", bytes.to_string().into());
+        }
         option("--output-dir", self.output_dir.clone().into());
         option("--color", self.color.name().into());
         for (name, time) in [("--duration", self.duration), ("--rotate", self.rotate)] {
@@ -228,6 +351,7 @@ impl RecordingArgs {
         }
         let flags = [
             ("--per-process", self.per_process),
+            ("--flat-inlines", self.flat_inlines),
             ("--no-kernel", self.no_kernel),
             ("--no-inline", self.no_inline),
             ("--no-children", self.no_children),
@@ -246,9 +370,43 @@ fn frequency(text: &str) -> Result<Frequency, String> {
     hz.ok_or_else(|| "a frequency is a whole number from 1 to 10000".to_owned())
 }
 
+fn rows(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| "a number of rows is a whole number from 1 to 1000".to_owned())
+}
+
+fn normalize(text: &str) -> Result<Normalize, String> {
+    Normalize::ALL
+        .into_iter()
+        .find(|how| how.name() == text)
+        .ok_or_else(|| format!("known ways are {}", Normalize::ALL.map(Normalize::name).join(", ")))
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    text.parse().map_err(|error: ParseError| error.to_string())
+}
+
 fn event(text: &str) -> Result<Event, String> {
     Event::from_name(text).ok_or_else(|| {
         format!("known events are {}", Event::names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn profile_type(text: &str) -> Result<ProfileType, String> {
+    ProfileType::from_name(text).ok_or_else(|| {
+        format!("known types are {}", ProfileType::ALL.map(ProfileType::name).join(", "))
+    })
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok();
+    let percent = number.filter(|percent| (0.1..=1000.0).contains(percent));
+    percent.ok_or_else(|| "a slow-down is from 0.1 to 1000 percent".to_owned())
+}
+
+fn heap_mode(text: &str) -> Result<HeapMode, String> {
+    HeapMode::from_name(text).ok_or_else(|| {
+        format!("known modes are {}", HeapMode::names().collect::<Vec<_>>().join(", "))
     })
 }
 

@@ -13,7 +13,7 @@ use super::place::{IfThere, place, prepare};
 use super::talk::Talk;
 use crate::format::{self, Format, Presentation};
 use crate::profile::Profile;
-use crate::session::Recording;
+use crate::session::Recorded;
 
 /// A file that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(super) struct Output {
     directory: PathBuf,
     formats: Vec<Format>,
     per_process: bool,
+    flat_inlines: bool,
     there: IfThere,
     caller: Option<Caller>,
 }
@@ -42,6 +43,7 @@ impl Output {
             directory: args.output_dir.clone(),
             formats: args.format.iter().copied().filter(|format| seen.insert(*format)).collect(),
             per_process: args.per_process,
+            flat_inlines: args.flat_inlines,
             there: if args.force { IfThere::Replace } else { IfThere::Refuse },
             caller: Caller::of_sudo(),
         };
@@ -49,25 +51,29 @@ impl Output {
         Ok(output)
     }
 
-    /// Writes the files of a recording that began at `stamp`. If the folder refuses them, they go
+    /// Writes the files of a profile that began at `stamp`. If the folder refuses them, they go
     /// to the folder for temporary files, and the error that this returns says so.
     pub(super) fn write(
         &self,
-        recording: &Recording,
+        recorded: &Recorded,
         stamp: &str,
         title: &str,
         talk: &Talk,
     ) -> Result<Vec<Written>> {
         let mut written = Vec::new();
-        for (name, title, profile, by_process) in self.sets(recording, title) {
+        for (name, title, profile, by_process) in self.sets(recorded, title) {
             for &format in &self.formats {
-                let base = format!("cpu-profile-{name}{stamp}");
-                let presentation =
-                    Presentation { title: &title, by_process, source_id: &format!("{base}.pb") };
+                let base = format!("{}-profile-{name}{stamp}", recorded.of.name());
+                let presentation = Presentation {
+                    title: &title,
+                    by_process,
+                    source_id: &format!("{base}.pb"),
+                    flat_inlines: self.flat_inlines,
+                };
                 let mut bytes = Vec::new();
                 format::write(format, profile, &presentation, &mut bytes)
                     .with_context(|| format!("make the {} of the profile", format.name()))?;
-                let file = OsString::from(format!("{base}.{}", format.name()));
+                let file = OsString::from(format!("{base}.{}", format.ending()));
                 let path = self.put(&file, &bytes, talk)?;
                 written.push(Written { path, format, bytes: bytes.len() as u64 });
             }
@@ -79,14 +85,14 @@ impl Output {
     /// told apart in it.
     fn sets<'a>(
         &self,
-        recording: &'a Recording,
+        recorded: &'a Recorded,
         title: &str,
     ) -> Vec<(String, String, &'a Profile, bool)> {
         if !self.per_process {
-            let several = recording.quality.processes > 1;
-            return vec![(String::new(), title.to_owned(), &recording.profile, several)];
+            let several = recorded.quality.processes > 1;
+            return vec![(String::new(), title.to_owned(), &recorded.profile, several)];
         }
-        let sets = recording.processes.iter().map(|(comm, pid, profile)| {
+        let sets = recorded.processes.iter().map(|(comm, pid, profile)| {
             let name = format!("{}-{pid}-", file_name(comm));
             (name, format!("{comm} ({pid})"), profile, false)
         });

@@ -12,7 +12,7 @@ use crate::analyze::{self, Heaviest};
 use crate::format::Format;
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, Unit};
-use crate::session::{Quality, Recording};
+use crate::session::{HeapFunction, ProfileType, Quality, Recorded};
 
 /// How many of the heaviest functions are told.
 const HEAVIEST: usize = 5;
@@ -31,12 +31,17 @@ pub(super) struct Summary {
     unit: Unit,
     duration: Duration,
     quality: Quality,
+    functions: Vec<HeapFunction>,
+    sample_types: Vec<String>,
+    of: ProfileType,
+    /// What the value is that is shown: the profile's default sample type.
+    shown_type: String,
 }
 
 impl Summary {
-    /// Sums up a recording and its files.
-    pub(super) fn new(recording: &Recording, written: Vec<Written>) -> Self {
-        let Recording { profile, quality, .. } = recording;
+    /// Sums up a profile and its files.
+    pub(super) fn new(recorded: &Recorded, written: Vec<Written>) -> Self {
+        let Recorded { profile, quality, of, .. } = recorded;
         let (heaviest, total) = heaviest(profile);
         let column = profile.default_sample_type();
         Self {
@@ -46,6 +51,10 @@ impl Summary {
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
             quality: quality.clone(),
+            functions: recorded.functions.clone(),
+            sample_types: profile.sample_types().iter().map(|one| one.kind.clone()).collect(),
+            of: *of,
+            shown_type: profile.sample_types()[column].kind.clone(),
         }
     }
 
@@ -57,15 +66,25 @@ impl Summary {
             count => format!("{count} processes"),
         };
         talk.say(&format!(
-            "{} {} of CPU time in {:.1} s of {processes}",
+            "{} {} {} in {:.1} s of {processes}",
             talk.bold("flame:"),
             self.unit.format(self.total),
+            self.meaning(),
             self.duration.as_secs_f64(),
         ));
         self.tell_files(talk);
         self.tell_heaviest(talk);
         talk.say(&format!("quality: {}", quality.line()));
         self.tell_caveats(talk);
+    }
+
+    /// What the total is of, for people.
+    fn meaning(&self) -> &'static str {
+        match (self.of, self.shown_type.as_str()) {
+            (ProfileType::Cpu, _) => "of CPU time",
+            (ProfileType::Heap, "inuse_space") => "of heap in use at the end",
+            (ProfileType::Heap, _) => "allocated",
+        }
     }
 
     fn tell_files(&self, talk: &Talk) {
@@ -80,7 +99,11 @@ impl Summary {
 
     fn tell_heaviest(&self, talk: &Talk) {
         if !self.heaviest.is_empty() {
-            talk.say("heaviest functions by self time:");
+            talk.say(match (self.of, self.shown_type.as_str()) {
+                (ProfileType::Cpu, _) => "heaviest functions by self time:",
+                (ProfileType::Heap, "inuse_space") => "heaviest holders of memory:",
+                (ProfileType::Heap, _) => "heaviest allocators of memory:",
+            });
         }
         for function in &self.heaviest {
             let share = function.self_value as f64 * 100.0 / self.total.max(1) as f64;
@@ -111,7 +134,10 @@ impl Summary {
             talk.say(&format!("  {}", shown(note)));
         }
         if quality.samples == 0 {
-            talk.say("no samples: the targets did not run on a CPU meanwhile");
+            talk.say(match self.of {
+                ProfileType::Cpu => "no samples: the targets did not run on a CPU meanwhile",
+                ProfileType::Heap => "no samples: the targets allocated nothing meanwhile",
+            });
         } else if quality.samples < FEW_SAMPLES || self.duration < SHORT {
             talk.say(&format!(
                 "{} samples in {:.1} s are few: shares of a few percent may be chance",
@@ -141,12 +167,22 @@ impl Summary {
         let counts = |list: &[(String, u64)]| -> Value {
             list.iter().map(|(cause, count)| (cause.clone(), json!(count))).collect()
         };
+        let functions = self.functions.iter().map(|function| {
+            let types = self.sample_types.iter().zip(&function.values);
+            let values: serde_json::Map<String, Value> = types
+                .map(|(kind, (value, error))| {
+                    (kind.clone(), json!({ "value": value, "standard_error": error }))
+                })
+                .collect();
+            json!({ "name": function.name, "values": values })
+        });
         let Quality { samples, missed, truncated, frames, unnamed, processes, .. } = self.quality;
         json!({
-            "profile": "cpu",
+            "profile": self.of.name(),
             "files": files.collect::<Vec<_>>(),
             "duration_seconds": self.duration.as_secs_f64(),
             "total": self.total,
+            "sample_type": self.shown_type,
             "unit": self.unit.name(),
             "samples": samples,
             "processes": processes,
@@ -158,6 +194,7 @@ impl Summary {
             "unnamed_frames": unnamed,
             "notes": self.quality.notes,
             "heaviest": heaviest.collect::<Vec<_>>(),
+            "functions": functions.collect::<Vec<_>>(),
         })
     }
 }

@@ -14,13 +14,16 @@ mod root;
 mod table;
 mod vdso;
 
-pub(crate) use elf::{ElfLayout, GoSections, Section};
+pub(crate) use elf::{ElfLayout, GoSections, Section, Segment};
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
 };
 pub(crate) use inspect::{Named, Walked, inspect};
-pub(crate) use procfs::{descendants, kernel_thread, owner, pids_named, process_name, state};
+pub(crate) use procfs::{
+    Resident, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner,
+    pids_named, process_name, resident, state,
+};
 pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};
 pub(crate) use vdso::vdso;

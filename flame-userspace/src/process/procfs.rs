@@ -53,6 +53,37 @@ pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     )
 }
 
+/// The CPU time of a process, of threads that have ended as well, in nanoseconds.
+pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
+    // The clock of a process (`MAKE_PROCESS_CPUCLOCK` in linux/posix-timers.h).
+    let clock = (!(pid as libc::clockid_t) << 3) | 2;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call fills in a struct that lives through it.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return None;
+    }
+    Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// The CPU time of the whole machine, in nanoseconds, to the hundredth of a second.
+pub(crate) fn machine_cpu_ns() -> Option<u64> {
+    /// Of the times in `/proc/stat` (`USER_HZ` is 100 on every machine of Linux).
+    const TICK_NS: u64 = 10_000_000;
+    let text = read("/proc/stat")?;
+    let text = String::from_utf8_lossy(&text);
+    let ticks =
+        text.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse::<u64>().ok());
+    // User, nice, system.
+    Some(ticks.take(3).sum::<u64>() * TICK_NS)
+}
+
+/// Where code of this process lies in its file.
+pub(crate) fn own_file_offset(address: u64) -> Option<u64> {
+    let mappings = code_mappings(std::process::id())?;
+    let of = mappings.iter().find(|mapping| (mapping.start..mapping.end).contains(&address))?;
+    Some(address - of.start + of.offset)
+}
+
 /// The parent of each process.
 fn parents() -> Vec<(u32, u32)> {
     pids().into_iter().filter_map(|pid| Some((pid, stat_field(pid, 4)? as u32))).collect()
@@ -77,6 +108,32 @@ pub(crate) fn owner(pid: u32) -> Option<u32> {
     let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
     let uids = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     uids.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// A process's resident memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Resident {
+    /// Without a file behind it: heaps and stacks.
+    pub(crate) anonymous: u64,
+    /// Of mapped files.
+    pub(crate) file: u64,
+    /// Of `shmem` and shared anonymous mappings.
+    pub(crate) shared: u64,
+}
+
+/// What of a process is resident; `None` for a kernel thread too.
+pub(crate) fn resident(pid: u32) -> Option<Resident> {
+    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+        kib.checked_mul(1024)
+    };
+    Some(Resident {
+        anonymous: bytes("RssAnon:")?,
+        file: bytes("RssFile:")?,
+        shared: bytes("RssShmem:")?,
+    })
 }
 
 /// The pid that a process has in its own, innermost pid namespace.
@@ -129,6 +186,8 @@ mod tests {
         assert!(!kernel_thread(own));
         assert!(matches!(state(own), Some('R' | 'S')), "it runs, or waits for this test");
         assert!(innermost_pid(own).is_some());
+        let resident = resident(own).expect("this process has memory");
+        assert!(resident.anonymous > 0 && resident.file > 0);
         let mappings = code_mappings(own).expect("this process has mappings");
         assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));
     }

@@ -193,6 +193,11 @@ impl ProcessTable {
         })
     }
 
+    /// The process that has this pid now, if it is followed.
+    pub(crate) fn current_id(&self, pid: u32) -> Option<ProcessId> {
+        self.current.get(&pid).copied()
+    }
+
     /// Whether a process of this pid is followed.
     pub(crate) fn knows(&self, pid: u32) -> bool {
         self.current.contains_key(&pid)

@@ -15,6 +15,17 @@ use crate::profile::{
 use crate::symbolize::{FileRequest, GeneratedRequest, KnownFunction, Names, Request, Symbol};
 use crate::unwind::Unwinder;
 
+/// The rows of a profile: a value for each sample type.
+pub(super) type Values = HashMap<Key, Vec<i64>>;
+
+/// The rows of a profile of samples: their number and the sum of their values.
+pub(super) fn values_of_samples(sum: &Aggregate) -> Values {
+    let values = sum.sums.iter().map(|(key, &(count, value))| {
+        (key.clone(), vec![count as i64, i64::try_from(value).unwrap_or(i64::MAX)])
+    });
+    values.collect()
+}
+
 /// What a profile says of its session besides the samples.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
@@ -24,6 +35,7 @@ pub(super) struct Frame {
     pub(super) period: i64,
     pub(super) start_ns: i64,
     pub(super) duration_ns: i64,
+    pub(super) comments: Vec<String>,
 }
 
 /// The addresses of a sum that want names.
@@ -194,21 +206,19 @@ fn note_generated(
     }
 }
 
-/// The profile of a sum, or of one process of it.
+/// The profile of a sum's stacks and these values, or of one process of it.
 pub(super) fn profile(
-    sum: &Aggregate,
+    (sum, values): (&Aggregate, &Values),
     processes: &ProcessTable,
     names: &Names,
     frame: &Frame,
     only: Option<ProcessId>,
-    comments: &[String],
 ) -> Profile {
     let mut assembly = Assembly::new(sum, processes, names, frame);
-    for comment in comments {
+    for comment in &frame.comments {
         assembly.builder.comment(comment);
     }
-    let mut rows: Vec<(&Key, &(u64, u64))> = sum
-        .sums
+    let mut rows: Vec<(&Key, &Vec<i64>)> = values
         .iter()
         .filter(|(key, _)| only.is_none_or(|process| key.process == process))
         .collect();
@@ -217,11 +227,10 @@ pub(super) fn profile(
         (a.process, a.tid, &a.thread, a.stack).cmp(&(b.process, b.tid, &b.thread, b.stack))
     });
     assembly.map_main_program(&rows);
-    for (key, &(count, value)) in rows {
+    for (key, values) in rows {
         let stack = assembly.stack(key.stack);
         let labels = assembly.labels(key);
-        let (count, value) = (count as i64, i64::try_from(value).unwrap_or(i64::MAX));
-        assembly.builder.sample(Some(stack), labels, &[count, value]);
+        assembly.builder.sample(Some(stack), labels, values);
     }
     assembly.builder.finish()
 }
@@ -252,10 +261,11 @@ impl<'a> Assembly<'a> {
 
     /// Puts the program of the process with most samples first among the mappings, as readers of
     /// pprof expect.
-    fn map_main_program(&mut self, rows: &[(&Key, &(u64, u64))]) {
+    fn map_main_program(&mut self, rows: &[(&Key, &Vec<i64>)]) {
         let mut counts: HashMap<ProcessId, u64> = HashMap::new();
-        for (key, (count, _)) in rows {
-            *counts.entry(key.process).or_default() += count;
+        for (key, _) in rows {
+            *counts.entry(key.process).or_default() +=
+                self.sum.sums.get(key).map_or(0, |sum| sum.0);
         }
         let Some((&main, _)) =
             counts.iter().max_by_key(|&(&id, &count)| (count, std::cmp::Reverse(id)))

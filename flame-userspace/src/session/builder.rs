@@ -9,9 +9,11 @@ use flame_common::config::Config;
 use flame_common::limits::COPIES_A_SECOND;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::pipeline::{Control, Pipeline, Progress, Recording, Sources};
+use super::heap::{Heap, HeapOptions};
+use super::pipeline::{Control, Pipeline, Progress, Sources};
 use super::target::Target;
-use crate::bpf::{Event, LoadOptions, Programs, SideBand, TableRoom, online_cpus, too_old};
+use super::{ProfileType, Recording};
+use crate::bpf::{Event, LoadOptions, Loaded, Programs, SideBand, TableRoom, online_cpus, too_old};
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
@@ -57,6 +59,8 @@ pub struct SessionBuilder {
     pub(super) verbose: bool,
     pub(super) comments: Vec<String>,
     pub(super) per_process: bool,
+    pub(super) profiles: Vec<ProfileType>,
+    pub(super) heap: HeapOptions,
 }
 
 /// A session that runs. Dropping it ends it without a profile.
@@ -82,6 +86,8 @@ impl Session {
             verbose: false,
             comments: Vec::new(),
             per_process: false,
+            profiles: vec![ProfileType::Cpu],
+            heap: HeapOptions::default(),
         }
     }
 
@@ -182,6 +188,25 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets what is profiled: CPU time alone, unless this says otherwise.
+    #[must_use]
+    pub fn profiles(mut self, profiles: impl Into<Vec<ProfileType>>) -> Self {
+        self.profiles = profiles.into();
+        self
+    }
+
+    /// Sets how allocations are sampled, where the heap is profiled.
+    #[must_use]
+    pub fn heap(mut self, options: HeapOptions) -> Self {
+        self.heap = options;
+        self
+    }
+
+    /// Whether this is profiled.
+    pub(super) fn takes(&self, one: ProfileType) -> bool {
+        self.profiles.contains(&one)
+    }
+
     /// Adds a line to the profile's comments.
     #[must_use]
     pub fn comment(mut self, line: impl Into<String>) -> Self {
@@ -196,6 +221,9 @@ impl SessionBuilder {
     /// Runs on a tokio runtime.
     #[expect(clippy::unused_async, reason = "needs a runtime, and may come to wait for it")]
     pub async fn start(self) -> Result<Session, Error> {
+        if self.profiles.is_empty() {
+            return Err(anyhow::anyhow!("nothing is to be profiled").into());
+        }
         if self.target.is_empty() {
             let error = anyhow::anyhow!("no process, name or cgroup was given");
             return Err(Error::new(ErrorKind::NoTarget, error));
@@ -256,11 +284,12 @@ impl SessionBuilder {
         let side_band = SideBand::open(&cpus).context("open the kernel's process records")?;
         let options = LoadOptions {
             config,
-            ring_bytes: ring_bytes(self.frequency, cpus.len()),
+            ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
+            heap: self.takes(ProfileType::Heap),
         };
-        let (mut programs, ring, tables) = Programs::load(options)?;
+        let Loaded { mut programs, ring, tables, heap } = Programs::load(options)?;
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
         let mut processes = ProcessTable::new(every_process, names);
@@ -269,8 +298,24 @@ impl SessionBuilder {
             processes.add_running(pid);
         }
         let symbolizer = Symbolizer::start(self.inlined)?;
-        programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
-        let sources = Sources { programs, ring, side_band, tables };
+        let heap = heap.map(|loaded| {
+            let heap = loaded.and_then(|kernel| {
+                // For as long as the price of a hit is measured on flame itself.
+                let own = std::process::id();
+                programs.add_target(own)?;
+                let heap = Heap::new(self.heap.clone(), kernel, every_process);
+                programs.remove_target(own);
+                let mut heap = heap?;
+                heap.probe_now(&mut processes);
+                Ok(heap)
+            });
+            // The other profiles go on without it.
+            heap.map_err(|error| format!("{error:#}"))
+        });
+        if self.takes(ProfileType::Cpu) {
+            programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
+        }
+        let sources = Sources { programs, ring, side_band, tables, heap };
         Pipeline::new(self.clone(), cpus.len(), sources, processes, symbolizer)
     }
 
@@ -279,6 +324,7 @@ impl SessionBuilder {
             follow_children: self.children.into(),
             kernel_stacks: self.kernel_stacks.into(),
             verbose: self.verbose.into(),
+            tell_begun: self.takes(ProfileType::Heap).into(),
             ..Config::default()
         };
         if let Some(uid) = self.only_user {
@@ -303,11 +349,12 @@ fn pid_namespace() -> Result<u32> {
 const USUAL_COPY: u64 = 16 << 10;
 
 /// Room for the samples of a second at 1 KiB each, and for the stacks that each CPU may copy in a
-/// tenth of it; a power of two from 256 KiB to 64 MiB.
-fn ring_bytes(frequency: Frequency, cpus: usize) -> u32 {
+/// tenth of it, and for a burst of allocations; a power of two from 256 KiB to 64 MiB.
+fn ring_bytes(frequency: Frequency, cpus: usize, heap: bool) -> u32 {
     let hz = u64::from(frequency.get());
     let copies = hz.min(COPIES_A_SECOND.into()) * USUAL_COPY / 10;
-    let second = (hz * 1024 + copies) * cpus as u64;
+    let allocations = if heap { 4 << 20 } else { 0 };
+    let second = (hz * 1024 + copies) * cpus as u64 + allocations;
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
 }
 
@@ -335,8 +382,9 @@ mod tests {
     #[test]
     fn the_ring_grows_with_the_rate_and_has_bounds() {
         let hz = |hz| Frequency::hz(hz).expect("a frequency");
-        assert_eq!(ring_bytes(hz(1), 1), 256 << 10);
-        assert_eq!(ring_bytes(hz(999), 4), 16 << 20);
-        assert_eq!(ring_bytes(hz(10_000), 512), 64 << 20);
+        assert_eq!(ring_bytes(hz(1), 1, false), 256 << 10);
+        assert_eq!(ring_bytes(hz(999), 4, false), 16 << 20);
+        assert_eq!(ring_bytes(hz(10_000), 512, false), 64 << 20);
+        assert_eq!(ring_bytes(hz(1), 1, true), 8 << 20);
     }
 }

@@ -9,14 +9,18 @@
 mod advice;
 mod assemble;
 mod builder;
+mod heap;
 mod pipeline;
 mod quality;
+mod recording;
 mod spawn;
 mod target;
 mod timeline;
 
 pub use builder::{Frequency, Session, SessionBuilder};
-pub use pipeline::{Progress, Recording};
+pub use heap::{HeapMode, HeapOptions};
+pub use pipeline::Progress;
 pub use quality::{Quality, UnnamedFile};
+pub use recording::{HeapFunction, ProfileType, Recorded, Recording};
 pub use spawn::Waiting;
 pub use target::Target;

@@ -4,18 +4,21 @@ use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use flame_common::sample::SampleKind;
+use flame_common::stat::Stat;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::SessionBuilder;
-use super::assemble::{self, Frame};
+use super::assemble::{self, Frame, Values};
+use super::heap::{Heap, HeapPart};
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
-use crate::aggregate::Aggregator;
+use super::{ProfileType, Recorded, Recording, SessionBuilder};
+use crate::aggregate::{Aggregate, Aggregator};
 use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
-use crate::profile::{Profile, SampleType};
-use crate::symbolize::Symbolizer;
+use crate::profile::SampleType;
+use crate::symbolize::{Names, Symbolizer};
 use crate::unwind::{Plan, Stopped, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
@@ -48,21 +51,6 @@ pub struct Progress {
     pub targets_ended: bool,
 }
 
-/// What a session recorded.
-#[derive(Debug, Clone)]
-pub struct Recording {
-    /// All samples in one profile.
-    pub profile: Profile,
-    /// Each process's samples in a profile of its own: name, pid, profile; most samples first.
-    /// Empty unless they were asked for.
-    pub processes: Vec<(String, u32, Profile)>,
-    /// What the numbers do not cover.
-    pub quality: Quality,
-    /// Processes of the session that run on at its end: name and pid. Empty where the target was
-    /// no list of pids.
-    pub running: Vec<(String, u32)>,
-}
-
 /// The state of a session.
 pub(super) struct Pipeline {
     options: SessionBuilder,
@@ -78,6 +66,8 @@ pub(super) struct Pipeline {
     unwinder: Unwinder,
     timeline: Timeline,
     aggregator: Aggregator,
+    /// If it was asked for; or why it could not be had.
+    heap: Option<Result<Heap, String>>,
     losses: SideLosses,
     /// Counters at the start of the part that is being recorded.
     counted: Counts,
@@ -91,6 +81,7 @@ pub(super) struct Sources {
     pub(super) ring: SampleRing,
     pub(super) side_band: SideBand,
     pub(super) tables: UnwindMaps,
+    pub(super) heap: Option<Result<Heap, String>>,
 }
 
 impl Pipeline {
@@ -101,7 +92,7 @@ impl Pipeline {
         processes: ProcessTable,
         symbolizer: Symbolizer,
     ) -> Result<Self> {
-        let Sources { programs, ring, side_band, tables } = sources;
+        let Sources { programs, ring, side_band, tables, heap } = sources;
         Ok(Self {
             options,
             cpus,
@@ -115,6 +106,7 @@ impl Pipeline {
             unwinder: Unwinder::default(),
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
+            heap,
             losses: SideLosses::default(),
             counted: Counts::default(),
             began: SystemTime::now(),
@@ -143,7 +135,7 @@ impl Pipeline {
                     None => return,
                 },
                 _ = tick.tick() => self.take_in(),
-                () = tokio::time::sleep(SOON), if self.timeline.has_unfinished() => self.take_in(),
+                () = tokio::time::sleep(SOON), if self.timeline.has_urgent() => self.take_in(),
                 ready = self.ring.readable() => match ready {
                     Ok(mut guard) => {
                         guard.clear_ready();
@@ -162,14 +154,19 @@ impl Pipeline {
 
     fn progress(&self) -> Progress {
         let lost = self.programs.counts().map_or(0, |counts| {
-            counts.since(&self.counted).get(flame_common::stat::Stat::RingFull)
+            let counts = counts.since(&self.counted);
+            counts.get(Stat::RingFull) + counts.get(Stat::HeapRingFull)
         });
         Progress {
-            samples: self.aggregator.samples(),
+            samples: self.aggregator.samples() + self.live_heap().map_or(0, |heap| heap.samples()),
             lost,
             processes: self.processes.count() as u64,
             targets_ended: self.options.target.can_end() && !self.any_alive(),
         }
+    }
+
+    fn live_heap(&self) -> Option<&Heap> {
+        self.heap.as_ref().and_then(|heap| heap.as_ref().ok())
     }
 
     /// A line for each of these processes that ended before the sampling began.
@@ -193,6 +190,9 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.apply(settled);
         self.processes.sweep();
+        if let Some(Ok(heap)) = &mut self.heap {
+            heap.update(&mut self.processes, as_of_ns);
+        }
         if let Some(tables) = &mut self.tables {
             self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, tables);
         }
@@ -214,9 +214,17 @@ impl Pipeline {
     fn apply(&mut self, happened: Vec<Happened>) {
         for one in happened {
             match one {
-                Happened::Event(event) => {
+                Happened::Event(time_ns, event) => {
                     self.follow(&event);
+                    self.lose_blocks(time_ns, &event);
                     self.processes.apply(event);
+                }
+                // It had to wake this task, no more.
+                Happened::Sample(sample) if sample.kind == SampleKind::Begun => {}
+                Happened::Sample(sample) if sample.kind == SampleKind::Free => {
+                    if let Some(Ok(heap)) = &mut self.heap {
+                        heap.free(sample.id);
+                    }
                 }
                 Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
@@ -233,9 +241,27 @@ impl Pipeline {
                             &mut sample.user,
                         );
                     }
-                    self.aggregator.add(&sample, process, &mut self.processes);
+                    match (sample.kind, &mut self.heap) {
+                        (SampleKind::Cpu, _) => {
+                            self.aggregator.add(&sample, process, &mut self.processes);
+                        }
+                        (_, Some(Ok(heap))) => {
+                            heap.allocate(&sample, process, &mut self.processes);
+                        }
+                        _ => {}
+                    }
                 }
             }
+        }
+    }
+
+    /// A process that runs another program has none of its blocks any more.
+    fn lose_blocks(&mut self, time_ns: u64, event: &ProcessEvent) {
+        if let (Some(Ok(heap)), ProcessEvent::Comm { pid, exec: true, .. }) =
+            (&mut self.heap, event)
+            && let Some(process) = self.processes.current_id(*pid)
+        {
+            heap.exec(process, time_ns);
         }
     }
 
@@ -257,38 +283,79 @@ impl Pipeline {
         }
     }
 
-    /// Makes the profile of what was recorded, and starts the next part or ends.
+    /// Makes the profiles of what was recorded, and starts the next part or ends.
     async fn record(&mut self, end: bool) -> Result<Recording> {
         let ended_ns = now_ns();
         if end {
             self.programs.stop_sampling();
+            if let Some(Ok(heap)) = &mut self.heap {
+                heap.end_part(true);
+            }
             self.read();
             let rest = self.timeline.rest();
             self.apply(rest);
             // Names take memory as well.
-            (self.tables, self.unwinder) = (None, Unwinder::default());
+            self.tables = None;
         } else {
+            if let Some(Ok(heap)) = &mut self.heap {
+                heap.end_part(false);
+            }
             self.take_in();
         }
-        let counts = self.programs.counts()?;
+        let all_counts = self.programs.counts()?;
+        let counts = all_counts.since(&self.counted);
         let duration_ns = ended_ns.saturating_sub(self.began_ns);
-        let sum = self.aggregator.take();
-        let mut quality = Quality::count(
-            &sum,
-            &counts.since(&self.counted),
-            &std::mem::take(&mut self.losses),
-            self.expected(duration_ns),
-        );
-        let frame = self.frame(duration_ns);
-        (self.counted, self.began, self.began_ns) = (counts, SystemTime::now(), ended_ns);
-
+        let losses = std::mem::take(&mut self.losses);
+        let started = std::mem::replace(&mut self.began, SystemTime::now());
+        (self.counted, self.began_ns) = (all_counts, ended_ns);
         self.processes.seek_late_perf_maps();
-        let request = assemble::request(&sum, &self.processes, &self.unwinder)?;
+
+        let time = (started, duration_ns);
+        let mut profiles = Vec::new();
+        if self.options.takes(ProfileType::Cpu) {
+            let sum = self.aggregator.take();
+            let expected = self.expected(duration_ns);
+            let quality = Quality::count(&sum, &counts, &losses, expected);
+            let (frame, values) = (self.frame(time), assemble::values_of_samples(&sum));
+            let (recorded, _) =
+                self.recorded(ProfileType::Cpu, (&sum, &values), frame, quality).await?;
+            profiles.push(recorded);
+        }
+        let mut missing = Vec::new();
+        match &mut self.heap {
+            Some(Ok(heap)) => {
+                let part = heap.close(&self.processes);
+                let sum = &part.books.sum;
+                let mut quality = Quality::count_allocations(sum, &counts, &losses);
+                quality.notes.splice(0..0, part.notes());
+                let frame = self.heap_frame(time, &part);
+                let rows = (sum, &part.values());
+                let (mut recorded, names) =
+                    self.recorded(ProfileType::Heap, rows, frame, quality).await?;
+                recorded.functions = part.functions(&names);
+                profiles.push(recorded);
+            }
+            Some(Err(why)) => missing.push((ProfileType::Heap, why.clone())),
+            None => {}
+        }
+        Ok(Recording { profiles, missing, running: self.running() })
+    }
+
+    /// Finds the names and puts a profile together.
+    async fn recorded(
+        &mut self,
+        of: ProfileType,
+        rows: (&Aggregate, &Values),
+        mut frame: Frame,
+        mut quality: Quality,
+    ) -> Result<(Recorded, Names)> {
+        let (sum, values) = rows;
+        let request = assemble::request(sum, &self.processes, &self.unwinder)?;
         let names = self.symbolizer.names(request).await?;
-        assemble::judge_names(&sum, &self.processes, &names, &mut quality);
-        let comments = self.comments(&quality);
-        let of = |only| assemble::profile(&sum, &self.processes, &names, &frame, only, &comments);
-        let wanted = sum.sums.keys().filter(|_| self.options.per_process);
+        assemble::judge_names(sum, &self.processes, &names, &mut quality);
+        frame.comments.extend(quality.comments());
+        let profile = |only| assemble::profile(rows, &self.processes, &names, &frame, only);
+        let wanted = values.keys().filter(|_| self.options.per_process);
         let mut ids: Vec<_> = wanted.map(|key| key.process).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -296,12 +363,13 @@ impl Pipeline {
             .into_iter()
             .map(|id| {
                 let process = self.processes.get(id);
-                (process.comm.clone(), process.pid, of(Some(id)))
+                (process.comm.clone(), process.pid, profile(Some(id)))
             })
             .collect();
         processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
-        let running = self.running();
-        Ok(Recording { profile: of(None), processes, quality, running })
+        let profile = profile(None);
+        let functions = Vec::new();
+        Ok((Recorded { of, profile, processes, quality, functions }, names))
     }
 
     fn running(&self) -> Vec<(String, u32)> {
@@ -318,44 +386,63 @@ impl Pipeline {
             .then(|| duration_ns / self.options.frequency.period_ns() * self.cpus as u64)
     }
 
-    fn frame(&self, duration_ns: u64) -> Frame {
+    fn frame(&self, (began, duration_ns): (SystemTime, u64)) -> Frame {
+        let options = &self.options;
         let samples = SampleType::new("samples", "count");
-        let (value, period) = match self.options.event {
+        let (value, period) = match options.event {
             Event::CpuClock => {
-                (SampleType::new("cpu", "nanoseconds"), self.options.frequency.period_ns() as i64)
+                (SampleType::new("cpu", "nanoseconds"), options.frequency.period_ns() as i64)
             }
             // The kernel varies the distance to keep the rate: there is no one period.
-            Event::Hardware(_) => (SampleType::new(self.options.event.name(), "count"), 0),
+            Event::Hardware(_) => (SampleType::new(options.event.name(), "count"), 0),
         };
-        let since_epoch = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut comments = self.first_comments();
+        comments.push(format!(
+            "sampled: {} at {} Hz on {} CPUs; user stacks by unwind tables, by frame pointer where there are none; kernel stacks: {}; child processes: {}",
+            options.event.name(),
+            options.frequency.get(),
+            self.cpus,
+            if options.kernel_stacks { "yes" } else { "no" },
+            if options.children { "yes" } else { "no" },
+        ));
+        comments.push(
+            "values: each sample stands for one period of CPU time; they are estimates".to_owned(),
+        );
         Frame {
             sample_types: vec![samples, value.clone()],
             default: 1,
             period_type: value,
             period,
-            start_ns: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
+            start_ns: since_epoch(began),
             duration_ns: duration_ns as i64,
+            comments,
         }
     }
 
-    fn comments(&self, quality: &Quality) -> Vec<String> {
-        let options = &self.options;
-        let mut lines = vec![
-            format!("flame {}", env!("CARGO_PKG_VERSION")),
-            format!(
-                "sampled: {} at {} Hz on {} CPUs; user stacks by unwind tables, by frame pointer where there are none; kernel stacks: {}; child processes: {}",
-                options.event.name(),
-                options.frequency.get(),
-                self.cpus,
-                if options.kernel_stacks { "yes" } else { "no" },
-                if options.children { "yes" } else { "no" },
-            ),
-            "values: each sample stands for one period of CPU time; they are estimates".to_owned(),
-        ];
-        lines.splice(1..1, options.comments.iter().cloned());
-        lines.extend(quality.comments());
+    fn heap_frame(&self, (began, duration_ns): (SystemTime, u64), part: &HeapPart) -> Frame {
+        let mut comments = self.first_comments();
+        comments.extend(part.comments());
+        Frame {
+            sample_types: part.sample_types(),
+            default: part.default_type(),
+            period_type: SampleType::new("space", "bytes"),
+            period: part.interval(),
+            start_ns: since_epoch(began),
+            duration_ns: duration_ns as i64,
+            comments,
+        }
+    }
+
+    fn first_comments(&self) -> Vec<String> {
+        let mut lines = vec![format!("flame {}", env!("CARGO_PKG_VERSION"))];
+        lines.extend(self.options.comments.iter().cloned());
         lines
     }
+}
+
+fn since_epoch(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl Drop for Pipeline {

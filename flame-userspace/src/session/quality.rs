@@ -59,18 +59,33 @@ impl Quality {
         side: &SideLosses,
         expected: Option<u64>,
     ) -> Self {
-        let lost = [Stat::RingFull, Stat::NoPid]
-            .map(|stat| (stat.meaning().to_owned(), kernel.get(stat)))
-            .into_iter()
-            .chain([
-                ("samples lost: too many distinct stacks".to_owned(), sum.lost),
-                ("samples lost: not understood".to_owned(), side.malformed_samples),
-            ]);
+        let missed = expected.map_or(0, |times| times.saturating_sub(kernel.get(Stat::Fired)));
+        let lost = [Stat::RingFull, Stat::NoPid];
+        Self { missed, ..Self::of(sum, kernel, side, &lost, &[Stat::NoKernelStack]) }
+    }
+
+    /// The same for allocations.
+    pub(super) fn count_allocations(sum: &Aggregate, kernel: &Counts, side: &SideLosses) -> Self {
+        let lost = [Stat::HeapRingFull, Stat::HeapBusy, Stat::CallsFull];
+        let noted = [Stat::FreeRingFull, Stat::BlockReplaced];
+        Self::of(sum, kernel, side, &lost, &noted)
+    }
+
+    fn of(
+        sum: &Aggregate,
+        kernel: &Counts,
+        side: &SideLosses,
+        lost: &[Stat],
+        noted: &[Stat],
+    ) -> Self {
+        let lost = lost.iter().map(|stat| (stat.meaning().to_owned(), kernel.get(*stat))).chain([
+            ("samples lost: too many distinct stacks".to_owned(), sum.lost),
+            ("samples lost: not understood".to_owned(), side.malformed_samples),
+        ]);
         let ends = StackEnd::ALL.iter().zip(sum.ends);
         let mut quality = Self {
             samples: sum.samples,
             lost: lost.filter(|(_, count)| *count > 0).collect(),
-            missed: expected.map_or(0, |times| times.saturating_sub(kernel.get(Stat::Fired))),
             stack_ends: ends
                 .filter(|(_, count)| *count > 0)
                 .map(|(end, count)| (end.meaning().to_owned(), count))
@@ -78,14 +93,8 @@ impl Quality {
             truncated: sum.ends[StackEnd::Truncated as usize],
             ..Self::default()
         };
-        let kernel_notes = [
-            Stat::TargetsFull,
-            Stat::NoKernelStack,
-            Stat::Copied,
-            Stat::NotCopied,
-            Stat::ProcessesFull,
-        ];
-        for stat in kernel_notes {
+        let all = [Stat::TargetsFull, Stat::Copied, Stat::NotCopied, Stat::ProcessesFull];
+        for &stat in noted.iter().chain(&all) {
             quality.note_count(kernel.get(stat), stat.meaning());
         }
         quality.note_count(side.lost_records, "process records lost: names may be wrong");

@@ -64,6 +64,11 @@ impl Target {
         !self.all && self.pids.is_empty() && self.names.is_empty() && self.cgroups.is_empty()
     }
 
+    /// Whether it is processes that were named, by pid or name.
+    pub(crate) fn is_chosen(&self) -> bool {
+        !self.all && self.cgroups.is_empty()
+    }
+
     /// Whether the target is pids alone, which can all end.
     pub(crate) fn can_end(&self) -> bool {
         !self.all && self.names.is_empty() && self.cgroups.is_empty()

@@ -4,6 +4,8 @@
 //! is sorted, and what is younger than the reading's start waits for the next, since something
 //! older may still be on its way.
 
+use flame_common::sample::SampleKind;
+
 use crate::aggregate::RawSample;
 use crate::process::ProcessEvent;
 
@@ -15,7 +17,8 @@ const SLACK_NS: u64 = 2_000_000;
 #[derive(Debug)]
 pub(crate) enum Happened {
     Sample(Box<RawSample>),
-    Event(ProcessEvent),
+    /// With its time.
+    Event(u64, ProcessEvent),
 }
 
 /// What has been read and not yet been taken in.
@@ -32,7 +35,7 @@ impl Timeline {
         events: impl IntoIterator<Item = (u64, ProcessEvent)>,
     ) {
         let samples = samples.into_iter().map(|s| (s.time_ns, Happened::Sample(Box::new(s))));
-        let events = events.into_iter().map(|(time, event)| (time, Happened::Event(event)));
+        let events = events.into_iter().map(|(time, event)| (time, Happened::Event(time, event)));
         self.waiting.extend(events.chain(samples));
     }
 
@@ -46,10 +49,14 @@ impl Timeline {
         (self.waiting.drain(..settled).map(|(_, happened)| happened).collect(), horizon)
     }
 
-    /// Whether a sample waits whose stack the kernel could not finish: code that it should know.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        let unfinished = |happened: &Happened| matches!(happened, Happened::Sample(sample) if sample.copy.is_some());
-        self.waiting.iter().any(|(_, happened)| unfinished(happened))
+    /// Whether something waits that is urgent: a sample whose stack the kernel could not finish, by
+    /// code that it should know, or a process that begins.
+    pub(crate) fn has_urgent(&self) -> bool {
+        let urgent = |happened: &Happened| {
+            matches!(happened, Happened::Sample(sample)
+                if sample.copy.is_some() || sample.kind == SampleKind::Begun)
+        };
+        self.waiting.iter().any(|(_, happened)| urgent(happened))
     }
 
     /// Takes out everything, in order: nothing more will come.
@@ -76,7 +83,7 @@ mod tests {
 
     fn pids(happened: &[Happened]) -> Vec<u32> {
         let pid = |happened: &Happened| match happened {
-            Happened::Event(ProcessEvent::Exit { pid, .. }) => *pid,
+            Happened::Event(_, ProcessEvent::Exit { pid, .. }) => *pid,
             other => panic!("an exit, not {other:?}"),
         };
         happened.iter().map(pid).collect()

@@ -1,6 +1,8 @@
 //! From unwind information to a table. Any bytes give a table or none.
 
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 
 use flame_common::limits::TEXT_PAGE_BITS;
 use flame_common::unwind::Rule;
@@ -9,15 +11,22 @@ use gimli::{
     UnwindContext, UnwindSection,
 };
 
+use super::analyze::{Analysis, gaps};
 use super::gopclntab::GoFunctions;
 use super::scan::for_each_entry;
 use super::table::{Builder, UnwindTable};
 use super::translate::{Slice, rule_of};
+use crate::process::Segment;
 
 /// Between functions lie at most so many bytes of padding, which never run.
 const PADDING: u64 = 16;
 /// Start-up code without unwind information is at most so long.
 const ENTRY: u64 = 64;
+
+/// Code without unwind information that is analyzed in a file, in bytes at most.
+const MOST_GAPS: u64 = 16 << 20;
+/// What is read of such code before and behind a slice: functions reach over its ends.
+const MARGIN: u64 = 8 << 10;
 
 /// Text pages that are compiled at one time: some tens of functions, a few of which are needed.
 pub(crate) const SLICE_PAGES: u32 = 4;
@@ -34,6 +43,30 @@ pub(super) struct Sources {
     pub(super) go: Option<GoFunctions>,
     /// `.debug_frame`.
     pub(super) debug_frame: Option<Vec<u8>>,
+    /// The code itself.
+    pub(super) code: Option<Code>,
+}
+
+/// The code of a file.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) file: File,
+    pub(super) segments: Vec<Segment>,
+}
+
+impl Code {
+    /// The bytes at these addresses.
+    pub(super) fn read(&self, addresses: Range<u64>) -> Option<Vec<u8>> {
+        let holds = |s: &&Segment| {
+            s.address <= addresses.start && addresses.end <= s.address.saturating_add(s.length)
+        };
+        let segment = self.segments.iter().find(holds)?;
+        let offset = segment.offset.checked_add(addresses.start - segment.address)?;
+        let length = addresses.end.checked_sub(addresses.start)?;
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact_at(&mut bytes, offset).ok()?;
+        Some(bytes)
+    }
 }
 
 /// The unwind information of a file, compiled a slice of its code at a time.
@@ -64,6 +97,8 @@ pub(super) enum Entry {
     Go(u32),
     /// Nowhere: here the program begins.
     Start,
+    /// Nowhere: the code itself has to tell.
+    Code,
 }
 
 impl UnwindInformation {
@@ -92,6 +127,9 @@ impl UnwindInformation {
         }
         if let Some(start) = entry {
             functions.add_start(start);
+        }
+        if sources.code.is_some() && !functions.all.is_empty() {
+            functions.add_gaps();
         }
         let functions = functions.all;
         let page_of = |address: u64| address >> TEXT_PAGE_BITS;
@@ -126,7 +164,7 @@ impl UnwindInformation {
 
     /// Where the function begins that an address lies in, and its name if the tables have it.
     pub(super) fn described(&self, address: u64) -> Option<(u64, Option<String>)> {
-        let function = self.function(address)?;
+        let function = self.function(address).filter(|f| f.entry != Entry::Code)?;
         let name = match (function.entry, &self.sources.go) {
             (Entry::Go(number), Some(go)) => go.name(number).map(str::to_owned),
             _ => None,
@@ -147,7 +185,8 @@ impl UnwindInformation {
         {
             at += 1;
             let next = self.functions.get(at).map_or(u64::MAX, |next| next.code.start);
-            let end = self.push_function(function, next, &mut context, &mut builder);
+            let slice = start..start + SLICE_BYTES;
+            let end = self.push_function(function, next, slice, &mut context, &mut builder);
             if next > end && next - end >= PADDING {
                 builder.push(end, Builder::GAP);
             }
@@ -160,6 +199,7 @@ impl UnwindInformation {
         &self,
         function: &Function,
         next: u64,
+        slice: Range<u64>,
         context: &mut UnwindContext<usize>,
         builder: &mut Builder,
     ) -> u64 {
@@ -190,6 +230,11 @@ impl UnwindInformation {
             Entry::Go(number) => {
                 if let Some(go) = &self.sources.go {
                     go.rules(number, push);
+                }
+            }
+            Entry::Code => {
+                if let Some(code) = &self.sources.code {
+                    analyze(code, &function.code, slice, push);
                 }
             }
         }
@@ -239,6 +284,19 @@ impl Functions<'_> {
         }
     }
 
+    /// Adds the code between functions.
+    fn add_gaps(&mut self) {
+        let covered = || self.all.iter().map(|function| function.code.clone());
+        let gaps = self.text.iter().flat_map(|text| gaps(text, covered()));
+        let gaps: Vec<_> = gaps.filter(|gap| gap.end - gap.start >= PADDING).collect();
+        // Compilers that leave all of a large program without unwind information let it keep frame
+        // pointers instead.
+        if gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() <= MOST_GAPS {
+            self.all.extend(gaps.into_iter().map(|code| Function { code, entry: Entry::Code }));
+            self.sort();
+        }
+    }
+
     /// Sorts by where functions begin: small keys first, since there may be a hundred thousand.
     fn sort(&mut self) {
         if self.all.is_sorted_by_key(|function| function.code.start) {
@@ -259,6 +317,15 @@ impl Functions<'_> {
             let code = start..end.min(text.end);
             self.add(|found| found(code, Entry::Start));
         }
+    }
+}
+
+/// Calls back with the rules of a part of the code that nothing speaks of.
+fn analyze(code: &Code, gap: &Range<u64>, slice: Range<u64>, push: impl FnMut(u64, Rule)) {
+    let start = gap.start.max(slice.start.saturating_sub(MARGIN));
+    let end = gap.end.min(slice.end.saturating_add(MARGIN));
+    if let Some(bytes) = code.read(start..end) {
+        Analysis::new(&bytes, start).rules(start == gap.start, push);
     }
 }
 

@@ -60,7 +60,7 @@ impl Frame {
                 let (section, bases) = information.sources.debug_frame()?;
                 self.by_entry(&section, &bases, offset, address, memory)
             }
-            Entry::Go(_) | Entry::Start => None,
+            Entry::Go(_) | Entry::Start | Entry::Code => None,
         }
     }
 

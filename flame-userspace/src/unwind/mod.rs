@@ -3,6 +3,7 @@
 //!
 //! Addresses are those of the file's own address space, never offsets in the file.
 
+mod analyze;
 mod compile;
 mod evaluate;
 mod extents;

@@ -8,7 +8,7 @@ use flame_common::unwind::Rule;
 use super::UnwindTable;
 use super::compile::{SLICE_PAGES, UnwindInformation};
 
-/// A small file has at most so many slices: 2 MiB of code, as the C library has.
+/// A small file has at most so many slices: half a MiB of code.
 const SMALL: u32 = 32;
 
 /// The table of a file, as far as it was needed.

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 
 use gimli::{BaseAddresses, EhFrameHdr, LittleEndian, Pointer};
 
-use super::compile::{Sources, UnwindInformation};
+use super::compile::{Code, Sources, UnwindInformation};
 use super::gopclntab::GoFunctions;
 use crate::process::{ElfLayout, Executable, GoSections, Section, vdso};
 
@@ -54,7 +54,8 @@ pub(super) fn from_file(
             read_section(debug, section)
         }),
     };
-    let sources = Sources { eh_frame, go, debug_frame };
+    let code = file.try_clone().ok().map(|file| Code { file, segments: layout.segments.clone() });
+    let sources = Sources { eh_frame, go, debug_frame, code };
     UnwindInformation::read(sources, &text, layout.entry)
 }
 

@@ -5,6 +5,7 @@ mod description;
 mod generator;
 mod go_tool;
 mod hostile;
+mod numbers;
 mod other_tools;
 mod round_trip;
 

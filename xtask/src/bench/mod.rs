@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what flame costs, measured on real programs. Not a part of the tests: it
-//! takes minutes and wants a quiet machine.
+//! `cargo xtask bench`: what flame costs, measured on real programs, and its pages. Not a part of
+//! the tests: it takes minutes and wants a quiet machine.
 
 mod cpu;
 mod interval;
@@ -9,10 +9,11 @@ mod programs;
 mod report;
 mod stacks;
 mod unwind;
+mod viewer;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ enum What {
     /// samply's, the tables of large files, and whether the stacks are perf's; writes its tables to
     /// BENCHMARKS.md
     Unwind(UnwindArgs),
+    /// Pages of up to 1,000,000 call-tree nodes in Chromium, beside other viewers; writes its
+    /// tables to BENCHMARKS.md (some minutes)
+    Viewer(viewer::ViewerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +84,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     match bench.what {
         What::Cpu(args) => cpu(&args),
         What::Unwind(args) => whole_stacks(&args),
+        What::Viewer(args) => viewer::run(&args),
     }
 }
 
@@ -123,7 +128,10 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     let endless = Prepared::known_chain(&place.folder, 3600)?;
     let mut all = vec![known];
     all.extend(programs::prepare(&place.folder, &args.programs, scale)?);
-    let heading = report::heading(&place.flame, &told())?;
+    let mut heading = report::machine(&place.flame, &told())?;
+    for other in ["perf", "samply"].into_iter().filter(|other| command::exists(other)) {
+        heading.push(format!("- {other}: {}", report::first_line(Path::new(other), "--version")));
+    }
     let about: Vec<String> = all.iter().map(Prepared::described).collect();
     let parts: [(&str, &dyn Fn() -> Result<String>); 4] = [
         ("stacks", &|| unwind::known(&endless, &place, args.quick)),
@@ -141,7 +149,8 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
         } else {
             let path = workspace::root().join("BENCHMARKS.md");
             let old = fs::read_to_string(&path).unwrap_or_default();
-            let new = report::splice(&old, &format!("bench unwind {name}"), &text);
+            let mark = |edge: &str| format!("<!-- cargo xtask bench unwind, {name}: {edge} -->");
+            let new = report::splice_between(&old, &mark("begin"), &mark("end"), &text);
             fs::write(&path, new).with_context(|| format!("write {}", path.display()))?;
         }
     }
@@ -204,6 +213,10 @@ impl Folder {
         let path = workspace::target_dir().join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -13,8 +13,9 @@ use super::interval::{Interval, middle};
 use super::profiler::{Cost, Kind};
 use crate::{command, workspace};
 
-/// The name of the part of BENCHMARKS.md that the tables stand in.
-const PART: &str = "bench cpu";
+/// Between these lines the tables stand.
+const BEGIN: &str = "<!-- cargo xtask bench cpu: begin -->";
+const END: &str = "<!-- cargo xtask bench cpu: end -->";
 
 /// The aims.
 const AIM_HZ: u32 = 99;
@@ -54,48 +55,22 @@ pub(super) struct Machine {
     pub(super) program: &'static str,
 }
 
-/// When, where and with what something was measured.
-pub(super) fn heading(flame: &Path, told: &str) -> Result<Vec<String>> {
-    let first = |program: &Path, argument: &str| -> String {
-        let said = command::output(Command::new(program).arg(argument)).unwrap_or_default();
-        said.lines().next().unwrap_or("unknown").to_owned()
-    };
-    let date = first(Path::new("date"), "--utc");
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("read uname")?;
-    let commit = command::output(
-        Command::new("git")
-            .args(["describe", "--always", "--dirty"])
-            .current_dir(workspace::root()),
-    );
-    let lines = vec![
-        format!("Measured {date} by `cargo xtask {told}`."),
-        format!("- machine: {}, kernel {}", processors()?, release.trim()),
-        format!(
-            "- flame: {}, commit {}, built with {}",
-            first(flame, "--version"),
-            commit.unwrap_or_else(|_| "unknown".to_owned()),
-            first(Path::new("rustc"), "--version"),
-        ),
-        format!(
-            "- perf: {}, as `perf record -g -B -e cpu-clock`: without its search for build \
-             IDs at the end, in which some versions die",
-            first(Path::new("perf"), "--version")
-        ),
-    ];
-    Ok(lines)
-}
-
 impl Report {
     /// With nothing measured yet; `told` is the command's arguments.
     pub(super) fn begin(flame: &Path, told: &str) -> Result<Self> {
-        let heading = heading(flame, told)?;
+        let mut heading = machine(flame, told)?;
+        heading.push(format!(
+            "- perf: {}, as `perf record -g -B -e cpu-clock`: without its search for build \
+                 IDs at the end, in which some versions die",
+            first_line(Path::new("perf"), "--version")
+        ));
         Ok(Self { heading, starts: Vec::new(), rows: Vec::new(), machine: Vec::new() })
     }
 
     /// Puts the tables into their place in a file, or at its end.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let old = fs::read_to_string(path).unwrap_or_default();
-        let new = splice(&old, PART, &self.to_string());
+        let new = splice_between(&old, BEGIN, END, &self.to_string());
         fs::write(path, new).with_context(|| format!("write {}", path.display()))?;
         println!("{} tells what was measured", path.display());
         Ok(())
@@ -152,11 +127,35 @@ fn processors() -> Result<String> {
     Ok(format!("{} CPUs{virtual_machine}, {model}", models.len()))
 }
 
-/// The file's text with the tables in the place of those of the same part, or at its end.
-pub(super) fn splice(old: &str, part: &str, tables: &str) -> String {
-    let mark = |edge: &str| format!("<!-- cargo xtask {part}: {edge} -->");
-    let (begin, end) = (mark("begin"), mark("end"));
-    let (before, after) = match (old.split_once(&begin), old.split_once(&end)) {
+/// When, where and with what `cargo xtask {told}` measured.
+pub(super) fn machine(flame: &Path, told: &str) -> Result<Vec<String>> {
+    let date = first_line(Path::new("date"), "--utc");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("read uname")?;
+    let commit = command::output(
+        Command::new("git")
+            .args(["describe", "--always", "--dirty"])
+            .current_dir(workspace::root()),
+    );
+    Ok(vec![
+        format!("Measured {date} by `cargo xtask {told}`."),
+        format!("- machine: {}, kernel {}", processors()?, release.trim()),
+        format!(
+            "- flame: {}, commit {}, built with {}",
+            first_line(flame, "--version"),
+            commit.unwrap_or_else(|_| "unknown".to_owned()),
+            first_line(Path::new("rustc"), "--version"),
+        ),
+    ])
+}
+
+pub(super) fn first_line(program: &Path, argument: &str) -> String {
+    let said = command::output(Command::new(program).arg(argument)).unwrap_or_default();
+    said.lines().next().unwrap_or("unknown").to_owned()
+}
+
+/// The file's text with the tables in their place.
+pub(super) fn splice_between(old: &str, begin: &str, end: &str, tables: &str) -> String {
+    let (before, after) = match (old.split_once(begin), old.split_once(end)) {
         (Some((before, _)), Some((_, after))) => (before.to_owned(), after),
         _ => (format!("{}\n\n", old.trim_end()), "\n"),
     };
@@ -367,15 +366,10 @@ mod tests {
 
     #[test]
     fn tables_replace_those_before_and_nothing_else() {
-        let whole = |tables: &str| {
-            let (begin, end) = ("<!-- cargo xtask a: begin -->", "<!-- cargo xtask a: end -->");
-            format!("# Title\n\nText.\n\n{begin}\n\n{tables}\n{end}\n")
-        };
-        let first = splice("# Title\n\nText.\n", "a", "one\n");
-        assert_eq!(first, whole("one\n"));
-        let second = splice(&format!("{first}More.\n"), "a", "two\n");
-        assert_eq!(second, format!("{}More.\n", whole("two\n")));
-        assert!(splice(&first, "b", "three\n").starts_with(&first));
+        let first = splice_between("# Title\n\nText.\n", BEGIN, END, "one\n");
+        assert_eq!(first, format!("# Title\n\nText.\n\n{BEGIN}\n\none\n\n{END}\n"));
+        let second = splice_between(&format!("{first}More.\n"), BEGIN, END, "two\n");
+        assert_eq!(second, format!("# Title\n\nText.\n\n{BEGIN}\n\ntwo\n\n{END}\nMore.\n"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["session", "live", "analyze", "format", "profile", "error"]),
     // What this kernel and this user can do is asked where it is used.
     // What hostile bytes are fed to, for tests alone.
-    ("fuzzing", &["process", "runtime", "unwind"]),
+    ("fuzzing", &["analyze", "format", "process", "runtime", "unwind"]),
     ("measuring", &["unwind"]),
     ("cli::doctor", &["bpf", "process"]),
     ("cli::privilege", &["bpf"]),
@@ -55,7 +55,9 @@ pub(super) const SINGLE_IMPORTERS: &[(&str, &[&str])] = &[
     ("aya_obj", &["bpf"]),
     ("blazesym", &["symbolize"]),
     ("gimli", &["unwind"]),
+    ("iced_x86", &["heap", "unwind"]),
     ("prost", &["format::pprof", "format::otlp"]),
+    ("fxprof_processed_profile", &["format::firefox"]),
     ("clap", &["cli"]),
     ("ratatui", &["live"]),
 ];

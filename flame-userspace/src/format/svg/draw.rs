@@ -15,6 +15,9 @@ pub(super) const WIDTH: f64 = 1200.0;
 /// Narrower boxes are not drawn.
 pub(super) const NARROWEST: f64 = 0.5;
 
+/// Of longer names the start is told.
+pub(super) const LONGEST_NAME: usize = 2000;
+
 const MARGIN: f64 = 12.0;
 const HEAD: f64 = 52.0;
 const ROW: f64 = 19.0;
@@ -34,6 +37,7 @@ pub(super) fn draw(
     options: &Options,
     tree: &CallTree,
     boxes: &[FrameBox],
+    longest_name: usize,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
     let depth = boxes.iter().map(|b| b.level + 1).max().unwrap_or_default();
@@ -53,7 +57,8 @@ pub(super) fn draw(
         summary = markup(&summary(profile, options, tree)),
     )?;
     if profile.sample_count() > 0 {
-        let frames = Frames::new(profile, tree, boxes);
+        let mut frames = Frames::new(profile, tree, boxes);
+        frames.cut_names(longest_name);
         let value = |value: i64| profile.sample_types()[options.sample_type].unit.format(value);
         for b in boxes {
             write_box(b, &frames, tree, &value, out)?;
@@ -100,6 +105,17 @@ impl Frames {
         modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let colours = modules.into_iter().map(|(module, _)| module).zip(MODULES).collect();
         Self { descriptions, colours }
+    }
+
+    fn cut_names(&mut self, longest: usize) {
+        for Description { name, file, .. } in self.descriptions.values_mut() {
+            for text in [name, file] {
+                if let Some((end, _)) = text.char_indices().nth(longest) {
+                    text.truncate(end);
+                    text.push('…');
+                }
+            }
+        }
     }
 
     fn colour(&self, frame: &Description) -> &'static str {

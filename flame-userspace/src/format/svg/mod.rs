@@ -9,6 +9,13 @@ use std::io;
 use crate::profile::Profile;
 use crate::profile::tree::{CallTree, TreeOptions};
 
+/// A brief image has no narrower boxes, ...
+const BRIEF_NARROWEST: f64 = 8.0;
+/// ... no more of them, ...
+const BRIEF_BOXES: usize = 80;
+/// ... and of each name so many characters.
+const BRIEF_NAME: usize = 160;
+
 /// What an image shows.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
@@ -30,5 +37,18 @@ pub fn write(profile: &Profile, options: &Options, out: &mut impl io::Write) -> 
         CallTree::build(profile, options)
     };
     let boxes = layout::lay_out(&tree, draw::WIDTH, draw::NARROWEST);
-    draw::draw(profile, options, &tree, &boxes, out)
+    draw::draw(profile, options, &tree, &boxes, draw::LONGEST_NAME, out)
+}
+
+/// Writes the outermost and heaviest frames of `tree`, in few bytes: a picture within a page.
+pub(super) fn write_brief(
+    profile: &Profile,
+    tree: &CallTree,
+    options: &Options,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut boxes = layout::lay_out(tree, draw::WIDTH, BRIEF_NARROWEST);
+    // They come level by level.
+    boxes.truncate(BRIEF_BOXES);
+    draw::draw(profile, options, tree, &boxes, BRIEF_NAME, out)
 }

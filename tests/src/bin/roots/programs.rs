@@ -56,7 +56,7 @@ pub(super) fn all() -> Vec<Program> {
 
 /// A program of the system, and not a wrapper in a user's PATH.
 fn find(name: &str) -> Result<String, String> {
-    let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/go/bin"];
+    let folders = ["/usr/local/go/bin", "/usr/bin", "/usr/sbin", "/usr/local/bin"];
     let paths = folders.map(|folder| Path::new(folder).join(name));
     let found = paths.iter().find(|path| path.exists());
     let found = found.or_else(|| Path::new(name).is_absolute().then_some(&paths[0]));

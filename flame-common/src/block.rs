@@ -1,0 +1,90 @@
+//! Sampled blocks of memory, as the kernel programs keep them between an allocation and the call
+//! that frees it, and what user space sets for their sampling.
+
+/// What a live block is found by. Threads share their blocks: there is no thread in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct BlockKey {
+    /// Where it is.
+    pub address: u64,
+    /// The process, in flame's pid namespace.
+    pub pid: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// A live block that was sampled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Block {
+    /// The number of its sample; never 0.
+    pub id: u64,
+    /// Bytes that were asked for.
+    pub size: u64,
+}
+
+/// A call into an allocator whose return is awaited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Call {
+    /// The stack pointer at its entry.
+    pub stack_pointer: u64,
+    /// Its first argument: where the result goes, or the block that it gives up.
+    pub argument: u64,
+    /// Bytes asked for.
+    pub size: u64,
+    /// The sampling interval by which it was chosen, in bytes; 0 if it was not.
+    pub interval: u64,
+    /// The sampled block that it gives up if it succeeds; its id is 0 if there is none.
+    pub old: Block,
+    /// A [`Role`](crate::heap::Role).
+    pub role: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// What user space sets of the sampling.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct HeapControl {
+    /// Mean bytes between two samples; 0 takes none.
+    pub interval: u64,
+}
+
+/// How far a CPU is on the way to its next sample.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Countdown {
+    /// Bytes to go.
+    pub remaining: i64,
+    /// The interval by which they were drawn: another one wants another draw.
+    pub interval: u64,
+}
+
+/// In a probe's cookie, whose low byte is the [`Role`](crate::heap::Role): its hits are counted and
+/// nothing else.
+pub const COUNT_ONLY: u64 = 1 << 8;
+/// In a probe's cookie: without an old block the function calls another one that is probed too.
+pub const NULL_IS_MALLOC: u64 = 1 << 9;
+/// How far up in a probe's cookie the packed [`Arguments`](crate::heap::Arguments) are.
+pub const ARGUMENTS_SHIFT: u32 = 16;
+
+const _: () = assert!(size_of::<BlockKey>() == 16);
+const _: () = assert!(size_of::<Block>() == 16);
+const _: () = assert!(size_of::<Call>() == 56);
+const _: () = assert!(size_of::<HeapControl>() == 8);
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{Block, BlockKey, HeapControl};
+
+    // SAFETY: `repr(C)`, made of integers alone without padding between them.
+    #[expect(unsafe_code, reason = "aya asks for the promise that the bytes may be copied")]
+    unsafe impl aya::Pod for BlockKey {}
+    // SAFETY: as above.
+    #[expect(unsafe_code, reason = "aya asks for the promise that the bytes may be copied")]
+    unsafe impl aya::Pod for Block {}
+    // SAFETY: as above.
+    #[expect(unsafe_code, reason = "aya asks for the promise that the bytes may be copied")]
+    unsafe impl aya::Pod for HeapControl {}
+}

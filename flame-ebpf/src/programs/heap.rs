@@ -1,0 +1,337 @@
+//! The probes of allocators. Each allocation counts down the bytes to the next sample of its CPU;
+//! the one that passes it is sampled, with the stack of its caller. Sampled blocks are kept until
+//! the call that frees them.
+//!
+//! A session's program serves entry and return, and asks for the return of sampled calls alone. On
+//! kernels without sessions two programs share the work, and every call returns through the
+//! second. `heap_alloc` knows entries alone: it samples allocations and does not know their fate.
+
+use core::mem::offset_of;
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::{BPF_ANY, pt_regs};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{
+    bpf_get_attach_cookie, bpf_get_func_ip, bpf_get_prandom_u32, bpf_get_smp_processor_id,
+    bpf_ktime_get_ns,
+};
+use aya_ebpf::macros::uprobe;
+use aya_ebpf::programs::ProbeContext;
+use flame_common::block::{ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, NULL_IS_MALLOC};
+use flame_common::heap::{Arguments, Role};
+use flame_common::sample::{SampleHeader, SampleKind};
+use flame_common::stat::Stat;
+
+use crate::collect::{self, Measured};
+use crate::filter::wanted;
+use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP};
+use crate::memory::{kernel, user};
+use crate::stat::bump;
+use crate::task::{self, Ids};
+use crate::{emit, scratch};
+
+/// What a session's program returns for its return to be called, and for it to be left out.
+const WITH_RETURN: u32 = 0;
+const WITHOUT_RETURN: u32 = 1;
+
+#[uprobe]
+fn heap_session(ctx: ProbeContext) -> u32 {
+    let regs = registers(&ctx);
+    // SAFETY: the helper takes the context and returns the probe's address, at both its ends.
+    let probe = unsafe { bpf_get_func_ip(ctx.as_ptr()) };
+    if regs.rip == probe {
+        enter(&ctx, regs).unwrap_or(WITHOUT_RETURN)
+    } else {
+        leave(regs);
+        0
+    }
+}
+
+#[uprobe]
+fn heap_enter(ctx: ProbeContext) -> u32 {
+    enter(&ctx, registers(&ctx)).unwrap_or(WITHOUT_RETURN);
+    0
+}
+
+#[uprobe]
+fn heap_leave(ctx: ProbeContext) -> u32 {
+    leave(registers(&ctx));
+    0
+}
+
+#[uprobe]
+fn heap_alloc(ctx: ProbeContext) -> u32 {
+    allocate(&ctx, registers(&ctx));
+    0
+}
+
+#[inline(always)]
+fn registers(ctx: &ProbeContext) -> &'static pt_regs {
+    // SAFETY: the kernel passes the registers of the thread that hit the probe, valid while the
+    // program runs.
+    unsafe { &*ctx.regs }
+}
+
+/// A call of a target into an allocator.
+struct Entry {
+    role: Role,
+    ids: Ids,
+    /// Its first argument.
+    first: u64,
+    /// Bytes asked for; `None` where none are, or where they cannot be had.
+    size: Option<u64>,
+}
+
+/// Understands a hit; `None` if nothing further is to be done.
+#[inline(always)]
+fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
+    // SAFETY: the helper takes the context.
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let ids = task::current_ids()?;
+    if !wanted(ids) {
+        return None;
+    }
+    bump(Stat::HeapHits);
+    if cookie & COUNT_ONLY != 0 {
+        return None;
+    }
+    let [first, second, third] = arguments(regs, (cookie >> ARGUMENTS_SHIFT) as u32)?;
+    if cookie & NULL_IS_MALLOC != 0 && first == 0 {
+        return None;
+    }
+    let role = Role::try_from(cookie as u32 & 0xff).ok()?;
+    Some(Entry { role, ids, first, size: role.size(first, second, third) })
+}
+
+/// The function's first three arguments, in the registers that these bits tell of.
+#[inline(always)]
+fn arguments(regs: &pt_regs, bits: u32) -> Option<[u64; 3]> {
+    if bits == Arguments::AT_ENTRY.pack() {
+        return Some([regs.rdi, regs.rsi, regs.rdx]);
+    }
+    let [first, second, third] = Arguments::unpack(bits).0;
+    // verifier: a register of the context that is only known at run time is read as any memory.
+    let read = |number: u8| {
+        let offset = *REGISTERS.get(usize::from(number & 15))?;
+        kernel((&raw const *regs) as u64, offset)
+    };
+    Some([read(first)?, read(second)?, read(third)?])
+}
+
+/// Where each register is, by the number that x86-64 encodes it by.
+const REGISTERS: [u32; 16] = [
+    offset_of!(pt_regs, rax) as u32,
+    offset_of!(pt_regs, rcx) as u32,
+    offset_of!(pt_regs, rdx) as u32,
+    offset_of!(pt_regs, rbx) as u32,
+    offset_of!(pt_regs, rsp) as u32,
+    offset_of!(pt_regs, rbp) as u32,
+    offset_of!(pt_regs, rsi) as u32,
+    offset_of!(pt_regs, rdi) as u32,
+    offset_of!(pt_regs, r8) as u32,
+    offset_of!(pt_regs, r9) as u32,
+    offset_of!(pt_regs, r10) as u32,
+    offset_of!(pt_regs, r11) as u32,
+    offset_of!(pt_regs, r12) as u32,
+    offset_of!(pt_regs, r13) as u32,
+    offset_of!(pt_regs, r14) as u32,
+    offset_of!(pt_regs, r15) as u32,
+];
+
+/// An entry whose fate matters. `Some` if the return is wanted.
+#[inline(always)]
+fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
+    let Entry { role, ids, first, size } = entry(ctx, regs)?;
+    let old = if role.makes() && !role.gives_up() { None } else { take_block(ids, first) };
+    if role == Role::Free {
+        bump(Stat::HeapFrees);
+        if let Some(block) = old {
+            tell_end(ids, block, first);
+        }
+        return None;
+    }
+    let interval = size.and_then(sampled).unwrap_or(0);
+    if interval == 0 && old.is_none() {
+        return None;
+    }
+    let call = Call {
+        stack_pointer: regs.rsp,
+        argument: first,
+        size: size.unwrap_or(0),
+        interval,
+        old: old.unwrap_or_default(),
+        role: role as u32,
+        pad: 0,
+    };
+    if let Err(why) = await_return(&call) {
+        bump(why);
+        // It will most likely succeed.
+        if let Some(block) = old {
+            tell_end(ids, block, first);
+        }
+        return None;
+    }
+    Some(WITH_RETURN)
+}
+
+/// Keeps a call until its return.
+#[inline(always)]
+fn await_return(call: &Call) -> Result<(), Stat> {
+    let thread = bpf_get_current_pid_tgid();
+    // SAFETY: read once; the thread itself writes it, and nobody else.
+    let outer = unsafe { CALLS.get(thread) }.map(|outer| outer.stack_pointer);
+    // A call that lies deeper than one that waits was made by it, and is a part of it. One that
+    // waits below has been left by a jump.
+    if outer.is_some_and(|outer| outer > call.stack_pointer) {
+        return Err(Stat::NestedCall);
+    }
+    CALLS.insert(thread, call, u64::from(BPF_ANY)).map_err(|_| Stat::CallsFull)
+}
+
+/// The return of a call that was kept.
+#[inline(always)]
+fn leave(regs: &pt_regs) -> Option<()> {
+    let thread = bpf_get_current_pid_tgid();
+    // SAFETY: as in `await_return`.
+    let call = *unsafe { CALLS.get(thread) }?;
+    // The return address has been taken off the stack. Another height is another call's.
+    if call.stack_pointer.wrapping_add(8) != regs.rsp {
+        return None;
+    }
+    _ = CALLS.remove(thread);
+    let ids = task::current_ids()?;
+    let role = Role::try_from(call.role).ok()?;
+    let made = match role {
+        Role::PosixMemalign => (regs.rax as u32 == 0).then(|| user(call.argument)).flatten(),
+        Role::InPlace => Some(call.argument),
+        _ => Some(regs.rax),
+    };
+    let made = made.filter(|&address| address != 0);
+    if call.old.id != 0 {
+        // With a size of 0 `realloc` frees and returns null.
+        if made.is_some() || call.size == 0 {
+            tell_end(ids, call.old, call.argument);
+        } else {
+            keep_block(ids, call.argument, &call.old);
+        }
+    }
+    if call.interval == 0 {
+        return None;
+    }
+    let address = made?;
+    let block = Block { id: new_id(), size: call.size };
+    if let Some(missed) = take_block(ids, address) {
+        bump(Stat::BlockReplaced);
+        tell_end(ids, missed, address);
+    }
+    let followed = keep_block(ids, address, &block);
+    let measured = Measured {
+        kind: SampleKind::Alloc,
+        value: block.size,
+        id: block.id,
+        interval: call.interval,
+        address: if followed { address } else { 0 },
+    };
+    let sent = scratch::of_allocation(|scratch| {
+        task::returned_registers(regs, &mut scratch.walk.registers);
+        collect::send(scratch, &measured, ids, 0, true, |registers| {
+            task::returned_registers(regs, registers);
+        });
+    });
+    if sent.is_none() {
+        bump(Stat::HeapBusy);
+    }
+    Some(())
+}
+
+/// An allocation whose fate is not followed.
+#[inline(always)]
+fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
+    let Entry { ids, size, .. } = entry(ctx, regs)?;
+    let size = size?;
+    let measured = Measured {
+        kind: SampleKind::Alloc,
+        value: size,
+        id: 0,
+        interval: sampled(size)?,
+        address: 0,
+    };
+    let sent = scratch::of_allocation(|scratch| {
+        if task::caller_registers(regs, &mut scratch.walk.registers) {
+            collect::send(scratch, &measured, ids, 0, true, |registers| {
+                task::caller_registers(regs, registers);
+            });
+        }
+    });
+    if sent.is_none() {
+        bump(Stat::HeapBusy);
+    }
+    Some(())
+}
+
+/// Counts an allocation; the interval by which it is sampled, if it is.
+#[inline(always)]
+fn sampled(size: u64) -> Option<u64> {
+    let control = HEAP.get_ptr(0)?;
+    // SAFETY: user space replaces the word as a whole.
+    let interval = unsafe { (&raw const (*control).interval).read_volatile() };
+    if interval == 0 {
+        return None;
+    }
+    // SAFETY: the slot is this CPU's own. Another task that preempts this one here makes it lose
+    // its bytes, or draw once more, whatever they are: the distance that is left is as random.
+    let countdown = unsafe { &mut *COUNTDOWN.get_ptr_mut(0)? };
+    // SAFETY: the helper takes nothing and cannot fail.
+    let random = || unsafe { bpf_get_prandom_u32() };
+    countdown.passes(size, interval, random).then_some(interval)
+}
+
+/// A number that no other sample has: a CPU takes no two in a nanosecond.
+#[inline(always)]
+fn new_id() -> u64 {
+    // SAFETY: the helpers take nothing and cannot fail.
+    unsafe { bpf_ktime_get_ns() << CPU_BITS | u64::from(bpf_get_smp_processor_id()) }
+}
+
+/// Bits for the number of a CPU (the kernel's own limit on x86-64 is 8192); what is left of the
+/// time comes again after 26 days, which no block's number needs to outlast.
+const CPU_BITS: u32 = 13;
+
+#[inline(always)]
+fn key(ids: Ids, address: u64) -> BlockKey {
+    BlockKey { address, pid: ids.pid, pad: 0 }
+}
+
+/// Takes a block out of those that live.
+#[inline(always)]
+fn take_block(ids: Ids, address: u64) -> Option<Block> {
+    let key = key(ids, address);
+    // SAFETY: read once; a block's owner alone may free it.
+    let block = *unsafe { BLOCKS.get(key) }?;
+    // Gone already if user space was first.
+    BLOCKS.remove(key).ok().map(|()| block)
+}
+
+/// Puts a block among those that live; whether there was room.
+#[inline(always)]
+fn keep_block(ids: Ids, address: u64, block: &Block) -> bool {
+    let kept = BLOCKS.insert(key(ids, address), block, u64::from(BPF_ANY)).is_ok();
+    if !kept {
+        bump(Stat::BlocksFull);
+    }
+    kept
+}
+
+/// Tells user space that a sampled block is no more.
+#[inline(always)]
+fn tell_end(ids: Ids, block: Block, address: u64) {
+    let header = SampleHeader {
+        value: block.size,
+        id: block.id,
+        address,
+        ..emit::header(SampleKind::Free, ids)
+    };
+    if !emit::send_header(&header, false) {
+        bump(Stat::FreeRingFull);
+    }
+}

@@ -1,0 +1,151 @@
+//! The kernel's side of heap profiles: the programs on the allocators' probes, and the blocks that
+//! they follow.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use flame_common::block::{Block, BlockKey, HeapControl};
+use flame_common::stat::Stat;
+
+use super::features;
+use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
+
+/// The programs on probes, by what this kernel can do.
+#[derive(Debug)]
+pub(crate) struct HeapPrograms {
+    follow: Follow,
+    /// Entries alone.
+    allocations: ProbeProgram,
+}
+
+/// How calls are followed to their return.
+#[derive(Debug)]
+enum Follow {
+    /// One program at both ends, which leaves out the returns that do not matter (Linux 6.13).
+    Session(ProbeProgram),
+    /// One for the entries and one for the returns, which come for each call.
+    Pair { enter: ProbeProgram, leave: ProbeProgram },
+}
+
+/// The first kernels with links for many probes, and with sessions.
+const MULTI: (u32, u32) = (6, 6);
+const SESSION: (u32, u32) = (6, 13);
+
+impl HeapPrograms {
+    /// Loads them, bound to the maps of these names.
+    pub(super) fn load(object: &[u8], maps: &[(String, RawFd)]) -> Result<Self> {
+        let version = features::kernel_version();
+        anyhow::ensure!(
+            version >= MULTI,
+            "heap profiles need Linux 6.6 or later; this is {}",
+            features::kernel_release()
+        );
+        let linked = Linked::new(object, maps)?;
+        let follow = if version >= SESSION {
+            Follow::Session(linked.load("heap_session", Attach::Session)?)
+        } else {
+            let enter = linked.load("heap_enter", Attach::Multi)?;
+            Follow::Pair { enter, leave: linked.load("heap_leave", Attach::Multi)? }
+        };
+        Ok(Self { follow, allocations: linked.load("heap_alloc", Attach::Multi)? })
+    }
+
+    /// Follows the blocks of an allocator from their allocation to their end, in one process or in
+    /// all. `makes` are the probes of functions whose return matters, `frees` those of the others.
+    /// They are put in place in this order, the frees first.
+    pub(crate) fn follow(
+        &self,
+        file: &File,
+        makes: &[Probe],
+        frees: &[Probe],
+        pid: Option<u32>,
+    ) -> io::Result<ProbeLink> {
+        // First the frees: a block that is sampled while the probes are put in place, one after the
+        // other, must not be freed unseen.
+        let all: Vec<Probe> = frees.iter().chain(makes).copied().collect();
+        match &self.follow {
+            Follow::Session(session) => session.attach(file, &all, false, pid),
+            Follow::Pair { enter, leave } => {
+                // First the returns: an entry that is not followed by one would wait for ever.
+                let returns = leave.attach(file, makes, true, pid)?;
+                Ok(ProbeLink::of([enter.attach(file, &all, false, pid)?, returns]))
+            }
+        }
+    }
+
+    /// Samples the allocations of an allocator, without their fate.
+    pub(crate) fn allocations(
+        &self,
+        file: &File,
+        makes: &[Probe],
+        pid: Option<u32>,
+    ) -> io::Result<ProbeLink> {
+        self.allocations.attach(file, makes, false, pid)
+    }
+}
+
+/// The sampling's switch, and its counter of hits.
+pub(crate) struct HeapSwitch {
+    control: Array<MapData, HeapControl>,
+    stats: PerCpuArray<MapData, u64>,
+}
+
+impl HeapSwitch {
+    /// Sets the mean number of bytes between two samples; 0 takes none.
+    pub(crate) fn set_interval(&mut self, bytes: u64) -> Result<()> {
+        let control = HeapControl { interval: bytes };
+        self.control.set(0, control, 0).context("set the sampling interval of allocations")
+    }
+
+    /// How often probes were hit, and how often by calls that free.
+    pub(crate) fn hits(&self) -> (u64, u64) {
+        let count = |stat: Stat| -> u64 {
+            // A map of our own can always be read.
+            self.stats.get(&(stat as u32), 0).map_or(0, |counts| counts.iter().sum())
+        };
+        (count(Stat::HeapHits), count(Stat::HeapFrees))
+    }
+}
+
+/// The blocks that the programs on probes follow.
+pub(crate) struct HeapBlocks(HashMap<MapData, BlockKey, Block>);
+
+/// All that there is for heap profiles.
+pub(crate) struct HeapKernel {
+    pub(crate) programs: HeapPrograms,
+    pub(crate) switch: HeapSwitch,
+    pub(crate) blocks: HeapBlocks,
+}
+
+impl HeapKernel {
+    /// Loads and opens all, with the object's maps: the descriptors of all of them, and `take`,
+    /// which takes one out of the object by name.
+    pub(super) fn load(
+        object: &[u8],
+        maps: &[(String, RawFd)],
+        mut take: impl FnMut(&str) -> Result<Map>,
+    ) -> Result<Self> {
+        let programs = HeapPrograms::load(object, maps)?;
+        let stats = maps.iter().find(|(name, _)| name == "STATS").map(|(_, fd)| *fd);
+        let stats = stats.context("the embedded kernel object has no STATS")?;
+        // SAFETY: the descriptor is that of a map that the object holds meanwhile.
+        let stats = unsafe { BorrowedFd::borrow_raw(stats) }.try_clone_to_owned()?;
+        let stats = PerCpuArray::try_from(Map::PerCpuArray(MapData::from_fd(stats)?))?;
+        let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats };
+        let blocks = HeapBlocks(HashMap::try_from(take("BLOCKS")?)?);
+        Ok(Self { programs, switch, blocks })
+    }
+}
+
+impl HeapBlocks {
+    /// Forgets a block, if it is still the one that was meant.
+    pub(crate) fn forget(&mut self, key: BlockKey, id: u64) {
+        if self.0.get(&key, 0).is_ok_and(|block| block.id == id) {
+            // Gone already: it was freed.
+            _ = self.0.remove(&key);
+        }
+    }
+}

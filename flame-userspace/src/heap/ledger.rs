@@ -1,0 +1,293 @@
+//! The books of sampled allocations: what was allocated where, and which blocks live.
+//!
+//! Fed with samples and ends of blocks in the order of their times. A process that ended keeps the
+//! blocks that it had not freed: they are what it held at its exit. One that runs another program
+//! has lost them.
+
+use std::collections::HashMap;
+
+use flame_common::block::BlockKey;
+
+use super::weight::Blocks;
+use super::windows::Windows;
+use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
+use crate::process::{CodeAddress, ProcessId, ProcessTable};
+
+/// A sampled block that lives, or lived at its process's exit.
+#[derive(Debug, Clone)]
+struct Live {
+    key: Key,
+    stack: Box<[CodeAddress]>,
+    size: u64,
+    interval: u64,
+    /// The share of blocks that were kept when there were too many.
+    kept: f64,
+    at: BlockKey,
+    time_ns: u64,
+    /// Whether its process has ended.
+    ended: bool,
+}
+
+impl Live {
+    fn blocks(&self) -> Blocks {
+        Blocks::of_sample(self.size, self.interval, self.kept)
+    }
+}
+
+/// A row of a heap profile.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct HeapRow {
+    pub(crate) allocated: Blocks,
+    pub(crate) in_use: Blocks,
+}
+
+/// The books of a session or of a part of it, closed.
+#[derive(Debug, Default)]
+pub(crate) struct ClosedLedger {
+    /// The stacks, and how many samples there are of each key.
+    pub(crate) sum: Aggregate,
+    pub(crate) rows: HashMap<Key, HeapRow>,
+    /// Allocations that were sampled and whose end nobody would tell, as what they stand for.
+    pub(crate) not_followed: Blocks,
+    pub(crate) total: HeapRow,
+    /// Of the blocks in use, those of processes that have ended.
+    pub(crate) held_at_exit: Blocks,
+}
+
+/// The books.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    aggregator: Aggregator,
+    allocated: HashMap<Key, Blocks>,
+    live: HashMap<u64, Live>,
+    not_followed: Blocks,
+    /// Allocations that were sampled in windows.
+    windows: Windows,
+}
+
+impl Ledger {
+    /// Takes in a sampled allocation of `process`; of a window, if allocations are sampled in
+    /// windows.
+    pub(crate) fn allocate(
+        &mut self,
+        sample: &RawSample,
+        in_window: bool,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+    ) {
+        let Some(key) = self.aggregator.add(sample, process, processes) else { return };
+        let blocks = Blocks::of_sample(sample.value, sample.interval, 1.0);
+        if in_window {
+            self.windows.add(&key, blocks);
+            return;
+        }
+        *self.allocated.entry(key.clone()).or_default() += blocks;
+        if sample.address == 0 {
+            self.not_followed += blocks;
+            return;
+        }
+        let live = Live {
+            stack: self.aggregator.stack_of(&key),
+            key,
+            size: sample.value,
+            interval: sample.interval,
+            kept: 1.0,
+            at: BlockKey { address: sample.address, pid: sample.pid, pad: 0 },
+            time_ns: sample.time_ns,
+            ended: false,
+        };
+        self.live.insert(sample.id, live);
+    }
+
+    /// A window is over, in which so much work was done.
+    pub(crate) fn end_window(&mut self, work: f64) {
+        self.windows.end_window(work);
+    }
+
+    /// A stratum of windows is over, in which so much work was done; `false` if it had no window.
+    pub(crate) fn end_stratum(&mut self, work: f64) -> bool {
+        self.windows.end_stratum(work)
+    }
+
+    /// Forgets which blocks live: nobody tells their end any more. Returns those that the kernel
+    /// still has.
+    pub(crate) fn abandon(&mut self) -> Vec<(BlockKey, u64)> {
+        self.live.drain().filter(|(_, live)| !live.ended).map(|(id, live)| (live.at, id)).collect()
+    }
+
+    /// Takes in the end of a sampled block. One that is not known was left out.
+    pub(crate) fn free(&mut self, id: u64) {
+        self.live.remove(&id);
+    }
+
+    /// The process runs another program since `time_ns`: it has none of its blocks any more.
+    /// Returns those that the kernel still has.
+    pub(crate) fn exec(&mut self, process: ProcessId, time_ns: u64) -> Vec<(BlockKey, u64)> {
+        let gone = |live: &Live| live.key.process == process && live.time_ns <= time_ns;
+        self.live.extract_if(|_, live| gone(live)).map(|(id, live)| (live.at, id)).collect()
+    }
+
+    /// The process has ended. Returns its blocks, which the kernel still has.
+    pub(crate) fn exit(&mut self, process: ProcessId) -> Vec<(BlockKey, u64)> {
+        let mut held = Vec::new();
+        for (&id, live) in &mut self.live {
+            if live.key.process == process && !live.ended {
+                live.ended = true;
+                held.push((live.at, id));
+            }
+        }
+        held
+    }
+
+    /// The number of blocks that the kernel follows.
+    pub(crate) fn followed(&self) -> usize {
+        self.live.values().filter(|live| !live.ended).count()
+    }
+
+    /// Drops each followed block with a chance of one half; the others then stand for two. Returns
+    /// those that are dropped, for the kernel to forget.
+    pub(crate) fn thin(&mut self) -> Vec<(BlockKey, u64)> {
+        for live in self.live.values_mut().filter(|live| !live.ended) {
+            live.kept /= 2.0;
+        }
+        let dropped = |id: u64, live: &Live| !live.ended && coin(id, live.kept);
+        self.live
+            .extract_if(|&id, live| dropped(id, live))
+            .map(|(id, live)| (live.at, id))
+            .collect()
+    }
+
+    /// Samples that were taken in.
+    pub(crate) fn samples(&self) -> u64 {
+        self.aggregator.samples()
+    }
+
+    /// Closes the books. What was allocated starts afresh; what is in use stays.
+    pub(crate) fn close(&mut self) -> ClosedLedger {
+        let mut closed = ClosedLedger {
+            not_followed: std::mem::take(&mut self.not_followed),
+            ..ClosedLedger::default()
+        };
+        for (key, blocks) in self.allocated.drain() {
+            closed.total.allocated += blocks;
+            closed.rows.entry(key).or_default().allocated = blocks;
+        }
+        let (in_windows, all) = self.windows.take();
+        for (key, blocks) in in_windows {
+            closed.rows.entry(key).or_default().allocated += blocks;
+        }
+        closed.total.allocated += all;
+        for live in self.live.values() {
+            let blocks = live.blocks();
+            closed.total.in_use += blocks;
+            if live.ended {
+                closed.held_at_exit += blocks;
+            }
+            closed.rows.entry(live.key.clone()).or_default().in_use += blocks;
+        }
+        closed.sum = self.aggregator.take();
+        // Those in use go on under the numbers that the next part gives their stacks.
+        self.live.retain(|_, live| match self.aggregator.intern(&live.stack) {
+            Some(stack) => {
+                live.key.stack = stack;
+                !live.ended
+            }
+            None => false,
+        });
+        closed
+    }
+}
+
+/// Whether a block is dropped when the share that is kept becomes `kept`: each halving asks
+/// another bit of its number, mixed.
+fn coin(id: u64, kept: f64) -> bool {
+    let halvings = (-kept.log2()).round() as u32;
+    // The finalizer of splitmix64 (Steele et al., "Fast splittable pseudorandom number
+    // generators", OOPSLA 2014).
+    let mut mixed = id;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    mixed >> (halvings & 63) & 1 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flame_common::frame::RawFrame;
+    use flame_common::sample::{SampleKind, StackEnd};
+    use std::collections::HashSet;
+
+    const PID: u32 = 1 << 30;
+
+    fn sample(id: u64, size: u64) -> RawSample {
+        RawSample {
+            time_ns: id,
+            value: size,
+            id,
+            interval: 1,
+            address: 0x1000 * id,
+            pid: PID,
+            tid: PID,
+            kind: SampleKind::Alloc,
+            user_end: StackEnd::Root,
+            comm: "t".into(),
+            kernel: Vec::new(),
+            user: vec![RawFrame::return_address(0x5000)],
+            copy: None,
+        }
+    }
+
+    fn with_blocks(count: u64) -> (Ledger, ProcessTable, ProcessId) {
+        let mut processes = ProcessTable::new(true, HashSet::new());
+        let process = processes.of_sample(PID, "p");
+        let mut ledger = Ledger::default();
+        for id in 1..=count {
+            ledger.allocate(&sample(id, 100), false, process, &mut processes);
+        }
+        (ledger, processes, process)
+    }
+
+    #[test]
+    fn what_is_freed_is_no_more_in_use() {
+        let (mut ledger, ..) = with_blocks(3);
+        ledger.free(2);
+        ledger.free(77);
+        let closed = ledger.close();
+        assert_eq!(closed.total.allocated.space.rounded(), 300);
+        assert_eq!(closed.total.in_use.space.rounded(), 200);
+        assert_eq!((closed.rows.len(), closed.sum.samples), (1, 3));
+        let next = ledger.close();
+        assert_eq!(next.total.allocated.space.rounded(), 0);
+        assert_eq!(next.total.in_use.space.rounded(), 200, "what lives goes on");
+        assert_eq!(next.sum.stacks.frames().len(), 1);
+    }
+
+    #[test]
+    fn an_exec_loses_what_was_before_and_an_exit_keeps_it() {
+        let (mut ledger, mut processes, process) = with_blocks(2);
+        let forget: Vec<u64> = ledger.exec(process, 1).into_iter().map(|(_, id)| id).collect();
+        assert_eq!(forget, [1]);
+        assert_eq!(ledger.exit(process).len(), 1);
+        assert_eq!((ledger.followed(), ledger.exit(process).len()), (0, 0));
+        let closed = ledger.close();
+        assert_eq!(closed.held_at_exit.space.rounded(), 100);
+        assert_eq!(ledger.close().total.in_use.space.rounded(), 0, "it is told once");
+        let mut unfollowed = sample(9, 50);
+        unfollowed.address = 0;
+        ledger.allocate(&unfollowed, false, process, &mut processes);
+        let closed = ledger.close();
+        assert_eq!(closed.not_followed.space.rounded(), 50);
+        assert_eq!(closed.total.in_use.objects.rounded(), 0);
+    }
+
+    #[test]
+    fn thinning_keeps_the_sum() {
+        let (mut ledger, ..) = with_blocks(4096);
+        let dropped = ledger.thin().len() + ledger.thin().len();
+        assert_eq!(ledger.followed() + dropped, 4096);
+        let in_use = ledger.close().total.in_use.objects;
+        assert!((in_use.value - 4096.0).abs() < 4.0 * in_use.standard_error(), "{in_use:?}");
+        assert!(in_use.relative_error() < 0.04, "{in_use:?}");
+    }
+}

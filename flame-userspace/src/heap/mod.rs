@@ -1,0 +1,29 @@
+//! Heap profiling in user space: which functions of a process allocate, where they are probed, and
+//! the books of what they allocate.
+
+mod allocator;
+mod choose;
+mod code;
+mod find;
+#[expect(dead_code, unused_imports, reason = "the session is to use it")]
+pub(crate) mod go;
+mod hook;
+mod ledger;
+#[expect(dead_code, reason = "the session is to use it")]
+mod limits;
+mod paths;
+mod probe_point;
+mod symbols;
+mod traces;
+mod weight;
+mod windows;
+
+pub(crate) use allocator::Allocator;
+pub(crate) use choose::{Object, choose};
+pub(crate) use find::hooks;
+pub(crate) use hook::{Hook, Hooks};
+pub(crate) use ledger::{ClosedLedger, HeapRow, Ledger};
+#[expect(unused_imports, reason = "the session is to use it")]
+pub(crate) use limits::{Explained, Runtime};
+pub(crate) use traces::traces;
+pub(crate) use weight::Estimate;

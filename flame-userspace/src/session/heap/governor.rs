@@ -1,0 +1,219 @@
+//! What probing may cost: how allocators are probed, and when.
+//!
+//! The price of a hit is measured at the start. Following every
+//! block comes first; once the probes have cost more than the budget allows, and an allowance on
+//! top, allocations alone are sampled, and where that is too dear as well, allocations in short
+//! windows at random moments. No decision depends on what a window is about to see: windows have
+//! one length, and the mean gap between them holds for a fixed number of them.
+
+use std::time::Duration;
+
+use super::HeapMode;
+
+/// How allocators are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probing {
+    /// Blocks are followed from their allocation to their end.
+    Follow,
+    /// Allocations alone.
+    Allocations,
+    /// Allocations alone, in windows.
+    Windows,
+}
+
+/// What the probes may have cost beyond the budget, in nanoseconds of CPU time.
+const ALLOWANCE_NS: f64 = 100e6;
+/// What a frugal program may save for later, likewise.
+const MOST_CREDIT_NS: f64 = 100e6;
+/// The share of the budget that windows aim at: the price is an estimate.
+const AIM: f64 = 0.6;
+/// How long a window is open.
+pub(super) const WINDOW: Duration = Duration::from_millis(10);
+/// Windows between which the mean gap is the same.
+const STRATUM: u32 = 8;
+/// The mean gap between windows: opening and closing takes tens of milliseconds of flame's time.
+const GAPS_NS: (f64, f64) = (100e6, 10e9);
+/// What a hit costs in a program beyond its price in a tight loop, whose caches are warm.
+const COLD: f64 = 1.6;
+
+/// What was used since some time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Usage {
+    /// Hits of probes, and those of them that free.
+    pub(super) hits: f64,
+    pub(super) frees: f64,
+    /// CPU time of the targets, in nanoseconds.
+    pub(super) cpu_ns: f64,
+}
+
+impl Usage {
+    /// What was used since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            hits: (self.hits - earlier.hits).max(0.0),
+            frees: (self.frees - earlier.frees).max(0.0),
+            cpu_ns: (self.cpu_ns - earlier.cpu_ns).max(0.0),
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            frees: self.frees + other.frees,
+            cpu_ns: self.cpu_ns + other.cpu_ns,
+        }
+    }
+}
+
+/// The decisions.
+#[derive(Debug)]
+pub(super) struct Governor {
+    mode: HeapMode,
+    /// The slow-down that is allowed, as a share.
+    budget: f64,
+    /// Price of a hit, in nanoseconds.
+    price_ns: f64,
+    probing: Probing,
+    /// What the probes cost beyond the budget.
+    debt_ns: f64,
+    /// In windows.
+    inside: Usage,
+    mean_gap_ns: f64,
+    /// Windows left of the stratum.
+    left: u32,
+}
+
+impl Governor {
+    /// `price_ns` is what a hit costs in a tight loop.
+    pub(super) fn new(mode: HeapMode, overhead_percent: f64, price_ns: f64) -> Self {
+        let probing = match mode {
+            HeapMode::Auto | HeapMode::Exact => Probing::Follow,
+            HeapMode::Alloc => Probing::Allocations,
+            HeapMode::Governed => Probing::Windows,
+        };
+        Self {
+            mode,
+            budget: overhead_percent / 100.0,
+            price_ns: price_ns * COLD,
+            probing,
+            debt_ns: 0.0,
+            inside: Usage::default(),
+            mean_gap_ns: GAPS_NS.0,
+            left: STRATUM,
+        }
+    }
+
+    /// How allocators are probed now.
+    pub(super) fn probing(&self) -> Probing {
+        self.probing
+    }
+
+    /// What a hit costs, in nanoseconds.
+    pub(super) fn price_ns(&self) -> f64 {
+        self.price_ns
+    }
+
+    /// What of a time was the targets' own work, in nanoseconds.
+    pub(super) fn work_ns(&self, used: Usage) -> f64 {
+        // However wrong the price is, some of the time was the program's.
+        (used.cpu_ns - used.hits * self.price_ns()).max(used.cpu_ns * 0.02)
+    }
+
+    /// The slow-down of a time, as a share of the work.
+    pub(super) fn slow_down(&self, used: Usage) -> f64 {
+        let work = self.work_ns(used);
+        if work > 0.0 { used.hits * self.price_ns() / work } else { 0.0 }
+    }
+
+    /// Takes in what was used since the last time, all probes open; whether to probe otherwise
+    /// from now on.
+    pub(super) fn account(&mut self, used: Usage) -> bool {
+        let (cost, work) = (used.hits * self.price_ns(), self.work_ns(used));
+        self.debt_ns = (self.debt_ns + cost - self.budget * work).max(-MOST_CREDIT_NS);
+        if self.mode != HeapMode::Auto || self.debt_ns <= ALLOWANCE_NS {
+            return false;
+        }
+        let of_allocations = Usage { hits: used.hits - used.frees, frees: 0.0, ..used };
+        let cheaper = of_allocations.hits * self.price_ns() <= self.budget * work;
+        self.probing = match self.probing {
+            Probing::Follow if cheaper => Probing::Allocations,
+            _ => Probing::Windows,
+        };
+        self.debt_ns = 0.0;
+        true
+    }
+
+    /// Takes in what a window used; whether a stratum ends with it.
+    pub(super) fn window(&mut self, used: Usage) -> bool {
+        self.inside = self.inside.plus(used);
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+
+    /// Begins a stratum: how far apart its windows are, by what those before cost in the mean, and
+    /// by how much CPU the targets use in a nanosecond.
+    pub(super) fn begin_stratum(&mut self, windows: f64, cpus: f64) {
+        self.left = STRATUM;
+        if windows > 0.0 && cpus > 0.0 {
+            let cost = self.inside.hits / windows * self.price_ns();
+            let wanted = cost / (self.budget * AIM) / cpus;
+            self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
+        }
+    }
+
+    /// The time to the next window, by a number from 0 to 1: exponential, so that no moment of the
+    /// program is more likely than another.
+    pub(super) fn gap(&self, random: f64) -> Duration {
+        let ns = -self.mean_gap_ns * random.max(1e-9).ln();
+        Duration::from_nanos(ns as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: f64 = 1e6;
+
+    fn used(hits: f64, frees: f64, cpu_ns: f64) -> Usage {
+        Usage { hits, frees, cpu_ns }
+    }
+
+    #[test]
+    fn a_frugal_program_is_followed_for_good() {
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, 1000.0);
+        for _ in 0..1000 {
+            // 20,000 hits a second of CPU.
+            assert!(!governor.account(used(2000.0, 1000.0, 100.0 * MS)));
+        }
+        assert_eq!(governor.probing(), Probing::Follow);
+    }
+
+    #[test]
+    fn a_busy_program_is_sampled_in_windows_after_the_allowance() {
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, 1000.0);
+        let rounds = (1..100).find(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS)));
+        assert!(rounds.is_some_and(|rounds| rounds <= 8), "{rounds:?}");
+        assert_eq!(governor.probing(), Probing::Windows);
+    }
+
+    #[test]
+    fn what_is_too_dear_by_its_frees_alone_is_sampled_all_the_time() {
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, 1000.0);
+        let rounds = (1..1000).find(|_| governor.account(used(4500.0, 2400.0, 100.0 * MS)));
+        assert!(rounds.is_some());
+        assert_eq!(governor.probing(), Probing::Allocations);
+        let mut exact = Governor::new(HeapMode::Exact, 5.0, 1000.0);
+        assert!(!(0..1000).any(|_| exact.account(used(20_000.0, 0.0, 20.0 * MS))));
+    }
+
+    #[test]
+    fn windows_come_as_seldom_as_they_are_dear() {
+        let mut governor = Governor::new(HeapMode::Governed, 5.0, 1000.0);
+        let ends = (0..8).filter(|_| governor.window(used(7000.0, 0.0, 10.0 * MS))).count();
+        assert_eq!(ends, 1);
+        governor.begin_stratum(8.0, 1.0);
+        // 7000 hits at 1.6 us each, of a budget of 3 %.
+        assert!((governor.mean_gap_ns - 11.2 * MS / 0.03).abs() < MS);
+    }
+}

@@ -1,0 +1,34 @@
+//! What the targets and the probes used.
+
+use std::collections::HashMap;
+
+use super::governor::Usage;
+use crate::bpf::HeapSwitch;
+use crate::process;
+
+/// Adds up the CPU time of processes that come and go.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    seen: HashMap<u32, u64>,
+    cpu_ns: u64,
+}
+
+impl Meter {
+    /// What was used up to now by these processes (0 stands for all of the machine's).
+    pub(super) fn read(&mut self, pids: impl Iterator<Item = u32>, switch: &HeapSwitch) -> Usage {
+        for pid in pids {
+            let now = if pid == 0 { process::machine_cpu_ns() } else { process::cpu_ns(pid) };
+            let Some(now) = now else { continue };
+            // What it used before it was first seen is not counted.
+            let before = self.seen.insert(pid, now).unwrap_or(now);
+            self.cpu_ns += now.saturating_sub(before);
+        }
+        let (hits, frees) = switch.hits();
+        Usage { hits: hits as f64, frees: frees as f64, cpu_ns: self.cpu_ns as f64 }
+    }
+
+    /// A process has gone.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.seen.remove(&pid);
+    }
+}

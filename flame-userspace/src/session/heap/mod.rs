@@ -1,0 +1,380 @@
+//! The heap half of a session: which allocators to probe, how densely to sample, and the books.
+
+mod governor;
+mod meter;
+mod options;
+mod price;
+mod prober;
+mod report;
+mod unseen;
+mod work;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use anyhow::Result;
+use flame_common::limits::BLOCKS;
+
+use self::governor::Probing;
+pub use self::options::{HeapMode, HeapOptions};
+use self::prober::{Cost, HookFile, Owner, Prober, Told};
+pub(super) use self::report::HeapPart;
+use self::unseen::Unseen;
+use crate::aggregate::RawSample;
+use crate::bpf::{HeapBlocks, HeapKernel};
+use crate::heap::{Allocator, Ledger};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode};
+
+/// The interval to begin with, in bytes, until it is known how fast memory is allocated.
+const FIRST_INTERVAL: u64 = 16 << 10;
+/// The shortest and the longest interval that flame chooses, in bytes.
+const INTERVALS: (u64, u64) = (1 << 10, 4 << 20);
+/// Samples a second that the interval is chosen for.
+const SAMPLES_A_SECOND: f64 = 500.0;
+/// The same for a window.
+const SAMPLES_A_WINDOW: f64 = 100.0;
+/// How often the interval is looked at, in nanoseconds.
+const ADAPT_NS: u64 = 100_000_000;
+/// Blocks that are followed, at most: room is left for those that come until they are thinned.
+const MOST_BLOCKS: usize = BLOCKS / 10 * 9;
+
+/// The heap half of a session.
+pub(super) struct Heap {
+    options: HeapOptions,
+    blocks: HeapBlocks,
+    prober: Prober,
+    ledger: Ledger,
+    /// Whether every process is a target: then a file has one link for all.
+    every_process: bool,
+    /// The state of the mappings of each process when its files were looked at.
+    looked: HashMap<ProcessId, u32>,
+    asked: HashSet<(Owner, ExecutableId)>,
+    /// Return addresses of calls that allocators make to themselves, as they are looked up.
+    own_calls: HashSet<CodeAddress>,
+    found: Vec<FoundAllocator>,
+    /// What tells of allocators that cannot be probed.
+    unseen: Unseen,
+    failures: Vec<String>,
+    interval: u64,
+    intervals: (u64, u64),
+    adapted_ns: u64,
+    adapted_samples: u64,
+    left_out: u64,
+    thinned: u32,
+    /// How allocators are probed, as far as samples have been taken in.
+    probing: Probing,
+    /// What was told of times whose samples have not been taken in.
+    coming: VecDeque<(u64, Coming)>,
+    /// Work of a stratum that had no window, in nanoseconds: it is the next one's.
+    unseen_work_ns: f64,
+    /// Why blocks are not followed any more.
+    stepped_down: Option<(f64, f64)>,
+    /// Whether the fate of all blocks is known since the part began.
+    followed: bool,
+    cost: Cost,
+}
+
+/// What happens at a time, between samples.
+enum Coming {
+    Probing { how: Probing, rate: f64, slow_down: f64 },
+    Window { work_ns: f64 },
+    Stratum { work_ns: f64 },
+}
+
+/// A file with an allocator.
+#[derive(Debug, Clone)]
+pub(super) struct FoundAllocator {
+    path: String,
+    allocator: Allocator,
+    /// Functions probed, and those of them that are single-stepped.
+    probes: usize,
+    stepped: Vec<String>,
+}
+
+impl Heap {
+    /// Gets ready to probe; nothing is probed yet.
+    pub(super) fn new(
+        options: HeapOptions,
+        kernel: HeapKernel,
+        every_process: bool,
+    ) -> Result<Self> {
+        let interval = options.interval.unwrap_or(FIRST_INTERVAL);
+        let HeapKernel { programs, switch, blocks } = kernel;
+        let prober = Prober::start(programs, switch, &options, Vec::new(), interval)?;
+        let probing = match options.mode {
+            HeapMode::Auto | HeapMode::Exact => Probing::Follow,
+            HeapMode::Alloc => Probing::Allocations,
+            HeapMode::Governed => Probing::Windows,
+        };
+        Ok(Self {
+            options,
+            blocks,
+            prober,
+            ledger: Ledger::default(),
+            every_process,
+            looked: HashMap::new(),
+            asked: HashSet::new(),
+            own_calls: HashSet::new(),
+            found: Vec::new(),
+            unseen: Unseen::default(),
+            failures: Vec::new(),
+            interval,
+            intervals: (interval, interval),
+            adapted_ns: super::timeline::now_ns(),
+            adapted_samples: 0,
+            left_out: 0,
+            thinned: 0,
+            probing,
+            coming: VecDeque::new(),
+            unseen_work_ns: 0.0,
+            stepped_down: None,
+            followed: probing == Probing::Follow,
+            cost: Cost::default(),
+        })
+    }
+
+    /// Probes what is new, and waits until it is probed.
+    pub(super) fn probe_now(&mut self, processes: &mut ProcessTable) {
+        self.probe_new(processes);
+        self.prober.settle();
+        self.listen(processes);
+    }
+
+    /// Looks after everything: new files, processes that have gone, the interval.
+    /// All samples of before `settled_ns` have been taken in.
+    pub(super) fn update(&mut self, processes: &mut ProcessTable, settled_ns: u64) {
+        self.probe_new(processes);
+        self.listen(processes);
+        self.come_to(settled_ns);
+        self.adapt(settled_ns);
+        if self.ledger.followed() > MOST_BLOCKS {
+            self.thinned += 1;
+            for (key, id) in self.ledger.thin() {
+                self.blocks.forget(key, id);
+            }
+        }
+    }
+
+    /// Has the files probed that processes have mapped since the last time.
+    fn probe_new(&mut self, processes: &mut ProcessTable) {
+        let current: HashSet<ProcessId> = processes.current_ids().collect();
+        let gone: Vec<ProcessId> =
+            self.looked.keys().filter(|id| !current.contains(id)).copied().collect();
+        for process in gone {
+            self.looked.remove(&process);
+            self.asked.retain(|(owner, _)| *owner != Some(process));
+            self.exit(process);
+            self.prober.gone(process);
+        }
+        for process in current {
+            let epoch = processes.epoch(process);
+            if self.looked.insert(process, epoch) != Some(epoch) {
+                self.probe_files(process, processes);
+            }
+        }
+    }
+
+    fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable) {
+        let owner = (!self.every_process).then_some(process);
+        let pid = if self.every_process { 0 } else { processes.get(process).pid };
+        let ranges: Vec<_> = processes.code_ranges(process).collect();
+        for range in ranges {
+            let executable = match range.code {
+                RangeCode::Executable(executable, _) => executable,
+                RangeCode::Unopened => match processes.locate(process, range.start) {
+                    CodeAddress::Executable(executable, _) => executable,
+                    _ => continue,
+                },
+                RangeCode::Vdso | RangeCode::Generated => continue,
+            };
+            if !self.asked.insert((owner, executable)) {
+                continue;
+            }
+            self.unseen.maps(process, executable);
+            let found = processes.executable(executable);
+            let Some(Ok(file)) = found.file.as_ref().map(std::fs::File::try_clone) else {
+                continue;
+            };
+            let debug_file = found.debug_file.as_ref().and_then(|file| file.try_clone().ok());
+            let path = found.path.display().to_string();
+            self.prober.hook(HookFile { owner, pid, executable, file, debug_file, path });
+        }
+    }
+
+    /// Takes in what the hooker tells.
+    fn listen(&mut self, processes: &ProcessTable) {
+        let told: Vec<Told> = self.prober.told().collect();
+        for told in told {
+            match told {
+                Told::Found { executable, path, hooks } => {
+                    let file = processes.executable(executable);
+                    self.own_calls.extend(hooks.own_calls.iter().map(|&offset| {
+                        let address = file.address_of_offset(offset).wrapping_sub(1);
+                        CodeAddress::Executable(executable, address)
+                    }));
+                    let stepped = hooks.probed.iter().filter(|hook| !hook.emulated);
+                    self.unseen.found(executable, &hooks);
+                    self.found.push(FoundAllocator {
+                        path,
+                        allocator: hooks
+                            .probed
+                            .first()
+                            .map_or(Allocator::Unknown, |hook| hook.allocator),
+                        probes: hooks.probed.len(),
+                        stepped: stepped.map(|hook| hook.name.clone()).collect(),
+                    });
+                }
+                Told::Probing { at_ns, how, rate, slow_down } => {
+                    self.coming.push_back((at_ns, Coming::Probing { how, rate, slow_down }));
+                }
+                Told::Window { end_ns, work_ns } => {
+                    self.coming.push_back((end_ns, Coming::Window { work_ns }));
+                }
+                Told::Stratum { end_ns, work_ns } => {
+                    self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
+                }
+                Told::Cost(cost) => self.cost = cost,
+                Told::Failed(why) => {
+                    if !self.failures.contains(&why) {
+                        self.failures.push(why);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What happened up to a time, before the samples of later.
+    fn come_to(&mut self, time_ns: u64) {
+        while self.coming.front().is_some_and(|(at_ns, _)| *at_ns <= time_ns) {
+            let Some((_, coming)) = self.coming.pop_front() else { return };
+            match coming {
+                Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
+                Coming::Window { work_ns } => {
+                    self.ledger.end_window(work_ns);
+                    let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
+                    self.adapted_samples = self.ledger.samples();
+                    self.choose(samples as f64 / SAMPLES_A_WINDOW);
+                }
+                Coming::Stratum { work_ns } => {
+                    let work_ns = work_ns + std::mem::take(&mut self.unseen_work_ns);
+                    if !self.ledger.end_stratum(work_ns) {
+                        self.unseen_work_ns = work_ns;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Following every block costs too much.
+    fn step_down(&mut self, how: Probing, rate: f64, slow_down: f64) {
+        if self.probing == Probing::Follow {
+            self.stepped_down = Some((rate, slow_down));
+            self.followed = false;
+            for (key, id) in self.ledger.abandon() {
+                self.blocks.forget(key, id);
+            }
+        }
+        self.probing = how;
+        self.adapted_samples = self.ledger.samples();
+    }
+
+    /// Chooses the interval for a steady number of samples, whatever is allocated. Samples are
+    /// weighted by the interval that chose them, so that a change has no bias.
+    fn adapt(&mut self, now_ns: u64) {
+        let past_ns = now_ns.saturating_sub(self.adapted_ns);
+        if past_ns < ADAPT_NS || self.probing == Probing::Windows {
+            return;
+        }
+        let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
+        (self.adapted_ns, self.adapted_samples) = (now_ns, self.ledger.samples());
+        self.choose(samples as f64 * 1e9 / past_ns as f64 / SAMPLES_A_SECOND);
+    }
+
+    /// Goes to an interval, by how many times more samples there were than wanted: at most half as
+    /// long at a time, since what allocates little now may allocate much in a moment.
+    fn choose(&mut self, excess: f64) {
+        if self.options.interval.is_some() || (0.5..=1.5).contains(&excess) {
+            return;
+        }
+        let (least, most) = INTERVALS;
+        let wanted = (self.interval as f64 * excess.clamp(0.5, 16.0)) as u64;
+        self.interval = wanted.clamp(least, most);
+        self.prober.interval(self.interval);
+        let (least, most) = self.intervals;
+        self.intervals = (least.min(self.interval), most.max(self.interval));
+    }
+
+    /// Takes in a sampled allocation.
+    pub(super) fn allocate(
+        &mut self,
+        sample: &RawSample,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+    ) {
+        self.come_to(sample.time_ns);
+        // An allocator's call to itself: what it serves was counted when it was called.
+        let caller = sample.user.first().and_then(|frame| frame.address());
+        if let Some(caller) = caller
+            && self.own_calls.contains(&processes.locate(process, caller.lookup()))
+        {
+            self.left_out += 1;
+            return;
+        }
+        let in_window = self.probing == Probing::Windows;
+        self.ledger.allocate(sample, in_window, process, processes);
+    }
+
+    /// Takes in the end of a sampled block.
+    pub(super) fn free(&mut self, id: u64) {
+        self.ledger.free(id);
+    }
+
+    /// A process runs another program.
+    pub(super) fn exec(&mut self, process: ProcessId, time_ns: u64) {
+        for (key, id) in self.ledger.exec(process, time_ns) {
+            self.blocks.forget(key, id);
+        }
+    }
+
+    fn exit(&mut self, process: ProcessId) {
+        for (key, id) in self.ledger.exit(process) {
+            self.blocks.forget(key, id);
+        }
+    }
+
+    /// Ends a part: nothing of before comes any more. At the session's end takes all probes away.
+    pub(super) fn end_part(&mut self, session_ends: bool) {
+        if session_ends {
+            self.prober.close();
+        } else {
+            self.prober.end_stratum();
+        }
+    }
+
+    /// Samples taken in.
+    pub(super) fn samples(&self) -> u64 {
+        self.ledger.samples()
+    }
+
+    /// Closes the books of a part.
+    pub(super) fn close(&mut self, processes: &ProcessTable) -> HeapPart {
+        self.listen(processes);
+        self.come_to(u64::MAX);
+        self.adapted_samples = 0;
+        let books = self.ledger.close();
+        let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
+        HeapPart {
+            books,
+            knows_in_use: std::mem::replace(&mut self.followed, self.probing == Probing::Follow),
+            probing: self.probing,
+            stepped_down: self.stepped_down,
+            overhead: self.options.overhead,
+            cost: self.cost,
+            intervals,
+            found: self.found.clone(),
+            failures: self.failures.clone(),
+            unseen: self.unseen.sentences(processes),
+            left_out: std::mem::take(&mut self.left_out),
+            thinned: self.thinned,
+        }
+    }
+}

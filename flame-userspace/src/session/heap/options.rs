@@ -1,0 +1,57 @@
+//! What is asked of a heap profile.
+
+/// How allocations are sampled, and at what price.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeapOptions {
+    /// Mean bytes between two samples; `None` to follow what is allocated.
+    pub interval: Option<u64>,
+    /// What is recorded.
+    pub mode: HeapMode,
+    /// How much heap profiling may slow a program down, in percent.
+    pub overhead: f64,
+}
+
+impl Default for HeapOptions {
+    fn default() -> Self {
+        Self { interval: None, mode: HeapMode::Auto, overhead: 5.0 }
+    }
+}
+
+/// What a heap profile records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeapMode {
+    /// As much as its price allows.
+    Auto,
+    /// Allocations and what of them is in use.
+    Exact,
+    /// Allocations alone, at half the price.
+    Alloc,
+    /// Allocations alone, in short windows at random moments.
+    Governed,
+}
+
+/// The modes by their names.
+const NAMES: [(&str, HeapMode); 4] = [
+    ("auto", HeapMode::Auto),
+    ("exact", HeapMode::Exact),
+    ("alloc", HeapMode::Alloc),
+    ("governed", HeapMode::Governed),
+];
+
+impl HeapMode {
+    /// The mode of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode)
+    }
+
+    /// The mode's name.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+
+    /// Every name.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+}

@@ -1,0 +1,161 @@
+//! The handle of the thread that puts probes into allocators, and what the two tell each other.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use flame_common::heap::Role;
+use flame_common::poisson::LONGEST_INTERVAL;
+
+use super::HeapOptions;
+use super::governor::{Governor, Probing};
+use super::price::price_ns;
+use super::work::Work;
+use crate::bpf::{HeapPrograms, HeapSwitch};
+use crate::heap::Hooks;
+use crate::process::{ExecutableId, ProcessId};
+
+/// Whose probes a link holds: those of a process, or of all (`None`).
+pub(super) type Owner = Option<ProcessId>;
+
+/// What the thread is told.
+pub(super) enum Order {
+    Hook(HookFile),
+    Gone(ProcessId),
+    /// Mean bytes between two samples.
+    Interval(u64),
+    /// End the stratum of windows that is open.
+    EndStratum,
+    /// Take all probes away.
+    Close,
+    /// Answer when everything of before is done.
+    Settle(Sender<()>),
+}
+
+/// A file that a process has mapped.
+pub(super) struct HookFile {
+    pub(super) owner: Owner,
+    /// The process's pid; 0 for all.
+    pub(super) pid: u32,
+    pub(super) executable: ExecutableId,
+    pub(super) file: File,
+    pub(super) debug_file: Option<File>,
+    /// For messages.
+    pub(super) path: String,
+}
+
+/// What the thread tells.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A file has an allocator.
+    Found { executable: ExecutableId, path: String, hooks: Arc<Hooks> },
+    /// Something did not succeed.
+    Failed(String),
+    /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
+    /// hits a second of CPU time and the slow-down, a share, that there were.
+    Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
+    /// A window was open up to this time, in which this work (nanoseconds of CPU time) was done.
+    Window { end_ns: u64, work_ns: f64 },
+    /// A stratum of windows ended, in which this work was done.
+    Stratum { end_ns: u64, work_ns: f64 },
+    /// What the probes cost up to now.
+    Cost(Cost),
+}
+
+/// What the probes of a session cost, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Cost {
+    /// Hits of probes.
+    pub(super) hits: f64,
+    /// Nanoseconds of CPU time for a hit.
+    pub(super) price_ns: f64,
+    /// CPU time of the targets, in nanoseconds, the probes' time in it.
+    pub(super) cpu_ns: f64,
+}
+
+/// The thread's other end. Dropping it takes all probes away.
+pub(super) struct Prober {
+    orders: Option<Sender<Order>>,
+    told: Receiver<Told>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Prober {
+    /// Starts the thread.
+    pub(super) fn start(
+        programs: HeapPrograms,
+        mut switch: HeapSwitch,
+        options: &HeapOptions,
+        own: Vec<(String, Role)>,
+        interval: u64,
+    ) -> Result<Self> {
+        // So long that none is taken while the price is measured.
+        switch.set_interval(LONGEST_INTERVAL)?;
+        let price_ns = price_ns(&programs)?;
+        let governor = Governor::new(options.mode, options.overhead, price_ns);
+        let (orders, received) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let work = Work::new(programs, switch, governor, own, interval, tell)?;
+        let thread = thread::Builder::new().name("flame-probe".to_owned());
+        let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;
+        Ok(Self { orders: Some(orders), told, thread: Some(thread) })
+    }
+
+    pub(super) fn hook(&self, file: HookFile) {
+        self.order(Order::Hook(file));
+    }
+
+    /// A process has gone.
+    pub(super) fn gone(&self, process: ProcessId) {
+        self.order(Order::Gone(process));
+    }
+
+    /// Samples at another interval, in bytes, from now on.
+    pub(super) fn interval(&self, bytes: u64) {
+        self.order(Order::Interval(bytes));
+    }
+
+    /// Ends the stratum of windows that is open, and waits for it.
+    pub(super) fn end_stratum(&self) {
+        self.order(Order::EndStratum);
+        self.settle();
+    }
+
+    /// Takes all probes away, and waits until they are.
+    pub(super) fn close(&self) {
+        self.order(Order::Close);
+        self.settle();
+    }
+
+    /// Waits until everything that was ordered is done.
+    pub(super) fn settle(&self) {
+        let (done, waited) = mpsc::channel();
+        self.order(Order::Settle(done));
+        // A thread that has ended has nothing left to do.
+        _ = waited.recv();
+    }
+
+    /// What was told meanwhile.
+    pub(super) fn told(&self) -> impl Iterator<Item = Told> {
+        self.told.try_iter()
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // The thread ends when this end is dropped, and not before.
+            _ = orders.send(order);
+        }
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has dropped its links too.
+            _ = thread.join();
+        }
+    }
+}

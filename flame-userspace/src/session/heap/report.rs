@@ -1,0 +1,234 @@
+//! What a part of a session found out of the heap: the rows of its profile, and what they mean.
+
+use std::collections::{HashMap, HashSet};
+
+use super::FoundAllocator;
+use super::governor::Probing;
+use super::prober::Cost;
+use crate::aggregate::Key;
+use crate::heap::{ClosedLedger, Estimate, HeapRow};
+use crate::profile::{SampleType, Unit};
+use crate::session::HeapFunction;
+use crate::session::assemble::Values;
+use crate::symbolize::Names;
+
+/// Functions that are told with their errors, at most.
+const MOST_FUNCTIONS: usize = 200;
+
+/// A closed part.
+pub(in crate::session) struct HeapPart {
+    pub(in crate::session) books: ClosedLedger,
+    pub(super) knows_in_use: bool,
+    /// How allocators were probed at the end.
+    pub(super) probing: Probing,
+    /// Why blocks were not followed to the end: hits a second, and the slow-down by them.
+    pub(super) stepped_down: Option<(f64, f64)>,
+    /// The slow-down that was allowed, in percent.
+    pub(super) overhead: f64,
+    pub(super) cost: Cost,
+    /// The shortest and the longest interval between samples, in bytes.
+    pub(super) intervals: (u64, u64),
+    pub(super) found: Vec<FoundAllocator>,
+    pub(super) failures: Vec<String>,
+    /// What cannot be seen, a sentence each.
+    pub(super) unseen: Vec<String>,
+    /// Samples of calls that an allocator made to itself.
+    pub(super) left_out: u64,
+    /// How often the blocks that were followed were halved.
+    pub(super) thinned: u32,
+}
+
+impl HeapPart {
+    /// The columns of the profile.
+    pub(in crate::session) fn sample_types(&self) -> Vec<SampleType> {
+        let mut types = vec![("alloc_objects", "count"), ("alloc_space", "bytes")];
+        if self.knows_in_use {
+            types.extend([("inuse_objects", "count"), ("inuse_space", "bytes")]);
+        }
+        types.into_iter().map(|(kind, unit)| SampleType::new(kind, unit)).collect()
+    }
+
+    /// The column that is shown first: bytes in use, or else bytes allocated.
+    pub(in crate::session) fn default_type(&self) -> usize {
+        if self.knows_in_use { 3 } else { 1 }
+    }
+
+    /// The mean distance between samples, in bytes, if there is one.
+    pub(in crate::session) fn interval(&self) -> i64 {
+        let (least, most) = self.intervals;
+        if least == most { least as i64 } else { 0 }
+    }
+
+    /// The rows of the profile.
+    pub(in crate::session) fn values(&self) -> Values {
+        let rows = self.books.rows.iter().map(|(key, row)| {
+            let values = self.columns(row).into_iter().map(Estimate::rounded);
+            (key.clone(), values.collect())
+        });
+        rows.collect::<HashMap<Key, Vec<i64>>>()
+    }
+
+    /// What each function and those that it called allocated and hold, the heaviest first.
+    pub(in crate::session) fn functions(&self, names: &Names) -> Vec<HeapFunction> {
+        let mut rows: HashMap<&str, HeapRow> = HashMap::new();
+        for (key, row) in &self.books.rows {
+            let addresses = self.books.sum.stacks.of(key.stack);
+            let symbols = addresses.flat_map(|address| names.get(address));
+            // Once a stack, however often a function calls itself.
+            let functions: HashSet<&str> = symbols.map(|symbol| symbol.name.as_str()).collect();
+            for name in functions {
+                let sum = rows.entry(name).or_default();
+                sum.allocated += row.allocated;
+                sum.in_use += row.in_use;
+            }
+        }
+        let mut functions: Vec<HeapFunction> = rows
+            .into_iter()
+            .map(|(name, row)| {
+                let estimates = self.columns(&row);
+                let values = estimates.iter().map(|one| (one.value, one.standard_error()));
+                HeapFunction { name: name.to_owned(), values: values.collect() }
+            })
+            .collect();
+        let shown = self.default_type();
+        functions.sort_by(|a, b| {
+            b.values[shown].0.total_cmp(&a.values[shown].0).then_with(|| a.name.cmp(&b.name))
+        });
+        functions.truncate(MOST_FUNCTIONS);
+        functions
+    }
+
+    /// A row's estimates in the order of the profile's columns.
+    fn columns(&self, row: &HeapRow) -> Vec<Estimate> {
+        let mut estimates = vec![row.allocated.objects, row.allocated.space];
+        if self.knows_in_use {
+            estimates.extend([row.in_use.objects, row.in_use.space]);
+        }
+        estimates
+    }
+
+    /// What the numbers are, as lines for the profile's comments.
+    pub(in crate::session) fn comments(&self) -> Vec<String> {
+        let (least, most) = self.intervals;
+        let mut lines = vec![
+            format!(
+                "sampled: allocations, each with the chance 1 - exp(-max(bytes, 16) / interval); interval: {}",
+                if least == most {
+                    format!("{least} bytes")
+                } else {
+                    format!("{least} to {most} bytes, for {} samples a second", super::SAMPLES_A_SECOND)
+                }
+            ),
+            "values: each sample counts by the inverse of its chance (Horvitz-Thompson); they are estimates without bias".to_owned(),
+        ];
+        lines.extend(self.errors());
+        if self.knows_in_use {
+            lines.push(
+                "in use: allocated since the start and not freed at the end, or at its exit for a process that ended before; blocks from before the start are not known".to_owned(),
+            );
+            let held = self.books.held_at_exit.space;
+            if held.value > 0.0 {
+                lines.push(format!("in use, held by processes at their exit: {}", bytes(held)));
+            }
+        } else {
+            lines.push("in use: not recorded (allocations alone)".to_owned());
+        }
+        if self.probing == Probing::Windows {
+            lines.push(
+                "windows: allocations were sampled in short windows at random moments; totals by the targets' work (CPU time) in and out of them; errors by how windows differ".to_owned(),
+            );
+        }
+        let Cost { hits, price_ns, cpu_ns } = self.cost;
+        if hits > 0.0 {
+            let own = (cpu_ns - hits * price_ns).max(cpu_ns * 0.02);
+            lines.push(format!(
+                "cost: probes were hit {hits:.0} times, at {price_ns:.0} ns of CPU time each: {:.1} % of the targets' own CPU time",
+                hits * price_ns * 100.0 / own.max(1.0)
+            ));
+        }
+        for found in &self.found {
+            lines.push(format!(
+                "allocator: {} in {}, {} functions probed",
+                found.allocator.name(),
+                found.path,
+                found.probes
+            ));
+        }
+        lines
+    }
+
+    /// The totals with their standard errors.
+    fn errors(&self) -> Option<String> {
+        let total = &self.books.total;
+        if total.allocated.objects.value == 0.0 {
+            return None;
+        }
+        let mut text = format!(
+            "standard errors: alloc_objects {}, alloc_space {}",
+            share(total.allocated.objects),
+            share(total.allocated.space)
+        );
+        if self.knows_in_use {
+            text.push_str(&format!(
+                ", inuse_objects {}, inuse_space {}",
+                share(total.in_use.objects),
+                share(total.in_use.space)
+            ));
+        }
+        Some(text)
+    }
+
+    /// What is to be said of the numbers' gaps.
+    pub(in crate::session) fn notes(&self) -> Vec<String> {
+        let mut notes = self.failures.clone();
+        notes.extend(self.unseen.iter().cloned());
+        if let Some((rate, slow_down)) = self.stepped_down {
+            notes.push(format!(
+                "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; so what is in use is not known; {}",
+                rate / 1e3,
+                slow_down * 100.0,
+                self.overhead,
+                if self.probing == Probing::Windows {
+                    "allocations were sampled in windows"
+                } else {
+                    "allocations were sampled"
+                }
+            ));
+        }
+        for found in self.found.iter().filter(|found| !found.stepped.is_empty()) {
+            notes.push(format!(
+                "no cheap place to probe in {}: {} (each call is single-stepped)",
+                found.path,
+                found.stepped.join(", ")
+            ));
+        }
+        let lost = self.books.not_followed.space;
+        if self.knows_in_use && lost.value > 0.0 {
+            notes.push(format!(
+                "in use is low by at most {}: blocks that were not followed to their end",
+                bytes(lost)
+            ));
+        }
+        if self.left_out > 0 {
+            notes.push(format!(
+                "{} sampled calls of an allocator to itself were left out",
+                self.left_out
+            ));
+        }
+        if self.thinned > 0 {
+            notes.push(format!(
+                "too many sampled blocks lived: {} times half of them were dropped at random and the others counted twice",
+                self.thinned
+            ));
+        }
+        notes
+    }
+}
+
+fn bytes(estimate: Estimate) -> String {
+    Unit::Bytes.format(estimate.rounded())
+}
+
+fn share(estimate: Estimate) -> String {
+    format!("{:.1} %", estimate.relative_error() * 100.0)
+}

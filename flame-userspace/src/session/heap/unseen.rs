@@ -1,0 +1,74 @@
+//! What of the targets' heaps cannot be seen, and why: found out when a part ends, by what their
+//! files hold.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::heap::{Allocator, Hooks, Object, choose, traces};
+use crate::process::{ExecutableId, ProcessId, ProcessTable};
+
+/// The files of the processes.
+#[derive(Debug, Default)]
+pub(super) struct Unseen {
+    mapped: HashMap<ProcessId, BTreeSet<ExecutableId>>,
+    hooks: HashMap<ExecutableId, Arc<Hooks>>,
+    traces: HashMap<ExecutableId, Vec<Allocator>>,
+}
+
+impl Unseen {
+    /// A process has mapped a file.
+    pub(super) fn maps(&mut self, process: ProcessId, executable: ExecutableId) {
+        self.mapped.entry(process).or_default().insert(executable);
+    }
+
+    /// A file has an allocator.
+    pub(super) fn found(&mut self, executable: ExecutableId, hooks: &Arc<Hooks>) {
+        self.hooks.insert(executable, Arc::clone(hooks));
+    }
+
+    /// What is not seen, a sentence each.
+    pub(super) fn sentences(&mut self, processes: &ProcessTable) -> Vec<String> {
+        let mut sentences = BTreeSet::new();
+        let mut seen = HashSet::new();
+        for (&process, files) in &self.mapped {
+            if !seen.insert(files) {
+                continue;
+            }
+            let program = processes.get(process).program.as_deref();
+            let objects: Vec<Object> = files
+                .iter()
+                .map(|id| {
+                    let executable = processes.executable(*id);
+                    let is_program = program == Some(executable.path.as_path());
+                    let traces = if is_program {
+                        let search = || executable.file.as_ref().map(traces).unwrap_or_default();
+                        self.traces.entry(*id).or_insert_with(search).clone()
+                    } else {
+                        Vec::new()
+                    };
+                    Object {
+                        path: executable.path.clone(),
+                        is_program,
+                        has_symbols: executable.layout.has_symbols
+                            || executable.debug_file.is_some(),
+                        hooks: self
+                            .hooks
+                            .get(id)
+                            .map(|hooks| (**hooks).clone())
+                            .unwrap_or_default(),
+                        traces,
+                    }
+                })
+                .collect();
+            let comm = &processes.get(process).comm;
+            match choose(&objects) {
+                Ok(choice) => sentences.extend(choice.unseen),
+                Err(cannot) => {
+                    _ = sentences
+                        .insert(format!("nothing of {comm}'s heap is known: {}", cannot.reason))
+                }
+            }
+        }
+        sentences.into_iter().collect()
+    }
+}

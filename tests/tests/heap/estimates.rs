@@ -1,0 +1,113 @@
+//! What heap profiles say, against what the workloads counted themselves.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use flame_tests::heap::{Pool, Quantity, Truth, compare};
+use flame_tests::machine::{Machine, measured};
+use flame_tests::{Flame, Outcome, Workload};
+
+/// Bytes below which a site has too few samples for its error to be normal, at [`INTERVAL`].
+const LEAST: u64 = 64 << 10;
+/// Bytes between two samples.
+const INTERVAL: &str = "512";
+
+/// The standard errors that a profile states, by function and sample type.
+fn errors(outcome: &Outcome) -> BTreeMap<(String, String), f64> {
+    let json = outcome.json();
+    let profiles = json["profiles"].as_array().expect("profiles");
+    let heap =
+        profiles.iter().find(|profile| profile["profile"] == "heap").expect("a heap profile");
+    let functions = heap["functions"].as_array().expect("functions");
+    let mut errors = BTreeMap::new();
+    for function in functions {
+        let name = function["name"].as_str().expect("a name");
+        for (kind, value) in function["values"].as_object().expect("values") {
+            let error = value["standard_error"].as_f64().expect("an error");
+            errors.insert((name.to_owned(), kind.clone()), error);
+        }
+    }
+    errors
+}
+
+/// Adds what a profile says of the sites that have enough of a quantity, where it is not known
+/// without error.
+fn add(pool: &mut Pool, outcome: &Outcome, truth: &Truth, quantity: Quantity) {
+    let errors = errors(outcome);
+    let of = |site: &str| {
+        let key = (site.to_owned(), quantity.sample_type().to_owned());
+        errors.get(&key).copied().unwrap_or(0.0)
+    };
+    let bytes = match quantity {
+        Quantity::AllocObjects | Quantity::AllocSpace => Quantity::AllocSpace,
+        Quantity::InuseObjects | Quantity::InuseSpace => Quantity::InuseSpace,
+    };
+    let compared = compare(&outcome.heap(), truth, quantity, 1, of);
+    pool.all.extend(compared.into_iter().filter(|one| {
+        // Children run for milliseconds, before they are probed.
+        let in_child = one.site.starts_with("child");
+        let samples = truth.sites[&one.site].of(bytes) >= LEAST;
+        samples && !in_child && one.standard_error > one.truth * 0.002
+    }));
+}
+
+fn record(workload: &Workload, options: &[&str], arguments: &[&OsStr]) -> (Outcome, Truth) {
+    let mut line: Vec<&OsStr> = ["-t", "heap", "--heap-interval", INTERVAL].map(OsStr::new).into();
+    line.extend(options.iter().map(OsStr::new));
+    line.extend([OsStr::new("--"), OsStr::new(workload.path())]);
+    line.extend(arguments);
+    let outcome = Flame::record(&line).run().with_code(0);
+    let truth = Truth::read(&outcome.printed());
+    (outcome, truth)
+}
+
+#[test]
+fn allocated_and_in_use_are_unbiased_and_their_errors_are_right() {
+    let Some(_machine) = Machine::take() else { return };
+    let (sites, plugin) = (Workload::c("heap_sites"), Workload::library("heap_plugin"));
+    let mut pool = Pool::default();
+    for _ in 0..5 {
+        let arguments = [OsStr::new("300"), OsStr::new("1000"), OsStr::new(plugin.path())];
+        let (outcome, truth) = record(&sites, &["--heap-mode", "exact"], &arguments);
+        for quantity in Quantity::ALL {
+            add(&mut pool, &outcome, &truth, quantity);
+        }
+    }
+    measured(&format!(
+        "{} site-runs: z {:+.3} on average, deviation {:.3}",
+        pool.all.len(),
+        pool.mean(),
+        pool.deviation()
+    ));
+    pool.assert_sound();
+}
+
+#[test]
+fn allocations_alone_are_told_without_what_is_in_use() {
+    let Some(_machine) = Machine::take() else { return };
+    let (outcome, truth) =
+        record(&Workload::c("heap_sites"), &["--heap-mode", "alloc"], &[OsStr::new("300")]);
+    let mut pool = Pool::default();
+    add(&mut pool, &outcome, &truth, Quantity::AllocSpace);
+    assert!(pool.all.len() > 10, "{}", pool.worst());
+    assert!(pool.share_beyond(4.0) == 0.0, "{}", pool.worst());
+    let profile = outcome.heap();
+    assert_eq!(profile.sample_type_index("inuse_space"), None);
+    assert!(profile.comments().iter().any(|line| line.starts_with("in use: not recorded")));
+}
+
+#[test]
+fn a_c_plus_plus_program_and_a_rust_program_are_known_as_well() {
+    let Some(_machine) = Machine::take() else { return };
+    for workload in [Workload::cpp("heap_sites"), Workload::rust("heap_sites")] {
+        let (outcome, truth) =
+            record(&workload, &["--heap-mode", "exact"], &[OsStr::new("300"), OsStr::new("1000")]);
+        let profile = outcome.heap();
+        for quantity in [Quantity::AllocSpace, Quantity::InuseSpace] {
+            let column = profile.sample_type_index(quantity.sample_type()).expect("a column");
+            let (all, known) = (profile.total(column) as f64, truth.total(quantity) as f64);
+            measured(&format!("{}: {all} of {known}", quantity.sample_type()));
+            assert!(all > known * 0.95, "{}: {all} of {known}", quantity.sample_type());
+        }
+    }
+}

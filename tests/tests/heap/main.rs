@@ -1,0 +1,5 @@
+//! Heap profiles of programs that know what they allocate and hold.
+
+mod estimates;
+mod processes;
+mod traces;

@@ -1,0 +1,77 @@
+//! What heap profiling leaves in processes: nothing in others than the targets, and nothing in them
+//! when it is over, however it ends.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use flame_tests::machine::Machine;
+use flame_tests::process::{signal, wait_for};
+use flame_tests::{Flame, Guarded, Workload};
+
+/// How many bytes of a process's C library differ from the file's.
+fn changed_bytes(pid: u32) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    let line = maps
+        .lines()
+        .find(|line| line.contains("r-xp") && line.contains("/libc.so.6"))
+        .unwrap_or_else(|| panic!("no C library in {maps}"));
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (start, end) = fields[0].split_once('-').expect("a range");
+    let number = |text: &str| u64::from_str_radix(text, 16).expect("a number");
+    let (start, end, offset) = (number(start), number(end), number(fields[2]));
+    let (mut now, mut file) = (vec![0; (end - start) as usize], vec![0; (end - start) as usize]);
+    memory.read_exact_at(&mut now, start).expect("its code");
+    let read = File::open(PathBuf::from(fields[5])).expect("the library");
+    let length = read.read_at(&mut file, offset).expect("the library's code");
+    now[..length].iter().zip(&file[..length]).filter(|(a, b)| a != b).count()
+}
+
+fn busy(sites: &Workload) -> Guarded {
+    Guarded::spawn(
+        std::process::Command::new(sites.path())
+            .args(["1000000", "100"])
+            .stdout(std::process::Stdio::null()),
+    )
+}
+
+#[test]
+fn the_targets_code_alone_is_changed_and_restored_even_if_flame_is_killed() {
+    let Some(_machine) = Machine::take() else { return };
+    let sites = Workload::c("heap_sites");
+    let (mut target, mut other) = (busy(&sites), busy(&sites));
+    for way in [libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
+        let pid = target.pid().to_string();
+        let options = ["--heap-mode", "exact", "--pid", &pid];
+        let flame = Flame::attach(&options).start_sampling();
+        wait_for("probes in the target", || changed_bytes(target.pid()) > 0);
+        assert_eq!(changed_bytes(other.pid()), 0, "another process is probed");
+        assert!(signal(flame.pid(), way), "flame has gone");
+        if way == libc::SIGKILL {
+            drop(flame);
+        } else {
+            assert!(flame.finish().with_code(0).heap().samples().count() > 0);
+        }
+        wait_for("the target's own code", || changed_bytes(target.pid()) == 0);
+        assert!(target.is_alive() && other.is_alive(), "signal {way}");
+    }
+}
+
+#[test]
+fn windows_leave_nothing_between_and_behind_them() {
+    let Some(_machine) = Machine::take() else { return };
+    let mut target = busy(&Workload::c("heap_sites"));
+    let pid = target.pid().to_string();
+    let flame = Flame::attach(&["--heap-mode", "governed", "--pid", &pid]).start_sampling();
+    for _ in 0..3 {
+        wait_for("an open window", || changed_bytes(target.pid()) > 0);
+        wait_for("a closed window", || changed_bytes(target.pid()) == 0);
+    }
+    let outcome = flame.interrupt().with_code(0);
+    assert_eq!(changed_bytes(target.pid()), 0);
+    assert!(target.is_alive());
+    let profile = outcome.heap();
+    assert!(profile.total(1) > 0);
+    assert_eq!(profile.sample_type_index("inuse_space"), None, "windows do not know it");
+}

@@ -1,0 +1,170 @@
+//! Whole stacks whatever becomes of processes and files: libraries come and go, programs become
+//! others, pids are used again. And stacks that no walk can follow: bounded, and counted.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use flame_tests::machine::{Machine, measured};
+use flame_tests::roots::{Judge, Outermost};
+use flame_tests::seen::{Stack, percent};
+use flame_tests::{Flame, Folder, Guarded, Outcome, Seen, Workload};
+
+/// What a distribution compiles with.
+const WITHOUT_FRAMES: &[&str] = &["-O2", "-g", "-fomit-frame-pointer"];
+
+fn workload(name: &str) -> Workload {
+    Workload::c_with(name, WITHOUT_FRAMES)
+}
+
+fn record(arguments: &[&str]) -> Outcome {
+    Flame::record(&[&["-F", "499", "--"], arguments].concat()).run().with_code(0)
+}
+
+/// Asserts that the stacks through a function, of which there are some, all reach the root, and
+/// through `main` where `through` says so.
+#[track_caller]
+fn assert_whole(seen: &Seen, function: &str) {
+    let own = seen.only(|stack| stack.has(function));
+    let mut judge = Judge::default();
+    let mut is_whole =
+        |stack: &Stack| judge.outermost(stack) == Outermost::Root && stack.has("main");
+    let whole: i64 = own.stacks.iter().filter(|stack| is_whole(stack)).map(|s| s.count).sum();
+    measured(&format!("{whole} of {} stacks through {function} are whole", own.count()));
+    assert!(own.count() > 20, "{} samples in {function}:\n{}", own.count(), seen.shown());
+    let share = percent(whole, own.count());
+    assert!(share > 99.0, "{share:.2} % of {function}:\n{}", own.shown());
+}
+
+#[test]
+fn libraries_that_take_the_same_place_one_after_the_other() {
+    let Some(_machine) = Machine::take() else { return };
+    let library = |name: &str, frame: &str| {
+        let (define, room) = (format!("-DNAME={name}"), format!("-DROOM={frame}"));
+        let own = ["-shared", "-fPIC", &define, &room];
+        Workload::c_with("library", &[WITHOUT_FRAMES, &own].concat())
+    };
+    // Frames of different sizes: the rows of one would lead astray in the other.
+    let (one, other) = (library("in_the_first", "0"), library("in_the_other", "200"));
+    let loads = workload("loads");
+    let outcome = record(&[loads.path(), "300", one.path(), other.path(), one.path()]);
+    let printed = outcome.printed();
+    let places: Vec<&str> = printed.lines().collect();
+    assert!(places.len() == 3, "{printed}");
+    let seen = outcome.seen();
+    assert_whole(&seen, "in_the_first");
+    assert_whole(&seen, "in_the_other");
+}
+
+#[test]
+fn a_process_that_becomes_another_program() {
+    let Some(_machine) = Machine::take() else { return };
+    let (becomes, shares) = (workload("becomes"), workload("shares"));
+    let seen = record(&[becomes.path(), "500", shares.path(), "500"]).seen();
+    assert_whole(&seen, "before");
+    assert_whole(&seen, "rounds");
+}
+
+#[test]
+fn a_child_that_runs_its_parents_program() {
+    let Some(_machine) = Machine::take() else { return };
+    let seen = record(&[workload("family").path(), "fork", "300"]).seen();
+    assert_whole(&seen, "in_parent");
+    assert_whole(&seen, "in_child");
+}
+
+#[test]
+fn a_pid_that_is_used_again() {
+    let Some(_machine) = Machine::take() else { return };
+    let seen = record(&[workload("reuse").path(), "300"]).seen();
+    assert_whole(&seen, "first");
+    assert_whole(&seen, "second");
+}
+
+#[test]
+fn a_library_that_is_replaced_while_it_is_mapped() {
+    let Some(_machine) = Machine::take() else { return };
+    let folder = Folder::new();
+    let program = folder.join("known_chain");
+    fs::copy(workload("known_chain").program(), &program).expect("copy the workload");
+    let target = Guarded::spawn(Command::new(&program).arg("60"));
+    // Replaced before flame has seen it: the code that runs is in no file by that name any more.
+    let fresh = folder.join("fresh");
+    fs::copy(workload("shares").program(), &fresh).expect("copy another workload");
+    fs::rename(&fresh, &program).expect("replace the program");
+    let arguments = ["-F", "499", "-d", "2s", "--pid", &target.pid().to_string()];
+    let seen = Flame::attach(&arguments).run().with_code(0).seen();
+    // The judge would read the file that is there now: names have to do.
+    let roots = ["_start", "__clone3", "clone3"];
+    let begins = |stack: &Stack| stack.user().first().is_some_and(|name| roots.contains(name));
+    let share = percent(seen.only(begins).count(), seen.count());
+    assert!(seen.count() > 100 && share > 99.0, "{share:.2} %:\n{}", seen.shown());
+    assert!(seen.share_of("burn_chain") > 1.0, "{}", seen.shown());
+}
+
+#[test]
+fn a_thousand_short_processes() {
+    const PROCESSES: usize = 1000;
+    let Some(_machine) = Machine::take() else { return };
+    let crowd = workload("crowd");
+    let folder = Folder::new();
+    for number in 0..PROCESSES {
+        fs::copy(crowd.program(), folder.join(&format!("p{number}"))).expect("copy the program");
+    }
+    let folder = folder.path().to_str().expect("a path of text");
+    let arguments = [crowd.path(), &PROCESSES.to_string(), "3", folder];
+    let seen = Flame::record(&[&["-F", "999", "--"], &arguments[..]].concat());
+    let seen = seen.run().with_code(0).seen();
+    let pids: BTreeSet<u32> =
+        seen.stacks.iter().filter(|s| s.has("short_work")).map(|s| s.pid).collect();
+    assert!(pids.len() > PROCESSES / 2, "{} processes at their work", pids.len());
+    assert_whole(&seen, "short_work");
+}
+
+/// Records a hostile stack, which has to be told and not to be long.
+fn hostile(how: &str, most_frames: usize) -> Outcome {
+    let outcome = record(&[workload("hostile").path(), how, "500"]);
+    assert_eq!(outcome.printed().trim(), how, "the program is none the worse for it");
+    let seen = outcome.seen();
+    assert!(seen.count() > 100, "{how}: {} samples", seen.count());
+    let longest = seen.stacks.iter().map(|stack| stack.frames.len()).max().unwrap_or(0);
+    assert!(longest <= most_frames, "{how}: {longest} frames");
+    outcome
+}
+
+/// How many stacks ended for a reason, by the profile's comments.
+fn ended(outcome: &Outcome, reason: &str) -> u64 {
+    let seen = outcome.seen();
+    let line = seen.comments.iter().find_map(|line| line.strip_prefix("user stacks ended: "));
+    let line = line.unwrap_or_else(|| panic!("no reasons: {:?}", seen.comments));
+    let found = line.split(", ").find_map(|part| part.strip_prefix(reason));
+    found.map_or(0, |count| count.trim().parse().expect("a number"))
+}
+
+#[test]
+fn frames_that_are_their_own_callers_end_the_walk() {
+    let Some(_machine) = Machine::take() else { return };
+    let outcome = hostile("cycle", 200);
+    let ended = ended(&outcome, "code without tables or frame pointers");
+    assert!(ended > 100, "{ended}: {:?}", outcome.seen().comments);
+}
+
+#[test]
+fn frames_without_end_are_cut_and_counted() {
+    let Some(_machine) = Machine::take() else { return };
+    let outcome = hostile("ladder", 2048 + 127);
+    let ended = ended(&outcome, "truncated at the frame limit");
+    assert!(ended > 100, "{ended}: {:?}", outcome.seen().comments);
+    assert!(outcome.seen().stacks.iter().any(|stack| stack.frames.len() >= 2048));
+}
+
+#[test]
+fn frames_in_memory_that_is_not_there_end_the_walk() {
+    let Some(_machine) = Machine::take() else { return };
+    for how in ["unmapped", "nowhere"] {
+        let outcome = hostile(how, 200);
+        let reasons = ["stack memory not readable", "code without tables or frame pointers"]
+            .map(|reason| ended(&outcome, reason));
+        assert!(reasons.iter().sum::<u64>() > 100, "{how}: {:?}", outcome.seen().comments);
+    }
+}
