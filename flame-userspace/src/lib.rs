@@ -33,6 +33,8 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod heap;
+#[doc(hidden)]
+pub mod measuring;
 mod process;
 mod runtime;
 mod session;

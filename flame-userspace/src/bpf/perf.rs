@@ -175,7 +175,9 @@ impl RecordRing {
         attr.set_sample_id_all(1);
         attr.set_mmap(1);
         attr.set_mmap2(1);
-        attr.set_build_id(1);
+        // No build IDs: kernels mark the records of all later events of the same mapping as having
+        // one, too, if one event asks for them (`perf_event_mmap_output`, seen on Linux 6.18), and
+        // other profilers' recordings break.
         attr.set_comm(1);
         attr.set_comm_exec(1);
         attr.set_task(1);
@@ -183,14 +185,7 @@ impl RecordRing {
         attr.clockid = libc::CLOCK_MONOTONIC;
         attr.set_watermark(1);
         attr.__bindgen_anon_2.wakeup_watermark = u32::MAX;
-        let event = open(&attr, cpu).or_else(|error| {
-            // Build IDs in the records came with Linux 5.12.
-            if error.raw_os_error() == Some(libc::EINVAL) {
-                attr.set_build_id(0);
-                return open(&attr, cpu);
-            }
-            Err(error)
-        })?;
+        let event = open(&attr, cpu)?;
         // SAFETY: sysconf takes a number and returns one.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let mut data = bytes;

@@ -18,7 +18,6 @@ const FORK: u32 = 7;
 const MMAP2: u32 = 10;
 
 const MISC_COMM_EXEC: u16 = 1 << 13;
-const MISC_MMAP_BUILD_ID: u16 = 1 << 14;
 /// Bytes of pid, tid, time, cpu and a reserved word, which end every record.
 const SAMPLE_ID_BYTES: usize = 24;
 /// Protection bit of executable memory in an mmap record.
@@ -98,22 +97,21 @@ fn decode(kind: u32, misc: u16, body: &[u8]) -> Option<Decoded> {
             length: long(own, 16)?,
             offset: long(own, 24)?,
             path: PathBuf::from(std::ffi::OsStr::from_bytes(text(own, 64)?)),
-            identity: identity(misc, own)?,
+            identity: identity(own)?,
         },
         _ => return Some(Decoded::Other),
     };
     Some(Decoded::Event(time, event))
 }
 
-fn identity(misc: u16, own: &[u8]) -> Option<FileIdentity> {
-    if misc & MISC_MMAP_BUILD_ID != 0 {
-        let length = usize::from(*own.get(32)?).min(20);
-        return Some(FileIdentity::BuildId(own.get(36..36 + length)?.to_owned()));
-    }
-    Some(FileIdentity::Inode {
+/// The file, by its inode: flame asks for no build IDs, and a mark that there is one is another
+/// event's (see `RecordRing::open`).
+fn identity(own: &[u8]) -> Option<FileIdentity> {
+    Some(FileIdentity {
         major: word(own, 32)?,
         minor: word(own, 36)?,
         inode: long(own, 40)?,
+        generation: long(own, 48)?,
     })
 }
 
@@ -135,6 +133,9 @@ fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
+    /// The mark of a record that it tells a build ID.
+    const MISC_MMAP_BUILD_ID: u16 = 1 << 14;
+
     /// A record body: the fields, then the sample id with `time`.
     fn body(fields: &[&[u8]], time: u64) -> Vec<u8> {
         let mut bytes = fields.concat();
@@ -154,23 +155,21 @@ mod tests {
     }
 
     #[test]
-    fn an_mmap_record_tells_the_file_by_build_id_or_inode() {
-        let build_id: Vec<u8> = [vec![20, 0, 0, 0], (1..=20).collect()].concat();
-        let Some(Decoded::Event(99, ProcessEvent::Mmap { pid, start, offset, path, identity, .. })) =
-            mmap(MISC_MMAP_BUILD_ID, &build_id)
-        else {
-            panic!("an mmap event");
-        };
-        assert_eq!((pid, start, offset), (7, 0x1000, 0x3000));
-        assert_eq!(path, PathBuf::from("/bin/true"));
-        assert_eq!(identity, FileIdentity::BuildId((1..=20).collect()));
-
-        let inode = [[8u32, 1].map(u32::to_ne_bytes).concat(), vec![5; 16]].concat();
-        let Some(Decoded::Event(_, ProcessEvent::Mmap { identity, .. })) = mmap(0, &inode) else {
-            panic!("an mmap event");
-        };
-        let inode = 0x0505_0505_0505_0505;
-        assert_eq!(identity, FileIdentity::Inode { major: 8, minor: 1, inode });
+    fn an_mmap_record_tells_the_file_by_inode_also_where_it_is_marked_as_anothers() {
+        let inode = [[8u32, 1].map(u32::to_ne_bytes).concat(), vec![5; 8], vec![6; 8]].concat();
+        for misc in [0, MISC_MMAP_BUILD_ID] {
+            let Some(Decoded::Event(
+                99,
+                ProcessEvent::Mmap { pid, start, offset, path, identity, .. },
+            )) = mmap(misc, &inode)
+            else {
+                panic!("an mmap event");
+            };
+            assert_eq!((pid, start, offset), (7, 0x1000, 0x3000));
+            assert_eq!(path, PathBuf::from("/bin/true"));
+            let (inode, generation) = (0x0505_0505_0505_0505, 0x0606_0606_0606_0606);
+            assert_eq!(identity, FileIdentity { major: 8, minor: 1, inode, generation });
+        }
     }
 
     #[test]

@@ -24,11 +24,20 @@ pub(crate) enum ProcessEvent {
     },
 }
 
-/// What the kernel says of a mapped file, to recognize it by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum FileIdentity {
-    /// Its GNU build ID.
-    BuildId(Vec<u8>),
-    /// Its file system and inode.
-    Inode { major: u32, minor: u32, inode: u64 },
+/// What the kernel says of a mapped file, to recognize it by: its file system and inode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct FileIdentity {
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    pub(crate) inode: u64,
+    /// Tells apart the files that had the inode one after another; 0 where it is not told.
+    pub(crate) generation: u64,
+}
+
+impl FileIdentity {
+    /// Whether another description can be of the same file.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let place = |of: &Self| (of.major, of.minor, of.inode);
+        place(self) == place(other)
+    }
 }

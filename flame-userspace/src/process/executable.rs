@@ -92,12 +92,7 @@ impl Executables {
             self.by_sight.insert(sight, id);
             return id;
         }
-        let mut layout = file.as_ref().and_then(ElfLayout::read).unwrap_or_default();
-        if layout.build_id.is_none()
-            && let FileIdentity::BuildId(id) = mapped.identity
-        {
-            layout.build_id = Some(id.clone());
-        }
+        let layout = file.as_ref().and_then(ElfLayout::read).unwrap_or_default();
         let debug_file = if layout.has_symbols { None } else { debug_file(mapped.pid, &layout) };
         let executable =
             Executable { path: without_deleted(mapped.path), file, debug_file, layout };
@@ -126,11 +121,14 @@ impl Executables {
         let Mapped { pid, start, end, path, .. } = mapped;
         let described = |file: &File| is_described(file, mapped.identity);
         let link = format!("/proc/{pid}/map_files/{start:x}-{end:x}");
-        let of_mapping = || match mapped.identity {
-            // The record is of now, or the mapping may have been replaced by another since.
-            FileIdentity::BuildId(_) => File::open(&link).ok().filter(described),
-            FileIdentity::Inode { .. } => File::open(&link).ok(),
+        // The mapping may have been replaced by another since it was described. Where stat(2) tells
+        // of another inode than the kernel (overlays), `/proc/PID/maps` tells of the same.
+        let is_still_there = || {
+            let mut mappings = procfs::code_mappings(pid).unwrap_or_default().into_iter();
+            mappings.any(|m| m.start == start && m.identity.agrees(mapped.identity))
         };
+        let of_mapping =
+            || File::open(&link).ok().filter(|file| described(file) || is_still_there());
         let same_view =
             mapped.mount_namespace.is_none() || mapped.mount_namespace == self.own_mount_namespace;
         let in_own_view = || root::open(std::process::id(), path, true);
@@ -140,16 +138,10 @@ impl Executables {
     }
 }
 
-/// Whether a file is the one that the kernel described.
+/// Whether a file is the one that the kernel described. The device of an overlay or a subvolume
+/// differs from the one that stat(2) tells: the inode alone has to do.
 fn is_described(file: &File, identity: &FileIdentity) -> bool {
-    match identity {
-        FileIdentity::BuildId(id) => {
-            ElfLayout::read(file).and_then(|layout| layout.build_id).as_ref() == Some(id)
-        }
-        // The device of an overlay or a subvolume differs from the one that stat(2) tells: the
-        // inode alone has to do.
-        FileIdentity::Inode { inode, .. } => file.metadata().is_ok_and(|m| m.ino() == *inode),
-    }
+    file.metadata().is_ok_and(|metadata| metadata.ino() == identity.inode)
 }
 
 /// The debug file of a build ID, in the file system of a process, below its `/usr/lib/debug`.
@@ -222,8 +214,8 @@ mod tests {
         let id = executables.intern(mapped);
         assert_eq!(executables.intern(mapped), id);
         assert!(executables.get(id).file.is_some());
-        let wrong = FileIdentity::BuildId(vec![1; 20]);
+        let wrong = FileIdentity { inode: code.identity.inode + 1, ..code.identity };
         let other = executables.intern(Mapped { identity: &wrong, ..mapped });
-        assert!(executables.get(other).file.is_none(), "another build is not taken for it");
+        assert!(executables.get(other).file.is_none(), "another file is not taken for it");
     }
 }

@@ -41,10 +41,11 @@ fn parse_line(line: &[u8]) -> Option<CodeMapping> {
         start: hex(start)?,
         end: hex(end)?,
         offset: hex(offset)?,
-        identity: FileIdentity::Inode {
+        identity: FileIdentity {
             major: device_hex(major)?,
             minor: device_hex(minor)?,
             inode: inode.parse().ok()?,
+            generation: 0,
         },
         path: path_from(path),
     })
@@ -108,7 +109,10 @@ garbage
         let paths: Vec<_> = found.iter().map(|m| m.path.to_str().unwrap_or("?")).collect();
         assert_eq!(paths, ["/usr/bin/a b (deleted)", "", "[vdso]"]);
         assert_eq!((found[0].start, found[0].offset), (0x55d0_c002_8000, 0x28000));
-        assert_eq!(found[0].identity, FileIdentity::Inode { major: 0xfe, minor: 1, inode: 1234 });
+        assert_eq!(
+            found[0].identity,
+            FileIdentity { major: 0xfe, minor: 1, inode: 1234, generation: 0 }
+        );
     }
 
     #[test]

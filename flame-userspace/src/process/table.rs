@@ -375,7 +375,7 @@ mod tests {
             length,
             offset: 0,
             path: "//anon".into(),
-            identity: FileIdentity::Inode { major: 0, minor: 0, inode: 0 },
+            identity: FileIdentity::default(),
         }
     }
 

@@ -12,6 +12,7 @@ mod finish;
 mod framehop_tests;
 pub(crate) mod fuzzing;
 mod gopclntab;
+pub(crate) mod measuring;
 mod placed;
 mod plan;
 mod rules;

@@ -16,7 +16,7 @@ fn processes() -> ProcessTable {
 }
 
 fn map(table: &mut ProcessTable, start: u64, path: &str) {
-    let identity = FileIdentity::Inode { major: 0, minor: 0, inode: 0 };
+    let identity = FileIdentity::default();
     let path = path.into();
     table.apply(ProcessEvent::Mmap { pid: PID, start, length: 0x1000, offset: 0, path, identity });
 }

@@ -37,7 +37,12 @@ pub(super) type Setting = (Kind, u32);
 
 /// Every profiler at every frequency.
 pub(super) fn settings() -> impl Iterator<Item = Setting> {
-    KINDS.into_iter().flat_map(|kind| FREQUENCIES.map(|hz| (kind, hz)))
+    each_frequency(&KINDS)
+}
+
+/// These profilers at every frequency.
+pub(super) fn each_frequency(kinds: &[Kind]) -> impl Iterator<Item = Setting> {
+    kinds.iter().copied().flat_map(|kind| FREQUENCIES.map(|hz| (kind, hz)))
 }
 
 /// What was measured of a program under a profiler.
@@ -119,13 +124,18 @@ impl Kernel {
 }
 
 /// Runs a program in rounds.
-pub(super) fn series(program: &Prepared, place: &Place, effort: Effort) -> Result<Series> {
+pub(super) fn series(
+    program: &Prepared,
+    place: &Place,
+    effort: Effort,
+    settings: impl Iterator<Item = Setting>,
+) -> Result<Series> {
     let name = program.program.name;
     let measured = |setting| Measured { setting, cpu: vec![], wall: vec![], costs: vec![] };
     let mut series = Series {
         bare_cpu: Vec::new(),
         bare_wall: Vec::new(),
-        measured: settings().map(measured).collect(),
+        measured: settings.map(measured).collect(),
     };
     let mut order: Vec<usize> = (0..series.measured.len()).collect();
     let mut random = seed();
@@ -173,6 +183,12 @@ impl Series {
 
 /// Runs a program to its end, under a profiler or none.
 fn run(program: &Prepared, place: &Place, setting: Option<Setting>) -> Result<Run> {
+    if let Some((Kind::Samply, hz)) = setting {
+        let start = Instant::now();
+        let (cpu, used) = profiler::under_samply(place, hz, program.words())?;
+        let cost = Cost { peak_rss_bytes: used.peak_rss_bytes, ..Cost::default() };
+        return Ok(Run { cpu, wall: start.elapsed(), cost: Some(cost) });
+    }
     let mut process = program.start(1)?;
     let pids = Target::Pids(vec![process.pid()]);
     let attached = setting.map(|(kind, hz)| place.attach(kind, hz, &pids)).transpose()?;

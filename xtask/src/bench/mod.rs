@@ -8,6 +8,8 @@ mod profiler;
 mod programs;
 mod report;
 mod roots;
+mod stacks;
+mod unwind;
 mod viewer;
 
 use std::ffi::OsString;
@@ -21,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::cpu::Effort;
 use self::profiler::{Kind, Place};
+use self::programs::Prepared;
 use self::report::{Machine, Report, Row};
 use self::roots::RootsArgs;
 use crate::{command, workspace};
@@ -38,12 +41,33 @@ enum What {
     /// CPU profiles at 99 and 999 Hz, beside `perf record -g`; writes its tables to BENCHMARKS.md
     /// (about half an hour)
     Cpu(CpuArgs),
+    /// Whole stacks without frame pointers: nanoseconds a frame, the slow-down beside perf's and
+    /// samply's, the tables of large files, and whether the stacks are perf's; writes its tables to
+    /// BENCHMARKS.md
+    Unwind(UnwindArgs),
     /// Pages of up to 1,000,000 call-tree nodes in Chromium, beside other viewers; writes its
     /// tables to BENCHMARKS.md (some minutes)
     Viewer(viewer::ViewerArgs),
     /// How many stacks reach their root on real programs; writes its table to BENCHMARKS.md (a few
     /// minutes)
     Roots(RootsArgs),
+}
+
+#[derive(Debug, Args)]
+struct UnwindArgs {
+    /// Little work and few rounds, to see that it works; prints the tables instead
+    #[arg(long)]
+    quick: bool,
+    /// A part alone, which takes the place of that part in BENCHMARKS.md: stacks, kernel,
+    /// slow-down or tables
+    #[arg(long, value_name = "PART")]
+    part: Option<String>,
+    /// A program to measure alone, may be given more than once; prints the tables instead
+    #[arg(long = "program", value_name = "NAME")]
+    programs: Vec<String>,
+    /// The most pairs for a program whose intervals stay wide
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    rounds: usize,
 }
 
 #[derive(Debug, Args)]
@@ -64,12 +88,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let bench = Bench::parse_from(std::iter::once("bench").chain(args.iter().map(String::as_str)));
     match bench.what {
         What::Cpu(args) => cpu(&args),
+        What::Unwind(args) => whole_stacks(&args),
         What::Viewer(args) => viewer::run(&args),
         What::Roots(args) => roots::run(&args),
     }
 }
 
-fn cpu(args: &CpuArgs) -> Result<()> {
+/// Checks what all benchmarks need, and builds flame.
+fn begin() -> Result<(Folder, Place)> {
     ensure!(command::is_root(), "run it as root: it reads what the kernel measures");
     for (program, package) in [("perf", "linux-perf"), ("mkfifo", "coreutils")] {
         if !command::exists(program) {
@@ -82,8 +108,63 @@ fn cpu(args: &CpuArgs) -> Result<()> {
             .current_dir(workspace::root()),
     )?;
     let folder = Folder::make()?;
-    let place =
-        Place { flame: workspace::target_dir().join("release/flame"), folder: folder.0.clone() };
+    let flame = workspace::target_dir().join("release/flame");
+    let place = Place { flame, folder: folder.0.clone(), arguments: &[] };
+    Ok((folder, place))
+}
+
+fn told() -> String {
+    let told: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let told: Vec<_> = told.iter().map(|word| word.to_string_lossy()).collect();
+    told.join(" ")
+}
+
+fn whole_stacks(args: &UnwindArgs) -> Result<()> {
+    let (_folder, place) = begin()?;
+    let scale = if args.quick { 0.2 } else { 1.0 };
+    let rounds = if args.quick { 1..=1 } else { 6..=args.rounds.max(6) };
+    let effort = Effort {
+        least_rounds: *rounds.start(),
+        most_rounds: *rounds.end(),
+        starts: 0,
+        machine: Duration::ZERO,
+    };
+    let seconds = if args.quick { 2 } else { 5 };
+    let known = Prepared::known_chain(&place.folder, seconds)?;
+    let endless = Prepared::known_chain(&place.folder, 3600)?;
+    let mut all = vec![known];
+    all.extend(programs::prepare(&place.folder, &args.programs, scale)?);
+    let mut heading = report::machine(&place.flame, &told())?;
+    for other in ["perf", "samply"].into_iter().filter(|other| command::exists(other)) {
+        heading.push(format!("- {other}: {}", report::first_line(Path::new(other), "--version")));
+    }
+    let about: Vec<String> = all.iter().map(Prepared::described).collect();
+    let parts: [(&str, &dyn Fn() -> Result<String>); 4] = [
+        ("stacks", &|| unwind::known(&endless, &place, args.quick)),
+        ("kernel", &|| unwind::kernel(&all, &place)),
+        ("slow-down", &|| unwind::slow_down(&all, &place, effort)),
+        ("tables", &|| unwind::tables(&place)),
+    ];
+    for (name, part) in parts {
+        if args.part.as_deref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        let text = format!("{}{}\n{}", part()?, heading.join("\n"), about.join("\n"));
+        if args.quick || !args.programs.is_empty() {
+            println!("{text}");
+        } else {
+            let path = workspace::root().join("BENCHMARKS.md");
+            let old = fs::read_to_string(&path).unwrap_or_default();
+            let mark = |edge: &str| format!("<!-- cargo xtask bench unwind, {name}: {edge} -->");
+            let new = report::splice_between(&old, &mark("begin"), &mark("end"), &text);
+            fs::write(&path, new).with_context(|| format!("write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn cpu(args: &CpuArgs) -> Result<()> {
+    let (_folder, place) = begin()?;
     let effort = if args.quick {
         Effort { least_rounds: 2, most_rounds: 2, starts: 3, machine: Duration::from_secs(2) }
     } else {
@@ -106,9 +187,7 @@ fn cpu(args: &CpuArgs) -> Result<()> {
 fn measure(place: &Place, args: &CpuArgs, effort: Effort, scale: f64) -> Result<Report> {
     let programs = programs::prepare(&place.folder, &args.programs, scale)?;
     let first = programs.first().context("none of the programs is here")?;
-    let told: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let told: Vec<_> = told.iter().map(|word| word.to_string_lossy()).collect();
-    let mut report = Report::begin(&place.flame, &told.join(" "))?;
+    let mut report = Report::begin(&place.flame, &told())?;
     for kind in [Kind::Flame, Kind::Perf] {
         report.starts.push((kind, profiler::command_to_start(place, kind, effort.starts)?));
         profiler::tidy(&place.folder);
@@ -120,7 +199,7 @@ fn measure(place: &Place, args: &CpuArgs, effort: Effort, scale: f64) -> Result<
             .into_iter()
             .map(|hz| cpu::kernel(program, place, hz))
             .collect::<Result<_>>()?;
-        let series = cpu::series(program, place, effort)?;
+        let series = cpu::series(program, place, effort, cpu::settings())?;
         let (what, version) = (program.program.what, program.version.clone());
         report.rows.push(Row { name, what, version, kernel, series });
     }

@@ -17,7 +17,12 @@ use crate::command;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
     Flame,
+    /// By frame pointers.
     Perf,
+    /// By copies of the stack.
+    PerfDwarf,
+    /// By copies of the stack, unwound while it records. It starts its target itself.
+    Samply,
 }
 
 impl Kind {
@@ -25,6 +30,8 @@ impl Kind {
         match self {
             Self::Flame => "flame",
             Self::Perf => "perf record -g",
+            Self::PerfDwarf => "perf record --call-graph dwarf",
+            Self::Samply => "samply record",
         }
     }
 }
@@ -42,6 +49,8 @@ pub(super) struct Place {
     pub(super) flame: PathBuf,
     /// For what the profilers write.
     pub(super) folder: PathBuf,
+    /// Further arguments of `flame attach`.
+    pub(super) arguments: &'static [&'static str],
 }
 
 /// A profiler that samples.
@@ -84,7 +93,10 @@ impl Place {
     pub(super) fn attach(&self, kind: Kind, hz: u32, target: &Target) -> Result<Attached> {
         match kind {
             Kind::Flame => self.attach_flame(hz, target),
-            Kind::Perf => self.attach_perf(hz, target),
+            Kind::Perf => self.attach_perf("fp", hz, target),
+            // The default's copies are of 8 KiB.
+            Kind::PerfDwarf => self.attach_perf("dwarf", hz, target),
+            Kind::Samply => bail!("it starts its target itself"),
         }
         .with_context(|| format!("start {}", kind.name()))
     }
@@ -92,7 +104,7 @@ impl Place {
     fn attach_flame(&self, hz: u32, target: &Target) -> Result<Attached> {
         let mut flame = Command::new(&self.flame);
         flame.args(["attach", "--json", "--frequency", &hz.to_string(), "--output-dir"]);
-        flame.arg(self.folder.join("flame"));
+        flame.arg(self.folder.join("flame")).args(self.arguments);
         match target {
             Target::Pids(pids) => flame.args(pids.iter().map(u32::to_string)),
             Target::Machine => flame.arg("--all"),
@@ -122,14 +134,15 @@ impl Place {
         Ok(Attached { process, armed, cpu_at_start, said })
     }
 
-    fn attach_perf(&self, hz: u32, target: &Target) -> Result<Attached> {
+    pub(super) fn attach_perf(&self, graph: &str, hz: u32, target: &Target) -> Result<Attached> {
         let (orders, answers) = (self.pipe("orders")?, self.pipe("answers")?);
         let mut perf = Command::new("perf");
         // It starts with its events off and says when they are on, as perf itself does not.
         perf.args([
             "record",
             "-q",
-            "-g",
+            "--call-graph",
+            graph,
             "-B",
             "-e",
             "cpu-clock",
@@ -215,6 +228,34 @@ impl Ending {
     }
 }
 
+/// Runs `words` under samply; the CPU time that they used, by the shell in between.
+pub(super) fn under_samply(place: &Place, hz: u32, words: &[String]) -> Result<(Duration, Usage)> {
+    let times = place.folder.join("times");
+    let mut samply = Command::new("samply");
+    samply.args(["record", "--save-only", "--rate", &hz.to_string(), "--output"]);
+    samply.arg(place.folder.join("samply.json.gz"));
+    samply.args(["--", "bash", "-c", "\"$@\" </dev/null >/dev/null; times >\"$0\""]).arg(&times);
+    samply.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let used = Process::start(&mut samply)?.wait()?;
+    if !used.succeeded {
+        bail!("samply failed: it wants kernel.perf_event_paranoid at 1");
+    }
+    let said = std::fs::read_to_string(&times).context("read the target's times")?;
+    Ok((shell_times(&said).context("understand the target's times")?, used))
+}
+
+/// The user and system time of a shell's children, of what `times` says: `0m1.234s 0m0.005s`, the
+/// shell's own in the line before.
+fn shell_times(said: &str) -> Option<Duration> {
+    let mut sum = Duration::ZERO;
+    for word in said.lines().nth(1)?.split_whitespace() {
+        let (minutes, seconds) = word.strip_suffix('s')?.split_once('m')?;
+        let seconds = 60.0 * minutes.parse::<f64>().ok()? + seconds.parse::<f64>().ok()?;
+        sum += Duration::try_from_secs_f64(seconds).ok()?;
+    }
+    Some(sum)
+}
+
 /// From the command typed to the first instruction of the program that it starts: the median of
 /// some runs, each in nanoseconds.
 pub(super) fn command_to_start(place: &Place, kind: Kind, runs: usize) -> Result<Vec<f64>> {
@@ -226,7 +267,7 @@ pub(super) fn command_to_start(place: &Place, kind: Kind, runs: usize) -> Result
                 flame.args(["record", "-q", "-o"]).arg(place.folder.join("flame"));
                 flame
             }
-            Kind::Perf => {
+            _ => {
                 let mut perf = Command::new("perf");
                 perf.args(["record", "-q", "-g", "-B", "-e", "cpu-clock", "-F", "99", "-o"]);
                 perf.arg(place.folder.join("perf.data"));
@@ -246,9 +287,42 @@ fn nanoseconds_now() -> Result<u128> {
     Ok(now.context("the clock stands before 1970")?.as_nanos())
 }
 
+/// Lets profilers without flame's or perf's ways sample, as long as it lives.
+#[derive(Debug)]
+pub(super) struct Unparanoid(String);
+
+const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+
+impl Unparanoid {
+    pub(super) fn set() -> Result<Self> {
+        let before = std::fs::read_to_string(PARANOID).context("read perf_event_paranoid")?;
+        std::fs::write(PARANOID, "1").context("lower perf_event_paranoid")?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Unparanoid {
+    fn drop(&mut self) {
+        // Nothing better can be done where it cannot be set back.
+        drop(std::fs::write(PARANOID, &self.0));
+    }
+}
+
 /// Removes what the profilers wrote.
 pub(super) fn tidy(folder: &Path) {
     // Best effort: the folder goes away at the end.
     drop(std::fs::remove_dir_all(folder.join("flame")));
     drop(std::fs::remove_file(folder.join("perf.data")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shells_times_are_read() {
+        let said = "0m0.010s 0m0.000s\n1m2.500s 0m0.250s\n";
+        assert_eq!(shell_times(said), Some(Duration::from_millis(62_750)));
+        assert_eq!(shell_times("0m0.010s 0m0.000s\n"), None);
+    }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::process::Process;
-use crate::command;
+use crate::{command, workspace};
 
 /// What a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ enum Work {
     Interpret,
     Compress,
     Serve,
+    /// Runs for some seconds, on stacks that are known.
+    Known,
 }
 
 /// A program and its work.
@@ -134,6 +136,7 @@ impl Prepared {
                 let file = input("input.txt", text(amount(3_000_000)))?;
                 ["-9", "-c", &file].map(str::to_owned).into()
             }
+            Work::Known => bail!("it is prepared by itself"),
             Work::Serve => ["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]
                 .into_iter()
                 .map(str::to_owned)
@@ -176,7 +179,40 @@ impl Prepared {
         Ok(Some(took))
     }
 
-    fn is_server(&self) -> bool {
+    /// The workload of the end-to-end tests whose stacks are known, without frame pointers.
+    pub(super) fn known_chain(folder: &Path, seconds: u32) -> Result<Self> {
+        let program = Program {
+            name: "known_chain",
+            what: "calls, recursion 90 deep, alloca, a callback, a signal handler, a thread",
+            work: Work::Known,
+            version: &[],
+        };
+        let path = folder.join(program.name);
+        let source = workspace::root().join("tests/workloads/c/known_chain.c");
+        let flags = ["-O2", "-fomit-frame-pointer", "-pthread", "-o"];
+        command::run(Command::new("gcc").args(flags).arg(&path).arg(source))?;
+        let words = vec![path.to_string_lossy().into_owned(), seconds.to_string()];
+        let version =
+            format!("gcc {}", command::output(Command::new("gcc").arg("-dumpfullversion"))?);
+        Ok(Self { program, version, words, socket: PathBuf::new(), requests: 0 })
+    }
+
+    /// Whether it is the workload of known stacks, whose work is a time and not an amount.
+    pub(super) fn is_known_chain(&self) -> bool {
+        self.program.work == Work::Known
+    }
+
+    /// What it is, in a line of a list.
+    pub(super) fn described(&self) -> String {
+        format!("- {}: {} ({})", self.program.name, self.program.what, self.version)
+    }
+
+    /// The command line.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    pub(super) fn is_server(&self) -> bool {
         self.program.work == Work::Serve
     }
 

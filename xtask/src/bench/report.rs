@@ -86,7 +86,7 @@ impl Report {
 }
 
 impl Series {
-    fn of(&self, setting: Setting) -> &Measured {
+    pub(super) fn of(&self, setting: Setting) -> &Measured {
         let found = self.measured.iter().find(|measured| measured.setting == setting);
         found.expect("a series measures every setting")
     }
@@ -148,7 +148,7 @@ pub(super) fn machine(flame: &Path, told: &str) -> Result<Vec<String>> {
     ])
 }
 
-fn first_line(program: &Path, argument: &str) -> String {
+pub(super) fn first_line(program: &Path, argument: &str) -> String {
     let said = command::output(Command::new(program).arg(argument)).unwrap_or_default();
     said.lines().next().unwrap_or("unknown").to_owned()
 }
@@ -347,7 +347,7 @@ impl Report {
 }
 
 /// An interval of percentages.
-fn shown(interval: Option<Interval>) -> String {
+pub(super) fn shown(interval: Option<Interval>) -> String {
     interval.map_or_else(String::new, |interval| {
         let Interval { median, low, high, .. } = interval;
         let doubt = if interval.holds() { "" } else { " (least, greatest)" };

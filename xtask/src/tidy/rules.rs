@@ -14,6 +14,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     // What this kernel and this user can do is asked where it is used.
     // What hostile bytes are fed to, for tests alone.
     ("fuzzing", &["analyze", "format", "process", "runtime", "unwind"]),
+    ("measuring", &["unwind"]),
     ("cli::doctor", &["bpf", "process"]),
     ("cli::privilege", &["bpf"]),
     ("live", &["session", "analyze", "profile"]),

@@ -105,6 +105,7 @@ fn sections(file: &File) -> anyhow::Result<Sections> {
             address: section.sh_addr(endian),
             offset: section.sh_offset(endian),
             length: section.sh_size(endian),
+            compressed: false,
         })
     };
     Ok(Sections {
