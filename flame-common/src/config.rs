@@ -29,6 +29,10 @@ pub struct Config {
     pub has_loop: u32,
     /// Whether user space is woken when a target begins.
     pub tell_begun: u32,
+    /// Samples that each CPU may put together at one time.
+    pub places: u32,
+    /// Zero.
+    pub pad: u32,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }
@@ -81,7 +85,7 @@ pub struct KernelOffsets {
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
 const _: () = assert!(size_of::<KernelOffsets>() == 56);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 40 + 56);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 56);
 
 #[cfg(feature = "user")]
 mod pod {

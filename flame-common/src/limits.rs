@@ -1,13 +1,13 @@
 //! Every bound of the kernel programs, in one place.
 
 /// Longest user stack that is walked, in frames.
-pub const USER_FRAMES: usize = 512;
+pub const USER_FRAMES: usize = 2048;
 
 /// Longest kernel stack that is taken, in frames: the default of `kernel.perf_event_max_stack`.
 pub const KERNEL_FRAMES: usize = 127;
 
 /// Room for the frames of one sample. A power of two, so that an index is bounded by a mask.
-pub const SAMPLE_FRAMES: usize = 1024;
+pub const SAMPLE_FRAMES: usize = 4096;
 
 /// Longest user stack where the kernel has no `bpf_loop` (before 5.17), in frames: what a plain
 /// loop may cost the verifier.
@@ -18,7 +18,7 @@ pub const USER_FRAMES_WITHOUT_LOOP: usize = 64;
 pub const WINDOW_WORDS: usize = 512;
 
 /// Most of a stack that is copied to user space, in bytes, where the kernel cannot go on.
-pub const STACK_COPY: usize = 16 << 10;
+pub const STACK_COPY: usize = 64 << 10;
 
 /// What a function may use below its stack pointer, in bytes, by the ABI of x86-64: what it has
 /// just popped, by its unwind information still saved there, among it. A copy begins so far below.
@@ -54,7 +54,7 @@ pub const MAPPINGS: usize = 65_536;
 pub const PROCESS_MAPPINGS: usize = 4096;
 
 /// Processes that can be targets at one time.
-pub const TARGETS: usize = 65_536;
+pub const TARGETS: usize = 16_384;
 
 /// Cgroups that can be targets at one time.
 pub const CGROUPS: usize = 8;

@@ -1,6 +1,7 @@
 //! A sample on the ring buffer: a header, then the kernel's frames, then the user's, all innermost
 //! first. Where the kernel could not finish the user stack, the registers at which it stopped and
-//! a copy of the stack follow, for user space to go on from.
+//! a copy of the stack follow, for user space to go on from. After [`StackEnd::Expression`] they
+//! are the innermost frame's, of which all are known, and user space walks once more.
 
 use crate::limits::{COMM, SAMPLE_FRAMES, STACK_COPY_ROOM};
 use crate::unwind::REGISTER_WORDS;
@@ -49,9 +50,6 @@ pub struct SampleBuffer {
     /// The frames, then registers and stack; only what is used is sent.
     pub body: [u64; SAMPLE_FRAMES + REGISTER_WORDS + STACK_COPY_ROOM / 8],
 }
-
-// The kernel allocates no larger values for each CPU (PCPU_MIN_UNIT_SIZE in linux/percpu.h).
-const _: () = assert!(size_of::<SampleBuffer>() <= 32 << 10);
 
 /// What made a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

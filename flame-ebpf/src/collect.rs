@@ -5,6 +5,7 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use flame_common::sample::{SampleHeader, SampleKind};
+use flame_common::unwind::Registers;
 
 use crate::scratch::{self, Scratch};
 use crate::task::{self, Ids};
@@ -50,10 +51,18 @@ pub(crate) fn collect(
     };
     let kernel_frames = scratch::unknown(scratch.buffer, kernel_frames);
     let has_user = in_user || task::saved_user_registers(&mut scratch.walk.registers);
-    send(&mut scratch, measured, ids, kernel_frames, has_user);
+    let innermost = |registers: &mut Registers| {
+        if in_user {
+            task::interrupted_user_registers(interrupted, registers);
+        } else {
+            task::saved_user_registers(registers);
+        }
+    };
+    send(&mut scratch, measured, ids, kernel_frames, has_user, innermost);
 }
 
-/// Takes the user stack from the registers in `scratch.walk`, and sends all.
+/// Takes the user stack from the registers in `scratch.walk`, and sends all. `innermost` gives the
+/// same registers again.
 #[inline(always)]
 pub(crate) fn send(
     scratch: &mut Scratch,
@@ -61,10 +70,11 @@ pub(crate) fn send(
     ids: Ids,
     kernel_frames: usize,
     has_user: bool,
+    innermost: impl FnOnce(&mut Registers),
 ) {
     // SAFETY: the helper takes nothing and cannot fail.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns);
+    let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
     scratch.buffer.header = SampleHeader {
         time_ns,

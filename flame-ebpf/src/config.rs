@@ -16,6 +16,8 @@ static CONFIG: Config = Config {
     verbose: 0,
     has_loop: 0,
     tell_begun: 0,
+    places: 1,
+    pad: 0,
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,

@@ -1,6 +1,7 @@
-//! Every map: who writes it, who reads it, and where its size comes from.
+//! Every map: who writes it, who reads it, and where its size comes from. Hash maps have all their
+//! memory from the start: before Linux 6.1 the kernel lets no perf-event program use others.
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use flame_common::block::{Block, BlockKey, Call, Countdown, HeapControl};
@@ -20,18 +21,19 @@ pub(crate) static SAMPLES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// the programs add their children and take out the dead. The value is the kernel's address of
 /// the process's leader, or 0 if user space put it in.
 #[map]
-pub(crate) static TARGETS: HashMap<u32, u64> =
-    HashMap::with_max_entries(limits::TARGETS as u32, BPF_F_NO_PREALLOC);
+pub(crate) static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(limits::TARGETS as u32, 0);
 
 /// The names of processes to sample, NUL-padded, from user space.
 #[map]
 pub(crate) static NAMES: HashMap<[u8; limits::COMM], u8> =
     HashMap::with_max_entries(limits::NAMES as u32, 0);
 
-/// Where each CPU puts samples together: the first for its clock, the others for allocations, which
-/// the clock and other allocations may interrupt. User space sets the number.
+/// Where each CPU puts samples together, `config.places` of them one behind the other: the first for
+/// its clock, the others for allocations, which the clock and other allocations may interrupt. User
+/// space sets how many there are. Values for each CPU (`PerCpuArray`) would have to be smaller
+/// (`PCPU_MIN_UNIT_SIZE`, 32 KiB).
 #[map]
-pub(crate) static BUFFER: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static BUFFER: Array<SampleBuffer> = Array::with_max_entries(1, 0);
 
 /// The counters of [`Stat`], read by user space.
 #[map]
@@ -42,7 +44,7 @@ pub(crate) static STATS: PerCpuArray<u64> =
 /// it in; the programs give a child its parent's and take it out when other code is run.
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, ProcessRun> =
-    HashMap::with_max_entries(limits::PROCESSES as u32, BPF_F_NO_PREALLOC);
+    HashMap::with_max_entries(limits::PROCESSES as u32, 0);
 
 /// The mappings of all processes, in sorted runs. User space writes them, through memory.
 #[map]

@@ -1,8 +1,10 @@
 //! What each CPU has to itself.
 
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use flame_common::limits::HEAP_SLOTS;
 use flame_common::sample::SampleBuffer;
 
+use crate::config::config;
 use crate::maps::{BUFFER, BUSY, REMEMBERED, WALK};
 use crate::stack::{RememberedRules, Walk};
 
@@ -66,7 +68,10 @@ fn exchange(slot: *mut u64, number: u64) -> u64 {
 
 #[inline(always)]
 fn place(index: u32) -> Option<Scratch> {
-    let (buffer, walk) = (BUFFER.get_ptr_mut(index)?, WALK.get_ptr_mut(index)?);
+    // SAFETY: the helper takes nothing and cannot fail.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let of_cpu = cpu.wrapping_mul(config!(places)).wrapping_add(index);
+    let (buffer, walk) = (BUFFER.get_ptr_mut(of_cpu)?, WALK.get_ptr_mut(index)?);
     let remembered = REMEMBERED.get_ptr_mut(index)?;
     // SAFETY: the slots are this CPU's own. The first is asked for once by the program of the
     // sampling event, and the kernel runs one such program at a time on a CPU (`bpf_prog_active`);

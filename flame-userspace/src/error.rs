@@ -8,6 +8,8 @@ use std::fmt;
 pub enum ErrorKind {
     /// This process may not do what was asked.
     Permission,
+    /// The kernel lacks what flame's programs need.
+    KernelTooOld,
     /// There is nothing (left) to profile.
     NoTarget,
     /// A command was not found.

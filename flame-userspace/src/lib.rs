@@ -30,6 +30,8 @@ mod bpf;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heap;
 mod process;
 mod runtime;

@@ -3,25 +3,12 @@
 export const DAMAGED = 'The profile in this page is damaged.';
 
 /**
- * The block from its text in the page.
- * @param {string} base64
- * @returns {Promise<Uint8Array>}
- */
-export async function unpack(base64) {
-  if (typeof DecompressionStream === 'undefined') {
-    throw new Error('This browser is too old to unpack the profile.');
-  }
-  const text = atob(base64);
-  const packed = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-/**
  * @typedef {object} Columns
  * @property {any} header
  * @property {string[]} strings
+ * @property {Uint32Array} moduleNames
+ * @property {Uint32Array} modulePaths
+ * @property {Uint32Array} moduleBuilds
  * @property {Uint32Array} frameNames
  * @property {Uint32Array} frameFiles
  * @property {Uint32Array} frameModules
@@ -30,7 +17,10 @@ export async function unpack(base64) {
  * @property {Uint32Array} levels
  * @property {Uint32Array} nodeFrames
  * @property {Float64Array} nodeLines
- * @property {Float64Array[]} selfValues by sample type
+ * @property {[string, string][][]} labelSets keys and values
+ * @property {Uint32Array} sampleNodes
+ * @property {Uint32Array} sampleLabels rows of labelSets
+ * @property {Float64Array[]} values by sample type and sample
  */
 
 /**
@@ -44,7 +34,7 @@ export function decode(block) {
   const headerEnd = 4 + view.getUint32(0, true);
   const utf8 = new TextDecoder();
   const header = JSON.parse(utf8.decode(block.subarray(4, headerEnd)));
-  if (header.version !== 1) throw new Error(DAMAGED);
+  if (header.version !== 2) throw new Error(DAMAGED);
   /** @type {Map<string, Uint8Array>} */
   const sections = new Map();
   let at = headerEnd;
@@ -60,20 +50,78 @@ export function decode(block) {
   const { nodes, frames } = header;
   const rows = (/** @type {string} */ name, /** @type {number} */ count,
     /** @type {number} */ below) => readUnsigned(section(name), new Uint32Array(count), below);
+  const modules = numbersIn(section('module_names'));
+  const labelSets = readLabelSets(section('labels'), section('label_sets'), strings);
+  const sampleNodes = readNodes(section('sample_nodes'), nodes);
+  const samples = sampleNodes.length;
+  const counted = header.samples.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b);
+  if (counted !== samples) throw new Error(DAMAGED);
   return {
     header,
     strings,
+    moduleNames: rows('module_names', modules, strings.length),
+    modulePaths: rows('module_paths', modules, strings.length),
+    moduleBuilds: rows('module_builds', modules, strings.length),
     frameNames: rows('frame_names', frames, strings.length),
     frameFiles: rows('frame_files', frames, strings.length),
-    frameModules: rows('frame_modules', frames, strings.length),
+    frameModules: rows('frame_modules', frames, modules),
     frameKinds: rows('frame_kinds', frames, 8),
     frameLines: rows('frame_lines', frames, 2 ** 32),
     levels: rows('levels', nodes, 2 ** 32),
     nodeFrames: rows('node_frames', nodes, frames),
     nodeLines: readSigned(section('node_lines'), nodes),
-    selfValues: header.types.map((/** @type {unknown} */ _, /** @type {number} */ type) =>
-      readSigned(section(`self_${type}`), nodes)),
+    labelSets,
+    sampleNodes,
+    sampleLabels: rows('sample_labels', samples, labelSets.length),
+    values: header.types.map((/** @type {unknown} */ _, /** @type {number} */ type) =>
+      readSigned(section(`values_${type}`), samples)),
   };
+}
+
+/**
+ * How many numbers a section holds.
+ * @param {Uint8Array} bytes
+ */
+function numbersIn(bytes) {
+  let count = 0;
+  for (const byte of bytes) if (byte < 0x80) count++;
+  return count;
+}
+
+/**
+ * @param {Uint8Array} bytes differences
+ * @param {number} nodes
+ */
+function readNodes(bytes, nodes) {
+  const steps = readSigned(bytes, numbersIn(bytes));
+  let node = 0;
+  return Uint32Array.from(steps, (step) => {
+    node += step;
+    if (!(node >= 0 && node < nodes)) throw new Error(DAMAGED);
+    return node;
+  });
+}
+
+/**
+ * @param {Uint8Array} labels
+ * @param {Uint8Array} sets
+ * @param {string[]} strings
+ * @returns {[string, string][][]}
+ */
+function readLabelSets(labels, sets, strings) {
+  const texts = readUnsigned(labels, new Uint32Array(numbersIn(labels)), strings.length);
+  const numbers = readUnsigned(sets, new Uint32Array(numbersIn(sets)), 2 ** 32);
+  /** @type {[string, string][][]} */
+  const all = [];
+  for (let at = 0; at < numbers.length;) {
+    const rows = numbers.subarray(at + 1, at += 1 + numbers[at]);
+    if (at > numbers.length) throw new Error(DAMAGED);
+    all.push(Array.from(rows, (row) => {
+      if (2 * row >= texts.length) throw new Error(DAMAGED);
+      return [strings[texts[2 * row]], strings[texts[2 * row + 1]]];
+    }));
+  }
+  return all;
 }
 
 /**

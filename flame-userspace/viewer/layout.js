@@ -13,59 +13,69 @@ export const NARROWEST = 0.5;
  */
 
 /**
- * The rows of the view zoomed to `zoom`: its callers at full width, then itself and what is below.
- * Costs what is drawn, not what there is.
- * @param {import('./model.js').Model} model
+ * The rows of the view zoomed to `zoom`, from top to bottom: its callers at full width, then itself
+ * and what is below; around one function, the callers above it too. Costs what is drawn, not what
+ * there is.
+ * @param {import('./view.js').View} view
  * @param {number} type
  * @param {number} zoom
  * @param {number} width
- * @returns {Row[]}
+ * @returns {{rows: Row[], base: number}} `base` is the row of the root
  */
-export function layOut(model, type, zoom, width) {
-  const totals = model.total(type);
+export function layOut(view, type, zoom, width) {
+  const { tree } = view;
+  const widths = view.widths(type);
   /** @type {Row[]} */
-  const rows = [];
-  const add = (/** @type {number} */ level, /** @type {number} */ node, /** @type {number} */ x,
+  const below = [];
+  /** @type {Row[]} by level, without the root's */
+  const above = [];
+  const add = (/** @type {number} */ depth, /** @type {number} */ node, /** @type {number} */ x,
     /** @type {number} */ w) => {
-    rows[level] ??= { x: [], width: [], node: [] };
-    rows[level].x.push(x);
-    rows[level].width.push(w);
-    rows[level].node.push(node);
+    const row = depth < 0 ? (above[-depth - 1] ??= { x: [], width: [], node: [] })
+      : (below[depth] ??= { x: [], width: [], node: [] });
+    row.x.push(x);
+    row.width.push(w);
+    row.node.push(node);
   };
-  for (let node = model.parent[zoom]; node >= 0; node = model.parent[node]) {
-    add(model.level[node], node, 0, width);
+  for (let node = tree.parent[zoom]; node >= 0; node = tree.parent[node]) {
+    add(view.depth(node), node, 0, width);
   }
-  const whole = totals[zoom];
-  if (!(whole > 0)) {
-    add(model.level[zoom], zoom, 0, width);
-    return rows;
-  }
-  const scale = width / whole;
-  const stack = [{ node: zoom, x: 0, right: width }];
-  for (let box = stack.pop(); box; box = stack.pop()) {
-    if (box.node < 0) {
-      add(model.level[-1 - box.node] + 1, box.node, box.x, box.right - box.x);
-      continue;
+  add(view.depth(zoom), zoom, 0, width);
+  const scale = width / widths[zoom];
+  /** Lays out what is below a node (above it, for callers of the root). */
+  const descend = (/** @type {boolean} */ up) => {
+    const stack = [{ node: zoom, x: 0, right: width }];
+    for (let box = stack.pop(); box; box = stack.pop()) {
+      if (box.node < 0) {
+        const depth = view.depth(-1 - box.node);
+        add(up ? depth - 1 : depth + 1, box.node, box.x, box.right - box.x);
+        continue;
+      }
+      if (box.node !== zoom) add(view.depth(box.node), box.node, box.x, box.right - box.x);
+      const children = view.children(box.node, type, up && box.node === 0);
+      const drawn = [];
+      let x = box.x;
+      let next = 0;
+      for (; next < children.length; next++) {
+        const w = Math.min(widths[children[next]] * scale, box.right - x);
+        if (!(w >= NARROWEST)) break;
+        drawn.push({ node: children[next], x, right: x + w });
+        x += w;
+      }
+      let rest = 0;
+      for (; next < children.length; next++) rest += Math.max(0, widths[children[next]]);
+      const restWidth = Math.min(rest * scale, box.right - x);
+      if (restWidth >= NARROWEST) drawn.push({ node: -1 - box.node, x, right: x + restWidth });
+      // The leftmost on top, so that every row is filled from left to right.
+      for (let i = drawn.length - 1; i >= 0; i--) stack.push(drawn[i]);
     }
-    add(model.level[box.node], box.node, box.x, box.right - box.x);
-    const children = model.children(box.node, type);
-    const drawn = [];
-    let x = box.x;
-    let next = 0;
-    for (; next < children.length; next++) {
-      const w = Math.min(totals[children[next]] * scale, box.right - x);
-      if (!(w >= NARROWEST)) break;
-      drawn.push({ node: children[next], x, right: x + w });
-      x += w;
-    }
-    let rest = 0;
-    for (; next < children.length; next++) rest += Math.max(0, totals[children[next]]);
-    const restWidth = Math.min(rest * scale, box.right - x);
-    if (restWidth >= NARROWEST) drawn.push({ node: -1 - box.node, x, right: x + restWidth });
-    // The leftmost on top, so that every row is filled from left to right.
-    for (let i = drawn.length - 1; i >= 0; i--) stack.push(drawn[i]);
+  };
+  if (widths[zoom] > 0) {
+    const split = tree.split < tree.count;
+    if (zoom < tree.split) descend(false);
+    if (split && (zoom === 0 || zoom >= tree.split)) descend(true);
   }
-  return rows;
+  return { rows: [...above.reverse(), ...below], base: above.length };
 }
 
 /**

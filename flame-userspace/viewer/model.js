@@ -1,8 +1,9 @@
-// The profile as the views read it: the call tree in pre-order, and its frames. No DOM here.
+// The profile as the views read it: frames, the call tree, and samples. No DOM here.
 
-import { DAMAGED } from './decode.js';
+import { Tree } from './tree.js';
 
 /** @typedef {import('./decode.js').Columns} Columns */
+/** @typedef {{kind: string, unit: string}} SampleType */
 
 const SIDES = /** @type {const} */ (['root', 'process', 'user', 'kernel']);
 
@@ -22,7 +23,7 @@ export class Frames {
     /** @type {number[]} the first frame of each function */
     this.functions = [];
     for (let frame = 0; frame < this.count; frame++) {
-      const key = `${columns.frameNames[frame]} ${columns.frameModules[frame]}`;
+      const key = `${columns.frameNames[frame]} ${columns.moduleNames[columns.frameModules[frame]]}`;
       let row = rows.get(key);
       if (row === undefined) {
         row = this.functions.push(frame) - 1;
@@ -44,7 +45,20 @@ export class Frames {
 
   /** @param {number} frame */
   module(frame) {
-    return this.columns.strings[this.columns.frameModules[frame]];
+    const { strings, moduleNames, frameModules } = this.columns;
+    return strings[moduleNames[frameModules[frame]]];
+  }
+
+  /** @param {number} frame */
+  path(frame) {
+    const { strings, modulePaths, frameModules } = this.columns;
+    return strings[modulePaths[frameModules[frame]]];
+  }
+
+  /** @param {number} frame */
+  buildId(frame) {
+    const { strings, moduleBuilds, frameModules } = this.columns;
+    return strings[moduleBuilds[frameModules[frame]]];
   }
 
   /** @param {number} frame */
@@ -58,119 +72,100 @@ export class Frames {
   }
 }
 
-/** The call tree. Node 0 is the root, of all samples. */
+/** The profile; of a difference, both. */
 export class Model {
   /** @param {Columns} columns */
   constructor(columns) {
-    const count = columns.nodeFrames.length;
-    this.header = columns.header;
-    /** @type {{kind: string, unit: string}[]} */
-    this.types = columns.header.types;
+    const { header } = columns;
+    this.header = header;
+    /** @type {SampleType[]} */
+    this.types = header.types;
     /** @type {number} the sample type to show first */
-    this.shown = columns.header.shown;
-    this.count = count;
+    this.shown = header.shown;
+    /** @type {{ratio: number, base: string, new: string} | undefined} */
+    this.diff = header.diff;
     this.frames = new Frames(columns);
-    this.frameOf = columns.nodeFrames;
-    this.selfValues = columns.selfValues;
+    this.tree = Tree.of(columns);
     this.nodeLines = columns.nodeLines;
-    this.level = new Uint32Array(count);
-    this.parent = new Int32Array(count);
-    /** The node after the last one below each node. */
-    this.end = new Uint32Array(count);
-    this.#connect(columns.levels);
-    /** @type {(Float64Array | undefined)[]} */
-    this.totals = [];
+    this.labelSets = columns.labelSets;
+    this.sampleNodes = columns.sampleNodes;
+    this.sampleLabels = columns.sampleLabels;
+    this.values = columns.values;
+    /** How many samples are the new profile's; the base's follow. */
+    this.newSamples = header.samples[0];
+    /** @type {Map<string, Float64Array | undefined>} */
+    this.spreads = new Map();
   }
 
-  /** @param {Uint32Array} ups */
-  #connect(ups) {
-    const { level, parent, end, count } = this;
-    parent[0] = -1;
-    /** @type {number[]} the nodes from the root to the one before */
-    const path = [0];
-    for (let node = 1; node < count; node++) {
-      const own = path.length - ups[node];
-      if (own < 1) throw new Error(DAMAGED);
-      while (path.length > own) end[/** @type {number} */ (path.pop())] = node;
-      level[node] = own;
-      parent[node] = path[own - 1];
-      path.push(node);
-    }
-    for (const node of path) end[node] = count;
+  /** How many samples there are in all, as distinct stacks and labels. */
+  get samples() {
+    return this.sampleNodes.length;
   }
 
   /**
-   * The value of the samples at or below each node.
-   * @param {number} type
-   * @returns {Float64Array}
-   */
-  total(type) {
-    let totals = this.totals[type];
-    if (!totals) {
-      totals = this.selfValues[type].slice();
-      for (let node = this.count - 1; node > 0; node--) totals[this.parent[node]] += totals[node];
-      this.totals[type] = totals;
-    }
-    return totals;
-  }
-
-  /**
-   * The callees of a node, heaviest first.
-   * @param {number} node
-   * @param {number} type
-   * @returns {number[]}
-   */
-  children(node, type) {
-    const { end } = this;
-    const children = [];
-    for (let child = node + 1; child < end[node]; child = end[child]) children.push(child);
-    if (type !== this.shown) {
-      const totals = this.total(type);
-      children.sort((a, b) => totals[b] - totals[a] || a - b);
-    }
-    return children;
-  }
-
-  /** @param {number} node */
-  name(node) {
-    return this.frames.name(this.frameOf[node]);
-  }
-
-  /**
-   * The source line of a node; 0 if unknown.
+   * The source line of a node of the profile's tree; 0 if unknown.
    * @param {number} node
    */
   line(node) {
-    return this.nodeLines[node] + this.frames.columns.frameLines[this.frameOf[node]];
+    return this.nodeLines[node] + this.frames.columns.frameLines[this.tree.frameOf[node]];
+  }
+
+  /** @param {string} kind */
+  typeOf(kind) {
+    return this.types.findIndex((type) => type.kind === kind);
   }
 
   /**
-   * Every function at or below `root`, with the value of the samples in which it is the innermost
-   * frame, and of those in which it stands at all, each counted once however often it recurs.
-   * @param {number} root
+   * The sample types of bytes and of objects that belong to a type of a heap, such as
+   * `inuse_space` and `inuse_objects`; undefined for others.
    * @param {number} type
-   * @returns {{frame: number, self: number, total: number}[]}
    */
-  functions(root, type) {
-    const { frameOf, end } = this;
-    const { functionOf, functions } = this.frames;
-    const self = this.selfValues[type];
-    const totals = this.total(type);
-    const rows = functions.map((frame) => ({ frame, self: 0, total: 0, seen: false }));
-    const open = new Uint32Array(functions.length);
-    /** @type {number[]} */
-    const path = [];
-    for (let node = root; node < end[root]; node++) {
-      while (path.length && end[path[path.length - 1]] <= node) {
-        open[functionOf[frameOf[/** @type {number} */ (path.pop())]]]--;
-      }
-      const of = functionOf[frameOf[node]];
-      const row = rows[of];
-      row.seen = true;
-      row.self += self[node];
-      if (open[of]++ === 0) row.total += totals[node];
-      path.push(node);
-    }
-    return rows.filter((row) => row.seen && this.frames.side(row.frame) !== 'root');
+  heapPair(type) {
+    const [, stem] = /^(.+)_(?:space|objects)$/.exec(this.types[type].kind) ?? [];
+    const bytes = this.typeOf(`${stem}_space`);
+    const objects = this.typeOf(`${stem}_objects`);
+    return bytes < 0 || objects < 0 ? undefined : { bytes, objects };
+  }
+
+  /**
+   * By sample, the variance of its value of a type that sampling causes; undefined where the
+   * profile does not tell how it was sampled.
+   *
+   * Of n samples of a clock, each worth v / n, the variance is v² / n (Poisson). Allocations of
+   * size s are sampled with the probability p = 1 - exp(-s / period), so that the estimate of N of
+   * them has the variance N (1 - p) / p, and that of their bytes s² times as much.
+   * @param {number} type
+   * @returns {Float64Array | undefined}
+   */
+  variances(type) {
+    const { kind } = this.types[type];
+    if (this.spreads.has(kind)) return this.spreads.get(kind);
+    const variances = this.#clockVariances(type) ?? this.#heapVariances(type);
+    this.spreads.set(kind, variances);
+    return variances;
+  }
+
+  /** @param {number} type */
+  #clockVariances(type) {
+    const counted = this.typeOf('samples');
+    if (counted < 0 || !['samples', 'cpu', 'wall'].includes(this.types[type].kind)) return undefined;
+    const counts = this.values[counted];
+    return this.values[type].map((value, at) => (counts[at] > 0 ? (value * value) / counts[at] : 0));
+  }
+
+  /** @param {number} type */
+  #heapVariances(type) {
+    const { period } = this.header;
+    const pair = this.heapPair(type);
+    if (!pair || period?.unit !== 'bytes') return undefined;
+    const [bytes, objects] = [this.values[pair.bytes], this.values[pair.objects]];
+    return bytes.map((total, at) => {
+      const count = objects[at];
+      if (!(count > 0 && total > 0)) return 0;
+      const size = total / count;
+      const missed = Math.exp(-size / period.value);
+      const variance = (count * missed) / (1 - missed);
+      return type === pair.bytes ? variance * size * size : variance;
+    });
   }
 }

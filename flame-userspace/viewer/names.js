@@ -82,3 +82,23 @@ function groupEnd(text, start) {
   }
   return -1;
 }
+
+/**
+ * What a function belongs to within its module: a namespace, crate, package or file's folder; the
+ * module where its name tells of none.
+ * @param {import('./model.js').Frames} frames
+ * @param {number} frame
+ */
+export function packageOf(frames, frame) {
+  const name = frames.name(frame);
+  const file = frames.file(frame);
+  const [, npm] = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file) ?? [];
+  if (npm) return npm;
+  const [, python] = /(?:site|dist)-packages\/([^/.]+)/.exec(file) ?? [];
+  if (python) return python;
+  // Go: `net/http.(*conn).serve` is of net/http.
+  if (/\.go$/.test(file)) return /^(?:.*\/)?[^/.]+/.exec(name)?.[0] ?? frames.module(frame);
+  const bare = name.length <= LONGEST && name.includes('::') ? withoutArguments(name) : '';
+  const first = bare.split('::')[0];
+  return bare.includes('::') && first ? first : frames.module(frame);
+}

@@ -1,13 +1,15 @@
-// Colours: one for each of the heaviest modules, one for the kernel, one for the rest. They were
-// chosen to stay apart for readers with colour-blindness, and carry their text with a contrast of
-// 5:1 and more (test/palette.mjs).
+// Colours: one for each of the heaviest modules, one for the kernel, one for the rest; a scale for
+// weights, and one with two sides for changes. They were chosen to stay apart for readers with
+// colour-blindness, and carry their text with a contrast of 5:1 and more (test/palette.mjs).
 
 /**
  * @typedef {object} Palette
  * @property {string} background
  * @property {string} text
  * @property {string} quiet text beside the frames
- * @property {string[]} fills by slot
+ * @property {string[]} modules by slot
+ * @property {string[]} heat from cold to hot
+ * @property {string[]} change from gone to new, unchanged in the middle
  */
 
 /** The slots that modules get by weight come first. */
@@ -23,13 +25,19 @@ export const PALETTES = {
     background: '#ffffff',
     text: '#16181d',
     quiet: '#5b616b',
-    fills: ['#f0a54a', '#79d1b9', '#f5d867', '#d095b2', '#ffa889', '#9fb2fa', '#dbdee3', '#eceef1'],
+    modules: ['#f0a54a', '#79d1b9', '#f5d867', '#d095b2', '#ffa889', '#9fb2fa', '#dbdee3', '#eceef1'],
+    heat: ['#eceef1', '#fbe3ae', '#f8b95c', '#f08a3c'],
+    change: ['#6ba4f2', '#8ab9f5', '#b3d2f8', '#d5e5fa', '#eceef1', '#fbe6cd', '#fbcd94', '#f8ae5a',
+      '#f09030'],
   },
   dark: {
     background: '#14161a',
     text: '#ffffff',
     quiet: '#a3a9b3',
-    fills: ['#8b5000', '#34796b', '#757137', '#6d3860', '#753c2e', '#3e5997', '#595b5f', '#30343b'],
+    modules: ['#8b5000', '#34796b', '#757137', '#6d3860', '#753c2e', '#3e5997', '#595b5f', '#30343b'],
+    heat: ['#30343b', '#544326', '#7a4d13', '#a34a06'],
+    change: ['#1c5fb8', '#24539a', '#284879', '#2a3c58', '#30343b', '#4b3c2a', '#6b4a22', '#8a5212',
+      '#a8560a'],
   },
 };
 
@@ -39,49 +47,14 @@ export const SHADES = 3;
 /**
  * The colours of all slots and shades, `slot * SHADES + shade`.
  * @param {Palette} palette
+ * @param {'modules' | 'heat' | 'change'} fills
  * @param {number} fading how much of them the background takes
  */
-export function shadedFills(palette, fading) {
-  return palette.fills.flatMap((fill) => Array.from({ length: SHADES }, (_, shade) =>
-    mix(mix(fill, palette.background, 0.13 * shade), palette.background, fading)));
-}
-
-/**
- * The slot of every frame. Modules are ranked by the area that they take in the graph, so the
- * program that was profiled comes first.
- * @param {import('./model.js').Model} model
- * @returns {{slots: Uint8Array, legend: {name: string, slot: number}[]}}
- */
-export function assignSlots(model) {
-  const { frames, frameOf } = model;
-  const totals = model.total(model.shown);
-  const areas = new Float64Array(frames.count);
-  for (let node = 0; node < frameOf.length; node++) areas[frameOf[node]] += totals[node];
-  /** @type {Map<string, number>} */
-  const weights = new Map();
-  for (let frame = 0; frame < frames.count; frame++) {
-    const module = frames.module(frame);
-    if (frames.side(frame) === 'user' && module) {
-      weights.set(module, (weights.get(module) ?? 0) + areas[frame]);
-    }
-  }
-  const ranked = [...weights].sort((a, b) => b[1] - a[1]).map(([module]) => module);
-  const slotOf = new Map(ranked.slice(0, MODULE_SLOTS).map((module, slot) => [module, slot]));
-  const slots = new Uint8Array(frames.count);
-  const used = new Set();
-  for (let frame = 0; frame < frames.count; frame++) {
-    const side = frames.side(frame);
-    if (side === 'kernel') slots[frame] = KERNEL_SLOT;
-    else if (side === 'user') slots[frame] = slotOf.get(frames.module(frame)) ?? OTHER_SLOT;
-    else slots[frame] = PROCESS_SLOT;
-    used.add(slots[frame]);
-  }
-  const legend = [...slotOf].map(([name, slot]) => ({ name, slot }));
-  if (used.has(KERNEL_SLOT)) legend.push({ name: 'kernel', slot: KERNEL_SLOT });
-  if (used.has(OTHER_SLOT)) {
-    legend.push({ name: legend.length ? 'other modules' : 'unknown module', slot: OTHER_SLOT });
-  }
-  return { slots, legend };
+export function shadedFills(palette, fills, fading) {
+  // The shades of a scale would read as its steps.
+  const spread = fills === 'modules' ? 0.13 : 0.04;
+  return palette[fills].flatMap((fill) => Array.from({ length: SHADES }, (_, shade) =>
+    mix(mix(fill, palette.background, spread * shade), palette.background, fading)));
 }
 
 /**

@@ -26,11 +26,10 @@ export function quoted(text) {
 
 /**
  * The frames whose function or module `expression` finds: 1 by frame.
- * @param {import('./model.js').Model} model
+ * @param {import('./model.js').Frames} frames
  * @param {RegExp} expression
  */
-export function findFrames(model, expression) {
-  const { frames } = model;
+export function findFrames(frames, expression) {
   const byFunction = Uint8Array.from(frames.functions, (frame) =>
     frames.side(frame) !== 'root'
       && (expression.test(frames.name(frame)) || expression.test(frames.module(frame))) ? 1 : 0);
@@ -38,44 +37,19 @@ export function findFrames(model, expression) {
 }
 
 /**
- * The value of the samples at or below `root` whose stacks hold a frame of `found`, each sample
- * counted once however many of its frames match.
- * @param {import('./model.js').Model} model
- * @param {number} type
- * @param {number} root
- * @param {Uint8Array} found
- */
-export function matchedTotal(model, type, root, found) {
-  const { frameOf, end, parent } = model;
-  const totals = model.total(type);
-  for (let node = root; node >= 0; node = parent[node]) {
-    if (found[frameOf[node]]) return totals[root];
-  }
-  let sum = 0;
-  for (let node = root; node < end[root];) {
-    if (found[frameOf[node]]) {
-      sum += totals[node];
-      node = end[node];
-    } else {
-      node++;
-    }
-  }
-  return sum;
-}
-
-/**
  * The heaviest node at or below `root` that is an instance of a frame of `found`.
- * @param {import('./model.js').Model} model
+ * @param {import('./view.js').View} view
  * @param {number} type
  * @param {number} root
  * @param {Uint8Array} found
  * @returns {number | undefined}
  */
-export function heaviestMatch(model, type, root, found) {
-  const totals = model.total(type);
+export function heaviestMatch(view, type, root, found) {
+  const { frameOf, end } = view.tree;
+  const widths = view.widths(type);
   let best;
-  for (let node = root; node < model.end[root]; node++) {
-    if (found[model.frameOf[node]] && (best === undefined || totals[node] > totals[best])) best = node;
+  for (let node = root; node < end[root]; node++) {
+    if (found[frameOf[node]] && (best === undefined || widths[node] > widths[best])) best = node;
   }
   return best;
 }

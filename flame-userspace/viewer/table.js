@@ -1,37 +1,49 @@
-// The table of the heaviest functions.
+// The table of the heaviest functions, or of those that changed the most.
 
 import { shortName } from './names.js';
 import { element } from './tooltip.js';
-import { formatShare, formatValue } from './units.js';
+import { formatChange, formatDelta, formatShare, formatValue } from './units.js';
+import { BASE, NEW } from './view.js';
 
-const FIRST_ROWS = 25;
-const MORE_ROWS = 100;
+const FIRST_ROWS = 50;
+const MORE_ROWS = 200;
 
-/** @typedef {'self' | 'total' | 'name' | 'module'} Key */
+/**
+ * @typedef {object} Row
+ * @property {number} frame
+ * @property {number} self
+ * @property {number} total
+ * @property {number} before self in the base
+ * @property {number} totalBefore
+ * @property {number} change of self
+ * @property {number} totalChange
+ * @property {number | undefined} size of an object, in bytes, on average
+ */
+/** @typedef {'self' | 'total' | 'before' | 'change' | 'totalChange' | 'name'} Key */
 
-/** @type {{key: Key, text: string, numeric: boolean}[]} */
-const COLUMNS = [
-  { key: 'self', text: 'Self', numeric: true },
-  { key: 'total', text: 'Total', numeric: true },
-  { key: 'name', text: 'Function', numeric: false },
-  { key: 'module', text: 'Module', numeric: false },
-];
+/** @type {{key: Key, text: string}[]} */
+const COLUMNS = [{ key: 'self', text: 'Self' }, { key: 'total', text: 'Total' },
+  { key: 'name', text: 'Function' }];
+/** @type {{key: Key, text: string}[]} */
+const DIFF_COLUMNS = [{ key: 'change', text: 'Self change' },
+  { key: 'totalChange', text: 'Total change' }, { key: 'name', text: 'Function' }];
 
 export class FunctionTable {
   /**
    * @param {import('./flamegraph.js').Flamegraph} graph
    * @param {{table: HTMLTableElement, title: HTMLElement, more: HTMLButtonElement}} parts
-   * @param {(name: string) => void} onPick
+   * @param {{find: (name: string) => void, around: (frame: number) => void}} actions
    */
-  constructor(graph, parts, onPick) {
+  constructor(graph, parts, actions) {
     this.graph = graph;
     this.parts = parts;
-    this.onPick = onPick;
-    /** @type {Key} */
-    this.key = 'self';
+    this.actions = actions;
+    this.diff = graph.view.model.diff !== undefined;
+    this.columns = this.diff ? DIFF_COLUMNS : COLUMNS;
+    this.key = this.columns[0].key;
     this.falling = true;
     this.limit = FIRST_ROWS;
-    /** @type {ReturnType<import('./model.js').Model['functions']>} */
+    /** @type {Row[]} */
     this.rows = [];
     this.#makeHead();
     parts.more.addEventListener('click', () => {
@@ -42,7 +54,8 @@ export class FunctionTable {
 
   #makeHead() {
     const head = /** @type {HTMLTableSectionElement} */ (this.parts.table.tHead).insertRow();
-    this.heads = COLUMNS.map(({ key, text, numeric }) => {
+    this.heads = this.columns.map(({ key, text }) => {
+      const numeric = key !== 'name';
       const cell = element('th', '', numeric ? 'number' : '');
       cell.setAttribute('scope', 'col');
       const button = element('button', text);
@@ -58,73 +71,127 @@ export class FunctionTable {
     });
   }
 
-  /** Adds up again, after another sample type or zoom. */
+  /** Adds up again, after another view or zoom. */
   update() {
-    const { model, type, zoom } = this.graph;
-    this.rows = model.functions(zoom, type);
+    const { view, type, zoom } = this.graph;
+    const now = view.functions(zoom, type, NEW);
+    const before = this.diff ? view.functions(zoom, type, BASE) : now;
+    const { frames } = view.model;
+    const pair = view.model.heapPair(type);
+    const bytes = pair && view.functions(zoom, pair.bytes);
+    const objects = pair && view.functions(zoom, pair.objects);
+    /** @type {Row[]} */
+    this.rows = [];
+    now.forEach(({ frame, self, total }, at) => {
+      const { self: selfBefore, total: totalBefore } = before[at];
+      if (frames.side(frame) === 'root' || (total === 0 && totalBefore === 0 && self === 0)) return;
+      this.rows.push({ frame, self, total, before: selfBefore, totalBefore,
+        change: self - selfBefore, totalChange: total - totalBefore,
+        size: bytes && objects?.[at].total ? bytes[at].total / objects[at].total : undefined });
+    });
     this.limit = FIRST_ROWS;
-    this.parts.title.textContent = zoom === 0
-      ? 'Heaviest functions'
-      : `Heaviest functions in ${shortName(model.name(zoom))}`;
-    this.parts.title.title = zoom === 0 ? '' : model.name(zoom);
+    const what = this.diff ? 'Largest changes' : 'Heaviest functions';
+    this.parts.title.textContent = zoom === 0 ? what : `${what} in ${shortName(view.name(zoom))}`;
+    this.parts.title.title = zoom === 0 ? '' : view.name(zoom);
     this.show();
   }
 
-  /** Shows the rows that a search found, in order. */
-  show() {
-    const { frames } = this.graph.model;
+  /** The rows that a search found, in order. */
+  sorted() {
+    const { frames } = this.graph.view.model;
     const { found } = this.graph;
-    const text = (/** @type {{frame: number}} */ row) =>
-      this.key === 'name' ? frames.name(row.frame) : frames.module(row.frame);
     const { key } = this;
     const sign = this.falling ? -1 : 1;
     const rows = this.rows.filter((row) => !found || found[row.frame]);
-    if (key === 'self' || key === 'total') {
-      rows.sort((a, b) => sign * (a[key] - b[key]) || b.total - a.total);
-    } else {
+    if (key === 'name') {
       const order = new Intl.Collator('en', { numeric: true });
-      rows.sort((a, b) => sign * order.compare(text(a), text(b)) || b.self - a.self);
+      rows.sort((a, b) => sign * order.compare(frames.name(a.frame), frames.name(b.frame))
+        || b.self - a.self);
+    } else {
+      // Changes are sorted by how large they are, more and less alike.
+      const size = (/** @type {Row} */ row) => (this.diff ? Math.abs(row[key]) : row[key]);
+      rows.sort((a, b) => sign * (size(a) - size(b)) || b.total - a.total);
     }
+    return rows;
+  }
+
+  show() {
+    const rows = this.sorted();
     for (const { key: of, cell } of this.heads ?? []) {
-      if (of === key) cell.setAttribute('aria-sort', this.falling ? 'descending' : 'ascending');
+      if (of === this.key) cell.setAttribute('aria-sort', this.falling ? 'descending' : 'ascending');
       else cell.removeAttribute('aria-sort');
     }
     const body = this.parts.table.tBodies[0];
-    body.replaceChildren(...rows.slice(0, this.limit).map((row) => this.#row(row)));
+    const scale = this.#scale();
+    body.replaceChildren(...rows.slice(0, this.limit).map((row) => this.#row(row, scale)));
     if (rows.length === 0) {
-      const cell = document.createElement('tr').insertCell();
-      cell.colSpan = COLUMNS.length;
+      const cell = body.insertRow().insertCell();
+      cell.colSpan = this.columns.length;
       cell.textContent = 'No function matches.';
-      body.insertRow().append(cell);
     }
     this.parts.more.hidden = rows.length <= this.limit;
     this.parts.more.textContent = `Show more of ${rows.length} functions`;
   }
 
-  /** @param {{frame: number, self: number, total: number}} row */
-  #row(row) {
-    const { model, type, zoom } = this.graph;
-    const { unit } = model.types[type];
-    const whole = model.total(type)[zoom];
+  /** The value of a full bar. */
+  #scale() {
+    const { view, type, zoom } = this.graph;
+    if (!this.diff) return view.totals(type)[zoom];
+    return this.rows.reduce((most, row) =>
+      Math.max(most, Math.abs(row.change), Math.abs(row.totalChange)), 0);
+  }
+
+  /**
+   * @param {Row} row
+   * @param {number} scale
+   */
+  #row(row, scale) {
+    const { view, type } = this.graph;
+    const { frames } = view.model;
+    const { unit } = view.model.types[type];
     const made = document.createElement('tr');
-    for (const value of [row.self, row.total]) {
+    const cells = this.diff
+      ? [[row.change, formatChange(row.self, row.before), formatDelta(row.change, unit)],
+        [row.totalChange, formatChange(row.total, row.totalBefore), formatDelta(row.totalChange, unit)]]
+      : [row.self, row.total].map((value) =>
+        [value, formatShare(value, scale), formatValue(value, unit)]);
+    for (const [value, share, text] of /** @type {[number, string, string][]} */ (cells)) {
       const cell = element('td', '', 'number');
-      const bar = element('span', '', 'bar');
-      bar.style.width = `${Math.min(100, Math.max(0, (100 * value) / whole || 0))}%`;
-      cell.append(bar, element('span', formatShare(value, whole), 'share'));
-      cell.append(element('span', formatValue(value, unit), 'value'));
+      const bar = element('span', '', this.diff && value < 0 ? 'bar less' : 'bar');
+      bar.style.width = `${Math.min(100, (100 * Math.abs(value)) / scale || 0)}%`;
+      cell.append(element('span', share, 'share'), element('span', text, 'value'), bar);
       made.append(cell);
     }
-    const name = model.frames.name(row.frame);
+    made.append(this.#nameCell(row));
+    if (this.diff) {
+      made.title = `self: base ${formatValue(row.before, unit)}, new ${formatValue(row.self, unit)}; `
+        + `total: base ${formatValue(row.totalBefore, unit)}, new ${formatValue(row.total, unit)}`;
+    }
+    return made;
+  }
+
+  /** @param {Row} row */
+  #nameCell({ frame, size }) {
+    const { frames } = this.graph.view.model;
+    const name = frames.name(frame);
+    const cell = element('td', '', 'function');
     const button = element('button', name, 'name');
     button.setAttribute('type', 'button');
     button.title = 'Show in the graph';
-    button.addEventListener('click', () => this.onPick(name));
-    const cell = element('td', '', 'function');
+    button.addEventListener('click', () => this.actions.find(name));
     cell.append(button);
-    const { frames } = model;
-    const module = frames.side(row.frame) === 'process' ? '(process)' : frames.module(row.frame);
-    made.append(cell, element('td', module, 'module'));
-    return made;
+    const process = frames.side(frame) === 'process';
+    const line = element('span', process ? 'process' : frames.module(frame), 'module');
+    if (size !== undefined) line.append(` · average ${formatValue(size, 'bytes')}`);
+    if (!process) {
+      const around = element('button', '⇅', 'around');
+      around.setAttribute('type', 'button');
+      around.title = 'Callers and callees';
+      around.setAttribute('aria-label', `Callers and callees of ${name}`);
+      around.addEventListener('click', () => this.actions.around(frame));
+      line.append(' ', around);
+    }
+    cell.append(line);
+    return cell;
   }
 }

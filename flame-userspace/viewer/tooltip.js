@@ -1,6 +1,7 @@
 // What is told of a frame: in the tooltip beside the pointer, and as one line below the graph.
 
-import { formatShare, formatValue } from './units.js';
+import { formatChange, formatDelta, formatError, formatShare, formatValue } from './units.js';
+import { BASE, NEW } from './view.js';
 
 /**
  * A new element with a text.
@@ -17,23 +18,23 @@ export function element(tag, text, className) {
 
 /**
  * Where a node's code stands: source line, module, and what else is particular.
- * @param {import('./model.js').Model} model
+ * @param {import('./view.js').View} view
  * @param {number} node
  * @returns {string[]}
  */
-export function origin(model, node) {
-  const { frames } = model;
-  const frame = model.frameOf[node];
+export function origin(view, node) {
+  const { frames } = view.model;
+  const frame = view.tree.frameOf[node];
   const side = frames.side(frame);
   const texts = [];
   const file = frames.file(frame);
-  const line = model.line(node);
+  const line = view.line(node);
   if (file) texts.push(line > 0 ? `${file}:${line}` : file);
   const marks = [];
-  if (frames.module(frame)) marks.push(frames.module(frame));
+  if (frames.module(frame)) marks.push(frames.path(frame) || frames.module(frame));
   if (side === 'process') marks.push('process');
   if (side === 'kernel' && !frames.module(frame).includes('kernel')) marks.push('kernel');
-  if (frames.inlined(frame)) marks.push('inlined');
+  if (frames.inlined(frame) && view.hasOwn(node)) marks.push('inlined');
   if (marks.length) texts.push(marks.join(' · '));
   return texts;
 }
@@ -44,16 +45,22 @@ export function origin(model, node) {
  * @param {number} node
  */
 export function sentence(graph, node) {
-  const { model, type } = graph;
-  const { unit } = model.types[type];
-  const totals = model.total(type);
-  const own = model.selfValues[type][node];
-  return [
-    model.name(node),
-    `total ${formatValue(totals[node], unit)} (${formatShare(totals[node], totals[0])})`,
-    `self ${formatValue(own, unit)} (${formatShare(own, totals[0])})`,
-    ...origin(model, node),
-  ].join(' · ');
+  const { view, type } = graph;
+  const { unit } = view.model.types[type];
+  const totals = view.totals(type);
+  const texts = [view.name(node)];
+  if (view.model.diff) {
+    const before = view.totals(type, BASE)[node];
+    texts.push(`base ${formatValue(before, unit)}`, `new ${formatValue(totals[node], unit)}`,
+      `change ${formatDelta(totals[node] - before, unit)} (${formatChange(totals[node], before)})`);
+  } else {
+    texts.push(`total ${formatValue(totals[node], unit)} (${formatShare(totals[node], totals[0])})`);
+    if (view.hasOwn(node)) {
+      const own = view.own(type)[node];
+      texts.push(`self ${formatValue(own, unit)} (${formatShare(own, totals[0])})`);
+    }
+  }
+  return [...texts, ...origin(view, node)].join(' · ');
 }
 
 /**
@@ -66,15 +73,23 @@ export function sentence(graph, node) {
 export function showTooltip(tooltip, graph, node, pointer) {
   tooltip.replaceChildren(...(node < 0 ? aboutNarrow(graph, -1 - node) : aboutNode(graph, node)));
   tooltip.hidden = false;
-  const gap = 14;
-  const { offsetWidth: width, offsetHeight: height } = tooltip;
+  placeAt(tooltip, pointer, 14);
+}
+
+/**
+ * Places a box beside a point, within the window.
+ * @param {HTMLElement} box
+ * @param {{clientX: number, clientY: number}} point
+ * @param {number} gap
+ */
+export function placeAt(box, point, gap) {
+  const { offsetWidth: width, offsetHeight: height } = box;
   const right = document.documentElement.clientWidth;
-  const bottom = window.innerHeight;
-  const left = Math.max(4, Math.min(pointer.clientX + gap, right - width - 4));
-  const below = pointer.clientY + gap + 6;
-  const top = below + height > bottom ? pointer.clientY - gap - height : below;
-  tooltip.style.left = `${left}px`;
-  tooltip.style.top = `${Math.max(4, top)}px`;
+  const left = Math.max(4, Math.min(point.clientX + gap, right - width - 4));
+  const below = point.clientY + gap;
+  const top = below + height > window.innerHeight ? point.clientY - gap - height : below;
+  box.style.left = `${left}px`;
+  box.style.top = `${Math.max(4, top)}px`;
 }
 
 /**
@@ -84,7 +99,7 @@ export function showTooltip(tooltip, graph, node, pointer) {
 function aboutNarrow(graph, caller) {
   return [
     element('strong', 'Frames too narrow to draw'),
-    element('p', `Click to zoom to their caller, ${graph.model.name(caller)}.`),
+    element('p', `Click to zoom to ${graph.view.name(caller)}.`),
   ];
 }
 
@@ -93,26 +108,93 @@ function aboutNarrow(graph, caller) {
  * @param {number} node
  */
 function aboutNode(graph, node) {
-  const { model, type, zoom } = graph;
-  const { unit } = model.types[type];
-  const totals = model.total(type);
+  const { view } = graph;
+  const build = view.model.frames.buildId(view.tree.frameOf[node]);
+  const lines = origin(view, node).map((text) => element('p', text));
+  if (build) lines.push(element('p', `build ${build.slice(0, 16)}`));
+  const table = view.model.diff ? changesOf(graph, node) : valuesOf(graph, node);
+  return [element('strong', view.name(node)), ...lines, table, ...notes(graph, node)];
+}
+
+/**
+ * @param {string[]} heads
+ * @param {[string, ...string[]][]} rows
+ */
+function tableOf(heads, rows) {
   const table = document.createElement('table');
   const head = table.createTHead().insertRow();
-  const columns = ['', '', 'of all'];
-  if (zoom !== 0) columns.push('of zoomed');
-  for (const text of columns) head.append(element('th', text));
+  for (const text of heads) head.append(element('th', text));
   const body = table.createTBody();
-  const values = { Total: totals[node], Self: model.selfValues[type][node] };
-  for (const [name, value] of Object.entries(values)) {
+  for (const [name, ...texts] of rows) {
     const row = body.insertRow();
-    row.append(element('th', name), element('td', formatValue(value, unit)));
-    row.append(element('td', formatShare(value, totals[0])));
-    if (zoom !== 0) {
-      // The callers of the zoomed frame are no part of it.
-      const inside = node >= zoom;
-      row.append(element('td', inside ? formatShare(value, totals[zoom]) : ''));
-    }
+    row.append(element('th', name), ...texts.map((text) => element('td', text)));
   }
-  const lines = origin(model, node).map((text) => element('p', text));
-  return [element('strong', model.name(node)), ...lines, table];
+  return table;
+}
+
+/**
+ * @param {import('./flamegraph.js').Flamegraph} graph
+ * @param {number} node
+ */
+function valuesOf(graph, node) {
+  const { view, type, zoom } = graph;
+  const { unit } = view.model.types[type];
+  const totals = view.totals(type);
+  const heads = ['', '', 'of all', 'of parent'];
+  // What leads to the zoomed frame is no part of it.
+  const inside = node >= zoom && node < view.tree.end[zoom];
+  if (zoom !== 0 && inside) heads.push('of zoomed');
+  const parent = view.tree.parent[node];
+  const row = (/** @type {string} */ name, /** @type {number} */ value) => {
+    const texts = [name, formatValue(value, unit), formatShare(value, totals[0]),
+      parent < 0 ? '' : formatShare(value, totals[parent])];
+    if (zoom !== 0 && inside) texts.push(formatShare(value, totals[zoom]));
+    return /** @type {[string, ...string[]]} */ (texts);
+  };
+  const rows = [row('Total', totals[node])];
+  if (view.hasOwn(node)) rows.push(row('Self', view.own(type)[node]));
+  return tableOf(heads, rows);
+}
+
+/**
+ * @param {import('./flamegraph.js').Flamegraph} graph
+ * @param {number} node
+ */
+function changesOf(graph, node) {
+  const { view, type } = graph;
+  const { unit } = view.model.types[type];
+  const row = (/** @type {string} */ name, /** @type {number} */ now,
+    /** @type {number} */ before) => /** @type {[string, ...string[]]} */ ([name,
+      formatValue(before, unit), formatValue(now, unit), formatDelta(now - before, unit),
+      formatChange(now, before)]);
+  const rows = [row('Total', view.totals(type, NEW)[node], view.totals(type, BASE)[node])];
+  if (view.hasOwn(node)) {
+    rows.push(row('Self', view.own(type, NEW)[node], view.own(type, BASE)[node]));
+  }
+  return tableOf(['', 'base', 'new', 'change', ''], rows);
+}
+
+/**
+ * How sure the value is, and how large an object is.
+ * @param {import('./flamegraph.js').Flamegraph} graph
+ * @param {number} node
+ */
+function notes(graph, node) {
+  const { view, type } = graph;
+  const { model } = view;
+  const totals = view.totals(type);
+  const texts = [];
+  const error = view.errors(type)?.[node];
+  if (error !== undefined && totals[node] > 0) {
+    texts.push(model.diff
+      ? `standard error of the change: ±${formatValue(error, model.types[type].unit)}`
+      : `standard error: ${formatError(error, totals[node])}`);
+  }
+  const pair = model.heapPair(type);
+  if (pair) {
+    const objects = view.totals(pair.objects)[node];
+    const bytes = view.totals(pair.bytes)[node];
+    if (objects > 0) texts.push(`average size: ${formatValue(bytes / objects, 'bytes')}`);
+  }
+  return texts.map((text) => element('p', text));
 }

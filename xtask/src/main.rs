@@ -8,6 +8,7 @@ mod packages;
 mod steps;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use std::path::PathBuf;
@@ -46,6 +47,9 @@ enum Task {
     Test,
     /// Check the import rules and the other rules that no compiler knows
     Tidy,
+    /// Try flame on other kernels, in an emulator: what the verifier says, and whether stacks of a
+    /// known program are whole there
+    VmTest(vm::VmTestArgs),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Task::Install { to } => install::run(&to),
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),
+        Task::VmTest(args) => vm::run(&args),
     };
     if let Err(error) = result {
         eprintln!("error: {error:#}");

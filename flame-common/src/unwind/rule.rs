@@ -10,11 +10,12 @@
 //! Plt10       CFA = sp + 8 + (8 if ip & 15 >= 10 else 0)      the same with -z ibtplt
 //! Signal      all registers = those that the kernel saved at sp when it delivered the signal
 //! Root        there is no caller: the return address is undefined
+//! Chain       by frame pointer, wherever it leads: code that goes to another stack (Go's runtime)
 //! Gap         no table speaks of this code: by frame pointer, if it keeps one
 //! Expression  has to be computed, which no row can hold
 //! ```
 //!
-//! and but for the last four
+//! and for the first four
 //!
 //! ```text
 //! ip = *(CFA - 8)
@@ -23,8 +24,10 @@
 //!    = *(base + 8·fp_offset)       SavedFp::AtBase
 //! ```
 
+use core::hash::{Hash, Hasher};
+
 /// A rule of an unwind table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Rule {
     /// A [`Kind`] in the low four bits, DWARF's number of the base register in the high four.
@@ -51,6 +54,7 @@ pub enum Kind {
     Signal = 5,
     Root = 6,
     Expression = 7,
+    Chain = 8,
 }
 
 /// Where the caller's frame pointer is.
@@ -73,6 +77,8 @@ impl Rule {
     pub const SIGNAL: Self = Self::plain(Kind::Signal);
     /// To be computed.
     pub const EXPRESSION: Self = Self::plain(Kind::Expression);
+    /// The frame pointer leads to the caller's stack, which may be another.
+    pub const CHAIN: Self = Self::plain(Kind::Chain);
     /// A lazy-binding stub whose push is the 11th byte's.
     pub const PLT11: Self = Self::plain(Kind::Plt11);
     /// A lazy-binding stub whose push is the 10th byte's.
@@ -131,6 +137,7 @@ impl Rule {
             5 => Kind::Signal,
             6 => Kind::Root,
             7 => Kind::Expression,
+            8 => Kind::Chain,
             _ => Kind::Gap,
         }
     }
@@ -161,6 +168,16 @@ impl Rule {
             1 => SavedFp::AtCfa(self.fp_offset as i64 * 8),
             _ => SavedFp::AtBase(self.fp_offset as i64 * 8),
         }
+    }
+}
+
+/// As one word: dictionaries of rules are asked for each row of a table.
+impl Hash for Rule {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { kind_and_base, saved_fp, post, cfa_high, cfa_low, fp_offset } = *self;
+        let bytes = [kind_and_base, saved_fp, post.cast_unsigned(), cfa_high.cast_unsigned()];
+        let offsets = u32::from(cfa_low) << 16 | u32::from(fp_offset.cast_unsigned());
+        state.write_u64(u64::from(u32::from_le_bytes(bytes)) << 32 | u64::from(offsets));
     }
 }
 

@@ -28,7 +28,8 @@ impl Step {
     }
 }
 
-/// Goes to the caller, or says why that cannot be. `registers` are then as they were.
+/// Goes to the caller, or says why that cannot be. `registers` are then as they were, but for a
+/// stack that could not be read: then they mean nothing.
 #[inline(always)]
 pub fn step(
     registers: &mut Registers,
@@ -50,9 +51,9 @@ pub fn step(
         Kind::Plt11 => (sp.wrapping_add(x86_64::plt_offset(registers.ip, 11)), sp),
         Kind::Plt10 => (sp.wrapping_add(x86_64::plt_offset(registers.ip, 10)), sp),
         Kind::Gap => return guess(registers, memory),
+        Kind::Chain => return follow_chain(registers, memory),
         Kind::Signal => {
-            let before = x86_64::before_signal(sp, memory).ok_or(StackEnd::Unreadable)?;
-            *registers = before;
+            x86_64::before_signal(registers, memory).ok_or(StackEnd::Unreadable)?;
             return Ok(Step::Interrupted);
         }
         Kind::Root => return Err(StackEnd::Root),
@@ -77,6 +78,25 @@ pub fn step(
         return Err(StackEnd::Root);
     }
     registers.return_to(ip, cfa, fp);
+    Ok(Step::Called)
+}
+
+/// The caller by frame pointer, on any stack. That a walk ends is up to its number of frames.
+#[inline(always)]
+fn follow_chain(registers: &mut Registers, memory: &mut impl Memory) -> Result<Step, StackEnd> {
+    let at = registers.fp();
+    if at & 7 != 0 {
+        return Err(StackEnd::Implausible);
+    }
+    if at == 0 {
+        return Err(StackEnd::LastFramePointer);
+    }
+    let fp = memory.word(at).ok_or(StackEnd::Unreadable)?;
+    let ip = memory.word(at.wrapping_add(8)).ok_or(StackEnd::Unreadable)?;
+    if ip == 0 {
+        return Err(StackEnd::Root);
+    }
+    registers.return_to(ip, at.wrapping_add(16), fp);
     Ok(Step::Called)
 }
 
@@ -136,12 +156,15 @@ mod tests {
 
     #[test]
     fn a_third_register_counts_only_where_it_is_known() {
-        let rule = Rule::offset(10, 8, SavedFp::Unchanged);
+        let words = [0, 0x40_0003];
         let mut leaf = at(1, 0x1000, 0);
-        leaf.general[10] = 0x1008;
-        assert_eq!(go(leaf, rule, &[0, 0x40_0003]), Ok((0x40_0003, 0x1010, 0)));
+        (leaf.general[10], leaf.general[12]) = (0x1008, 0x1008);
+        let [free, saved] = [10, 12].map(|base| Rule::offset(base, 8, SavedFp::Unchanged));
+        assert_eq!(go(leaf, free, &words), Ok((0x40_0003, 0x1010, 0)));
+        assert_eq!(go(leaf, saved, &words), Ok((0x40_0003, 0x1010, 0)));
         leaf.all_known = 0;
-        assert_eq!(go(leaf, rule, &[0, 0x40_0003]), Err(StackEnd::Expression));
+        assert_eq!(go(leaf, free, &words), Ok((0x40_0003, 0x1010, 0)), "taken for unchanged");
+        assert_eq!(go(leaf, saved, &words), Err(StackEnd::Expression), "may have been changed");
     }
 
     #[test]
@@ -162,6 +185,22 @@ mod tests {
         assert_eq!((registers.fp(), registers.sp(), registers.ip), (15, 20, 21));
         assert_eq!((registers.general[8], registers.general[0], registers.all_known), (5, 18, 1));
         assert_eq!(registers.lookup(), 21, "it was about to run this instruction");
+    }
+
+    #[test]
+    fn a_chain_leads_to_another_stack_below() {
+        let words = [0x77, 0x40_0006];
+        let found = go(at(1, 0x9000, 0x1000), Some(Rule::CHAIN), &words);
+        assert_eq!(found, Ok((0x40_0006, 0x1010, 0x77)));
+        assert_eq!(
+            go(at(1, 0x9000, 0x1004), Some(Rule::CHAIN), &words),
+            Err(StackEnd::Implausible)
+        );
+        assert_eq!(
+            go(at(1, 0x9000, 0), Some(Rule::CHAIN), &words),
+            Err(StackEnd::LastFramePointer)
+        );
+        assert_eq!(go(at(1, 0x9000, 0x2000), Some(Rule::CHAIN), &words), Err(StackEnd::Unreadable));
     }
 
     #[test]

@@ -7,6 +7,10 @@ pub const FP: u8 = 6;
 /// DWARF's number of the stack pointer, rsp.
 pub const SP: u8 = 7;
 
+/// The registers that a function keeps for its caller, and of which a walk by rules keeps no
+/// track: rbx and r12 to r15. Bit n is DWARF's number n.
+const OTHERS_SAVED: u16 = 1 << 3 | 0b1111 << 12;
+
 /// The registers of a frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -17,7 +21,7 @@ pub struct Registers {
     pub ip: u64,
     /// Whether `ip` is a return address, which is behind the call that the frame is in.
     pub is_return: u32,
-    /// Whether all of `general` is known, and not the frame and stack pointers alone.
+    /// Whether all of `general` is the frame's own; else the frame and stack pointers alone are.
     pub all_known: u32,
 }
 
@@ -39,10 +43,11 @@ impl Registers {
         self.general[FP as usize]
     }
 
-    /// A register by DWARF's number, if it is known.
+    /// A register by DWARF's number, if it is known. A caller's register that functions need not
+    /// keep is taken for unchanged: code that counts on it calls such that leaves it alone.
     #[inline(always)]
     pub fn known(&self, number: u8) -> Option<u64> {
-        if self.all_known == 0 && number != SP && number != FP {
+        if self.all_known == 0 && OTHERS_SAVED & 1 << (number & 15) != 0 {
             return None;
         }
         // verifier: the mask bounds the index.
@@ -66,7 +71,8 @@ impl Registers {
     }
 }
 
-/// The registers that were saved when a signal interrupted the frame below its handler.
+/// Goes to the registers that were saved when a signal interrupted the frame below its handler; at
+/// memory that cannot be read it stops, with some of them.
 ///
 /// At the stack pointer is a `struct ucontext` (arch/x86/include/uapi/asm/sigcontext.h): 40 bytes
 /// of flags and alternative stack, then the registers:
@@ -74,11 +80,12 @@ impl Registers {
 /// ```text
 /// sp + 40  r8 r9 r10 r11 r12 r13 r14 r15  +104 rdi rsi  +120 rbp rbx rdx rax rcx  +160 rsp  +168 rip
 /// ```
+// verifier: in place, since the kernel's stack has no room for a second set of registers.
 #[inline(always)]
-pub(super) fn before_signal(sp: u64, memory: &mut impl Memory) -> Option<Registers> {
+pub(super) fn before_signal(registers: &mut Registers, memory: &mut impl Memory) -> Option<()> {
     /// DWARF's numbers in the order of the saved registers.
     const SAVED: [u8; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7];
-    let mut registers = Registers { all_known: 1, ..Registers::default() };
+    let sp = registers.sp();
     for (place, number) in SAVED.into_iter().enumerate() {
         let word = memory.word(sp.wrapping_add(40 + 8 * place as u64))?;
         if let Some(register) = registers.general.get_mut(usize::from(number)) {
@@ -86,7 +93,9 @@ pub(super) fn before_signal(sp: u64, memory: &mut impl Memory) -> Option<Registe
         }
     }
     registers.ip = memory.word(sp.wrapping_add(168))?;
-    Some(registers)
+    registers.is_return = 0;
+    registers.all_known = 1;
+    Some(())
 }
 
 /// How far the return address is above the stack pointer in a lazy-binding stub, whose second

@@ -234,7 +234,9 @@ fn leave(regs: &pt_regs) -> Option<()> {
     };
     let sent = scratch::of_allocation(|scratch| {
         task::returned_registers(regs, &mut scratch.walk.registers);
-        collect::send(scratch, &measured, ids, 0, true);
+        collect::send(scratch, &measured, ids, 0, true, |registers| {
+            task::returned_registers(regs, registers);
+        });
     });
     if sent.is_none() {
         bump(Stat::HeapBusy);
@@ -256,7 +258,9 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     };
     let sent = scratch::of_allocation(|scratch| {
         if task::caller_registers(regs, &mut scratch.walk.registers) {
-            collect::send(scratch, &measured, ids, 0, true);
+            collect::send(scratch, &measured, ids, 0, true, |registers| {
+                task::caller_registers(regs, registers);
+            });
         }
     });
     if sent.is_none() {
@@ -265,13 +269,16 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     Some(())
 }
 
+/// More bytes than an address space has: such a call fails.
+const IMPOSSIBLE: u64 = 1 << 47;
+
 /// Counts an allocation; the interval by which it is sampled, if it is.
 #[inline(always)]
 fn sampled(size: u64) -> Option<u64> {
     let control = HEAP.get_ptr(0)?;
     // SAFETY: user space replaces the word as a whole.
     let interval = unsafe { (&raw const (*control).interval).read_volatile() };
-    if interval == 0 {
+    if interval == 0 || size >= IMPOSSIBLE {
         return None;
     }
     // SAFETY: the slot is this CPU's own. Another task that preempts this one here makes it lose

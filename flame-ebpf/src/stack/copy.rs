@@ -56,22 +56,23 @@ fn read(start: u64, to: *mut u8) -> usize {
     let mut copied = 0;
     for _ in 0..=STACK_COPY / PAGE {
         let from = start.wrapping_add(copied as u64);
+        // verifier: always to the end of the page, for which there is room; kernels before 6.8
+        // don't know that the lesser of two numbers is bounded by both.
         let to_page_end = PAGE - (from as usize & (PAGE - 1));
-        let length = to_page_end.min(STACK_COPY - copied);
-        // SAFETY: `copied` is less than `STACK_COPY` and `length` at most a page, and the caller
-        // has room for both together; the helper checks the address to read from.
+        // SAFETY: `copied` is less than `STACK_COPY` and a page more fits, as the caller sees to;
+        // the helper checks the address to read from.
         let failed = unsafe {
-            bpf_probe_read_user(to.add(copied).cast(), length as u32, from as *const _) != 0
+            bpf_probe_read_user(to.add(copied).cast(), to_page_end as u32, from as *const _) != 0
         };
         if failed {
             break;
         }
-        copied += length;
+        copied += to_page_end;
         if copied >= STACK_COPY {
             break;
         }
     }
-    copied
+    copied.min(STACK_COPY)
 }
 
 #[inline(always)]

@@ -54,7 +54,8 @@ struct Context {
 }
 
 /// Writes the user frames behind the first `first` of the buffer, from the registers in
-/// `scratch.walk`.
+/// `scratch.walk`. `innermost` gives those once more: what has to be computed starts over, since
+/// the walk keeps no more than the registers that its rules need.
 #[inline(always)]
 pub(crate) fn walk(
     scratch: &mut Scratch,
@@ -62,6 +63,7 @@ pub(crate) fn walk(
     has_user: bool,
     first: usize,
     time_ns: u64,
+    innermost_registers: impl FnOnce(&mut Registers),
 ) -> UserStack {
     if !has_user {
         return UserStack { frames: 0, end: StackEnd::NoUserStack as u32, copied: 0 };
@@ -96,7 +98,10 @@ pub(crate) fn walk(
     if !goes_on {
         return UserStack { frames, end, copied: 0 };
     }
-    match copy::take(&walk.registers, first + frames, time_ns, scratch.buffer) {
+    if end == StackEnd::Expression as u32 {
+        innermost_registers(&mut scratch.walk.registers);
+    }
+    match copy::take(&scratch.walk.registers, first + frames, time_ns, scratch.buffer) {
         Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0 },
         Some(copied) => UserStack { frames, end, copied },
         None => UserStack { frames, end, copied: 0 },

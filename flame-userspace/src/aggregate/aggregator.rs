@@ -1,15 +1,13 @@
 //! The sum of a session's samples, by process, thread and stack.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use flame_common::sample::StackEnd;
+use foldhash::HashMap;
 
-use super::RawSample;
+use super::places::Places;
+use super::{RawSample, Stack, Stacks};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
-
-/// Most distinct stacks that are kept; a program that makes more loses samples, with a count.
-const MOST_STACKS: usize = 1 << 20;
 
 /// What samples are added up by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,15 +16,15 @@ pub(crate) struct Key {
     pub(crate) tid: u32,
     /// The thread's name.
     pub(crate) thread: Arc<str>,
-    /// Index of [`Aggregate::stacks`].
-    pub(crate) stack: u32,
+    /// One of [`Aggregate::stacks`].
+    pub(crate) stack: Stack,
 }
 
 /// The samples of a session, or of a part of it.
 #[derive(Debug, Default)]
 pub(crate) struct Aggregate {
-    /// Distinct stacks, innermost first.
-    pub(crate) stacks: Vec<Arc<[CodeAddress]>>,
+    /// Distinct stacks.
+    pub(crate) stacks: Stacks,
     /// Number of samples and sum of their values, by key.
     pub(crate) sums: HashMap<Key, (u64, u64)>,
     /// Number of samples.
@@ -37,16 +35,13 @@ pub(crate) struct Aggregate {
     pub(crate) lost: u64,
 }
 
-/// Stacks as the kernel sent them, with their rows.
-type RawStacks = HashMap<Box<[u64]>, u32>;
-
 /// Adds up samples.
 #[derive(Debug, Default)]
 pub(crate) struct Aggregator {
     sum: Aggregate,
-    stack_rows: HashMap<Arc<[CodeAddress]>, u32>,
-    /// Stacks as they came, by process and state of its mappings: each is looked up once.
-    seen: HashMap<(ProcessId, u32), RawStacks>,
+    places: Places,
+    /// The addresses of the stack at hand, innermost first.
+    frames: Vec<u32>,
     names: HashMap<String, Arc<str>>,
 }
 
@@ -58,7 +53,8 @@ impl Aggregator {
         process: ProcessId,
         processes: &mut ProcessTable,
     ) -> Option<Key> {
-        let Some(stack) = self.stack(sample, process, processes) else {
+        self.locate(sample, process, processes);
+        let Some(stack) = self.sum.stacks.stack(self.frames.iter().rev().copied()) else {
             self.sum.lost += 1;
             return None;
         };
@@ -77,34 +73,29 @@ impl Aggregator {
         self.sum.samples += 1;
         let frames = sample.kernel.len() + sample.user.len();
         // Where frames were left out, the walk had gone astray.
-        let astray = self.sum.stacks[stack as usize].len() < frames;
+        let astray = self.frames.len() < frames;
         let end = if astray { StackEnd::Unmapped } else { sample.user_end };
         self.sum.ends[end as usize] += 1;
         Some(key)
     }
 
-    /// The stack of a key, innermost first.
-    pub(crate) fn stack_of(&self, key: &Key) -> Arc<[CodeAddress]> {
-        Arc::clone(&self.sum.stacks[key.stack as usize])
+    /// The addresses of a key's stack, innermost first.
+    pub(crate) fn stack_of(&self, key: &Key) -> Box<[CodeAddress]> {
+        self.sum.stacks.of(key.stack).collect()
     }
 
-    /// The row of a stack, which is added unless it is there already; `None` if there is no room.
-    pub(crate) fn intern(&mut self, stack: &Arc<[CodeAddress]>) -> Option<u32> {
-        if let Some(&row) = self.stack_rows.get(stack) {
-            return Some(row);
-        }
-        if self.sum.stacks.len() >= MOST_STACKS {
-            return None;
-        }
-        let row = self.sum.stacks.len() as u32;
-        self.sum.stacks.push(Arc::clone(stack));
-        self.stack_rows.insert(Arc::clone(stack), row);
-        Some(row)
+    /// The stack of addresses, given innermost first; `None` if there is no room.
+    pub(crate) fn intern(&mut self, innermost_first: &[CodeAddress]) -> Option<Stack> {
+        let stacks = &mut self.sum.stacks;
+        let frames: Vec<u32> = innermost_first.iter().rev().map(|&at| stacks.address(at)).collect();
+        stacks.stack(frames.into_iter())
     }
 
     /// The sum up to now; counting starts afresh.
     pub(crate) fn take(&mut self) -> Aggregate {
-        std::mem::take(self).sum
+        let mut sum = std::mem::take(self).sum;
+        sum.stacks.close();
+        sum
     }
 
     /// The number of samples up to now.
@@ -112,48 +103,28 @@ impl Aggregator {
         self.sum.samples
     }
 
-    fn stack(
-        &mut self,
-        sample: &RawSample,
-        process: ProcessId,
-        processes: &mut ProcessTable,
-    ) -> Option<u32> {
-        let user = sample.user.iter().map(|frame| frame.0);
-        let raw: Box<[u64]> = sample.kernel.iter().copied().chain(user).collect();
-        let seen = self.seen.get(&(process, processes.epoch(process)));
-        if let Some(&row) = seen.and_then(|seen| seen.get(&raw)) {
-            return Some(row);
+    /// Puts into `frames` what lies at each address of the stack.
+    fn locate(&mut self, sample: &RawSample, process: ProcessId, processes: &mut ProcessTable) {
+        let Self { sum: Aggregate { stacks, .. }, places, frames, .. } = self;
+        frames.clear();
+        // The innermost kernel frame ran; the others are looked up inside their calls.
+        for (depth, &address) in sample.kernel.iter().enumerate() {
+            let lookup = if depth == 0 { address } else { address.wrapping_sub(1) };
+            frames.push(stacks.address(CodeAddress::Kernel(lookup)));
         }
-        let stack: Arc<[CodeAddress]> = locate(sample, process, processes).into();
-        let row = self.intern(&stack)?;
-        let seen = self.seen.entry((process, processes.epoch(process))).or_default();
-        seen.insert(raw, row);
-        Some(row)
-    }
-}
-
-/// The stack with each address told by what lies there, innermost first.
-fn locate(
-    sample: &RawSample,
-    process: ProcessId,
-    processes: &mut ProcessTable,
-) -> Vec<CodeAddress> {
-    let mut stack = Vec::with_capacity(sample.kernel.len() + sample.user.len());
-    // The innermost kernel frame ran; the others are looked up inside their calls.
-    for (depth, &address) in sample.kernel.iter().enumerate() {
-        stack.push(CodeAddress::Kernel(if depth == 0 { address } else { address - 1 }));
-    }
-    for (depth, frame) in sample.user.iter().enumerate() {
-        // A frame of a kind that is not known cannot be placed, nor can its callers be trusted.
-        let Some(address) = frame.address() else { break };
-        let place = processes.locate(process, address.lookup());
-        // A caller that is no code: the walk went by something else than a return address.
-        if depth > 0 && matches!(place, CodeAddress::Unmapped(_)) {
-            break;
+        for (depth, frame) in sample.user.iter().enumerate() {
+            // A frame of a kind that is not known cannot be placed, nor can its callers be
+            // trusted.
+            let Some(address) = frame.address() else { break };
+            let number = places.number(process, address.lookup(), processes, stacks);
+            // A caller that is no code: the walk went by something else than a return address.
+            let place = stacks.addresses()[number as usize];
+            if depth > 0 && matches!(place, CodeAddress::Unmapped(_)) {
+                break;
+            }
+            frames.push(number);
         }
-        stack.push(place);
     }
-    stack
 }
 
 #[cfg(test)]
@@ -191,7 +162,7 @@ mod tests {
         }
         let sum = aggregator.take();
         assert_eq!(sum.samples, 3);
-        assert_eq!(sum.stacks.len(), 1);
+        assert_eq!(sum.stacks.frames().count(), 1);
         let mut counts: Vec<_> = sum.sums.values().copied().collect();
         counts.sort_unstable();
         assert_eq!(counts, [(1, 10), (2, 20)]);

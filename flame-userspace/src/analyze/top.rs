@@ -1,5 +1,6 @@
 //! The heaviest functions.
 
+use super::functions::FunctionTree;
 use crate::profile::Profile;
 use crate::profile::tree::{CallTree, FrameName};
 
@@ -16,52 +17,28 @@ pub struct Heaviest {
     pub total: i64,
 }
 
-/// The functions of a tree by self value, heaviest first; ties by name.
+/// The functions of a tree by self value, heaviest first; ties by name and module.
 ///
 /// Frames are added up by name and module: the same function, inlined or not, is one row.
 pub fn top(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
-    let mut rows: Vec<Heaviest> = Vec::new();
-    let mut row_of_name = std::collections::HashMap::new();
-    let row_of_frame: Vec<usize> = tree
-        .frames
-        .iter()
-        .map(|frame| {
-            let (name, module) = (frame_name(profile, *frame), frame_module(profile, *frame));
-            *row_of_name.entry((name, module)).or_insert_with_key(|(name, module)| {
-                rows.push(Heaviest {
-                    name: name.clone(),
-                    module: module.clone(),
-                    self_value: 0,
-                    total: 0,
-                });
-                rows.len() - 1
-            })
+    let tree = FunctionTree::new(profile, tree);
+    let worths = tree.worths();
+    let mut rows: Vec<Heaviest> = tree
+        .functions
+        .into_iter()
+        .zip(worths)
+        .map(|(function, worth)| Heaviest {
+            name: function.name,
+            module: function.module,
+            self_value: worth.self_value,
+            total: worth.total,
         })
         .collect();
-
-    for (at, node) in tree.nodes.iter().enumerate() {
-        let row = &mut rows[row_of_frame[node.frame as usize]];
-        row.self_value = row.self_value.saturating_add(node.self_value);
-        if !recurs(tree, &row_of_frame, at) {
-            row.total = row.total.saturating_add(node.total);
-        }
-    }
-    rows.sort_by(|a, b| b.self_value.cmp(&a.self_value).then_with(|| a.name.cmp(&b.name)));
+    rows.sort_by(|a, b| {
+        let by_name = || (&a.name, &a.module).cmp(&(&b.name, &b.module));
+        b.self_value.cmp(&a.self_value).then_with(by_name)
+    });
     rows
-}
-
-/// Whether the function of node `at` also stands above it.
-fn recurs(tree: &CallTree, row_of_frame: &[usize], at: usize) -> bool {
-    let own = row_of_frame[tree.nodes[at].frame as usize];
-    let mut parent = tree.nodes[at].parent;
-    while let Some(row) = parent {
-        let node = tree.nodes[row as usize];
-        if row_of_frame[node.frame as usize] == own {
-            return true;
-        }
-        parent = node.parent;
-    }
-    false
 }
 
 /// A frame's name for people.

@@ -52,6 +52,18 @@ pub(crate) fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+/// The first kernel of which it is known that it takes flame's programs: it has `bpf_task_pt_regs`.
+pub(crate) const OLDEST_KERNEL: (u32, u32) = (5, 15);
+
+/// Why the running kernel may not do for flame, if it is older than that.
+pub(crate) fn too_old() -> Option<String> {
+    let (major, minor) = OLDEST_KERNEL;
+    (kernel_version() < OLDEST_KERNEL).then(|| {
+        let release = kernel_release();
+        format!("the kernel {release} is too old: flame needs Linux {major}.{minor} or later")
+    })
+}
+
 /// How much memory this process may lock, in bytes; `u64::MAX` for no limit.
 pub(crate) fn lockable_memory() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

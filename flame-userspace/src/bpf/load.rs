@@ -11,7 +11,7 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS};
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, HeapKernel, SampleRing, TableRoom, UnwindMaps, btf, features};
+use super::{Counts, HeapKernel, SampleRing, TableRoom, UnwindMaps, btf, features, online_cpus};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -67,15 +67,18 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
-        let places = if options.heap { 1 + HEAP_SLOTS } else { 1 };
+        options.config.places = if options.heap { 1 + HEAP_SLOTS } else { 1 };
+        let places = options.config.places;
+        let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
         let mut loader = EbpfLoader::new();
         loader
             .btf(None)
             .override_global("CONFIG", &options.config, true)
             .map_max_entries("SAMPLES", options.ring_bytes)
+            .map_max_entries("BUFFER", (highest_cpu + 1) * places)
             .map_max_entries("ROWS", options.tables.chunks)
             .map_max_entries("PAGES", options.tables.pages);
-        for name in ["BUFFER", "WALK", "REMEMBERED"] {
+        for name in ["WALK", "REMEMBERED"] {
             loader.map_max_entries(name, places);
         }
         if options.heap {

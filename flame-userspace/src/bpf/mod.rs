@@ -17,7 +17,8 @@ mod uprobe;
 pub(crate) use btf::kernel_types;
 pub(crate) use cpus::online_cpus;
 pub(crate) use features::{
-    Feature, has_capability, kernel_release, kernel_version, lockable_memory,
+    Feature, OLDEST_KERNEL, has_capability, kernel_release, kernel_version, lockable_memory,
+    too_old,
 };
 pub(crate) use heap::{HeapBlocks, HeapKernel, HeapPrograms, HeapSwitch};
 pub(crate) use load::{LoadOptions, Loaded, Programs};

@@ -24,10 +24,11 @@ pub(crate) struct TableRoom {
 }
 
 impl TableRoom {
-    /// For a few processes: 16 MiB of rows, for 1 GiB of text.
-    pub(crate) const CHOSEN: Self = Self { chunks: 1024, pages: 1 << 18 };
-    /// For all of a machine's: 64 MiB of rows, for 4 GiB of text.
-    pub(crate) const ALL: Self = Self { chunks: 4096, pages: 1 << 20 };
+    /// For a few processes: 8 MiB of rows, of 1 GiB of text. Rows are made of what stacks go
+    /// through, and 8 MiB are those of some 100 MiB of text.
+    pub(crate) const CHOSEN: Self = Self { chunks: 512, pages: 1 << 18 };
+    /// For all of a machine's: 12 MiB of rows, of 3 GiB of text.
+    pub(crate) const ALL: Self = Self { chunks: 768, pages: 3 << 18 };
 }
 
 /// The maps, open.

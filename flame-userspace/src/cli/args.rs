@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::analyze::check::{Limit, ParseError};
+use crate::analyze::normalize::Normalize;
 use crate::{Event, Frequency, HeapMode, HeapOptions, ProfileType, Target, format::Format};
 
 /// What `flame` alone prints.
@@ -40,8 +42,24 @@ pub(super) enum Command {
     /// Processes that the given ones have started, before or after, are profiled as well, unless
     /// --no-children is given.
     Attach(AttachArgs),
-    /// Make a flamegraph page from any pprof file, flame's or another tool's.
+    /// Make a flamegraph page and a report from a profile of flame's or another tool's.
+    ///
+    /// Reads pprof files, folded stacks, and the text of `perf script`, compressed or not.
     Generate(GenerateArgs),
+    /// Print the report on a profile: Markdown, or JSON for programs.
+    Report(ReportArgs),
+    /// Tell what has changed from one profile to another.
+    ///
+    /// The table goes to stdout: functions by the change of their self values. -o OUT.md writes it
+    /// as Markdown, -o OUT.pb as a pprof file with values below zero, as `go tool pprof -diff_base`
+    /// reads them.
+    Diff(DiffArgs),
+    /// Fail (exit status 3) when a profile has grown beyond a limit.
+    ///
+    /// A limit is METRIC[:FUNCTION] > LIMIT. METRIC is a sample type, with `.self` for self values;
+    /// FUNCTION a pattern for names (`*`, `?`), or module=PATTERN; LIMIT growth (+5%, +3pp, +1MiB,
+    /// +200ms) or an amount (20%, 64MiB). Growth within the error of sampling (95 %) does not fail.
+    Check(CheckArgs),
     /// Tell what this kernel and user can do, what is missing, and the command that mends it.
     Doctor(DoctorArgs),
     /// The privileged part of `record`; not for people.
@@ -81,18 +99,89 @@ pub(super) struct AttachArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateArgs {
-    /// pprof files, compressed or not.
+    /// Profiles: pprof files, folded stacks, or the text of `perf script`.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// The file to write; beside each FILE if left out.
+    /// The file or folder to write; beside each FILE if left out.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
-    /// What to write.
-    #[arg(short, long, value_delimiter = ',', default_value = "html", value_name = "LIST")]
-    pub(super) format: Vec<GeneratedFormat>,
+    /// What to write: pb, html, md, svg, folded, firefox. Left out: what OUT ends in, else html,md.
+    #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
+    pub(super) format: Vec<Format>,
+    /// Inlined functions as locations of their own in pb files, for readers that lose them.
+    #[arg(long)]
+    pub(super) flat_inlines: bool,
     /// Overwrite what is there.
     #[arg(long)]
     pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// A profile.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// JSON instead of Markdown.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The most rows of a table of functions, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = rows)]
+    pub(super) top: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The profile to compare with.
+    #[arg(value_name = "BASE")]
+    pub(super) base: PathBuf,
+    /// The profile to compare.
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// The file to write; its ending tells what (md, pb). Without one: OUT.md and OUT.pb.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: Option<PathBuf>,
+    /// What to write as OUT.
+    #[arg(short, long, value_delimiter = ',', value_name = "LIST", value_parser = file_format)]
+    pub(super) format: Vec<Format>,
+    /// The sample type to compare; the new profile's default if left out.
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
+    pub(super) sample_type: Option<String>,
+    /// How to make the base comparable: totals, rate (by second), share. Left out: rate where a
+    /// session was cut by time.
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    pub(super) normalize: Option<Normalize>,
+    /// The most functions in the table, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = rows)]
+    pub(super) top: usize,
+    /// Overwrite what is there.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The profile to compare with.
+    #[arg(value_name = "BASE")]
+    pub(super) base: PathBuf,
+    /// The profile to compare.
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+    /// A limit; may be given more than once.
+    #[arg(long, required = true, value_name = "EXPR", value_parser = limit)]
+    pub(super) fail_if: Vec<Limit>,
+    /// How to make the base comparable: totals, rate (by second), share. Left out: rate where a
+    /// session was cut by time.
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    pub(super) normalize: Option<Normalize>,
+    /// Fail also by what lies within the error of sampling.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print Markdown instead of a table.
+    #[arg(long)]
+    pub(super) markdown: bool,
+    /// Write JUnit XML to this file, over what is there.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -154,12 +243,12 @@ pub(super) struct RecordingArgs {
     /// Where the files go; made if absent.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(super) output_dir: PathBuf,
-    /// The files to write: pb, html, svg, folded.
+    /// The files to write: pb, html, md, svg, folded, firefox.
     #[arg(
         short,
         long,
         value_delimiter = ',',
-        default_value = "pb,html",
+        default_value = "pb,html,md",
         value_name = "LIST",
         value_parser = file_format,
     )]
@@ -167,6 +256,9 @@ pub(super) struct RecordingArgs {
     /// One set of files for each process.
     #[arg(long)]
     pub(super) per_process: bool,
+    /// Inlined functions as locations of their own in pb files, for readers that lose them.
+    #[arg(long)]
+    pub(super) flat_inlines: bool,
     /// Leave out kernel frames.
     #[arg(long)]
     pub(super) no_kernel: bool,
@@ -207,24 +299,6 @@ impl Color {
             Self::Auto => "auto",
             Self::Always => "always",
             Self::Never => "never",
-        }
-    }
-}
-
-/// What `generate` can write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum GeneratedFormat {
-    Html,
-    Svg,
-    Folded,
-}
-
-impl From<GeneratedFormat> for Format {
-    fn from(format: GeneratedFormat) -> Self {
-        match format {
-            GeneratedFormat::Html => Self::Html,
-            GeneratedFormat::Svg => Self::Svg,
-            GeneratedFormat::Folded => Self::Folded,
         }
     }
 }
@@ -276,6 +350,7 @@ impl RecordingArgs {
         }
         let flags = [
             ("--per-process", self.per_process),
+            ("--flat-inlines", self.flat_inlines),
             ("--no-kernel", self.no_kernel),
             ("--no-inline", self.no_inline),
             ("--no-children", self.no_children),
@@ -292,6 +367,22 @@ impl RecordingArgs {
 fn frequency(text: &str) -> Result<Frequency, String> {
     let hz = text.parse().ok().and_then(Frequency::hz);
     hz.ok_or_else(|| "a frequency is a whole number from 1 to 10000".to_owned())
+}
+
+fn rows(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| "a number of rows is a whole number from 1 to 1000".to_owned())
+}
+
+fn normalize(text: &str) -> Result<Normalize, String> {
+    Normalize::ALL
+        .into_iter()
+        .find(|how| how.name() == text)
+        .ok_or_else(|| format!("known ways are {}", Normalize::ALL.map(Normalize::name).join(", ")))
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    text.parse().map_err(|error: ParseError| error.to_string())
 }
 
 fn event(text: &str) -> Result<Event, String> {

@@ -2,7 +2,7 @@
 
 use super::args::AttachArgs;
 use super::privilege::Privilege;
-use super::recorder::{Recorder, command_line};
+use super::recorder::{Recorder, Seen, command_line};
 use super::signals::Signals;
 use super::{files, status};
 use crate::{ErrorKind, Target};
@@ -53,6 +53,7 @@ async fn attach(args: &AttachArgs) -> anyhow::Result<u8> {
             _ = signals.next() => {}
             () = ended => {}
         }
+        Seen::Part
     };
     let outcome = recorder.record(session, end, |_| {}).await;
     let status = if outcome.failure.is_some() { status::FAILED } else { 0 };

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
+use super::recorder::Seen;
 use super::signals::{Asked, Signals};
 use super::status;
 use super::talk::{Talk, shown};
@@ -21,6 +22,8 @@ pub(super) struct Child {
     /// Its exit status as a shell tells it, once it has ended.
     status: Option<u8>,
     interrupts: u32,
+    /// Whether it was asked to end before it did by itself.
+    hurried: bool,
     /// The signal for which it was left running.
     abandoned_for: Option<Asked>,
 }
@@ -29,7 +32,7 @@ impl Child {
     /// The child of this pid.
     pub(super) fn new(pid: u32) -> Result<Self> {
         let changed = signal(SignalKind::child()).context("listen for the command's end")?;
-        Ok(Self { pid, changed, status: None, interrupts: 0, abandoned_for: None })
+        Ok(Self { pid, changed, status: None, interrupts: 0, hurried: false, abandoned_for: None })
     }
 
     /// Its exit status: its own, or 128+N if signal N ended it; `None` while it runs.
@@ -47,6 +50,11 @@ impl Child {
             }
         }
         self.status
+    }
+
+    /// What its session saw of it, once it has [`ended`](Self::ended).
+    pub(super) fn seen(&mut self) -> Seen {
+        if self.status().is_some() && !self.hurried { Seen::Whole } else { Seen::Part }
     }
 
     /// The exit status of a flame that left it running: that of a process ended by the signal.
@@ -76,6 +84,7 @@ impl Child {
                 () = self.exited() => return,
                 asked = signals.next() => asked,
             };
+            self.hurried = true;
             match asked {
                 Asked::Interrupt => {
                     self.interrupts += 1;

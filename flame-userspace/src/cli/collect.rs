@@ -1,7 +1,7 @@
 //! The privileged part of a `record` that an ordinary user typed: profiles a process that waits
 //! or runs, for a flame at the other end of its stdin and stdout.
 //!
-//! It is told `stop`, or finds its stdin closed when the other end has gone; it says lines, which
+//! It is told to stop, or finds its stdin closed when the other end has gone; it says lines, which
 //! [`Said`] makes and reads. What it says to people goes to stderr.
 
 use std::io::Write as _;
@@ -11,10 +11,15 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::args::CollectArgs;
 use super::privilege::Privilege;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Seen};
 use super::signals::Signals;
 use super::{files, status};
 use crate::{Progress, Target};
+
+/// The order to stop: the command ran to its end.
+pub(super) const STOP_WHOLE: &str = "stop whole";
+/// The order to stop before that.
+pub(super) const STOP: &str = "stop";
 
 /// A line that the collector says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,10 +109,10 @@ async fn collect(args: CollectArgs) -> Result<u8> {
         tokio::pin!(orders);
         loop {
             tokio::select! {
-                () = &mut orders => return,
+                seen = &mut orders => return seen,
                 asked = signals.next() => {
                     if asked == super::signals::Asked::Terminate {
-                        return;
+                        return Seen::Part;
                     }
                 }
             }
@@ -131,14 +136,17 @@ async fn collect(args: CollectArgs) -> Result<u8> {
     Ok(if outcome.failure.is_some() { status::FAILED } else { 0 })
 }
 
-/// Waits for `stop` or for the end of stdin.
-async fn wait_for_orders() {
+/// Waits for an order to stop or for the end of stdin.
+async fn wait_for_orders() -> Seen {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if line == "stop" {
-            return;
+        match line.as_str() {
+            STOP_WHOLE => return Seen::Whole,
+            STOP => return Seen::Part,
+            _ => {}
         }
     }
+    Seen::Part
 }
 
 #[cfg(test)]

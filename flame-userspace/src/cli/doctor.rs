@@ -47,8 +47,8 @@ fn kernel() -> Found {
     let version = bpf::kernel_version();
     if version >= (5, 17) {
         Found::Good(format!("kernel {release} (5.15 or later is needed)"))
-    } else if version >= (5, 15) {
-        let what = format!("kernel {release} walks 64 frames of a stack (5.17 and later: 512)");
+    } else if version >= bpf::OLDEST_KERNEL {
+        let what = format!("kernel {release} walks 64 frames of a stack (5.17 and later: 2048)");
         Found::Limits(what, "use a newer kernel for deeper stacks".to_owned())
     } else {
         let what = format!("kernel {release} is older than 5.15, which flame needs");
@@ -147,13 +147,16 @@ fn of_process(pid: u32) -> u8 {
         let named = match file.named {
             Named::BySymbols => "function names from its symbol table",
             Named::ByDebugFile => "function names from its debug file",
+            Named::ByGoFunctions => "function names from .gopclntab",
             Named::ByExportsAlone => "names of exported functions alone",
             Named::ByPerfMap => "generated code; names from its perf map",
             Named::NotAtAll => "generated code without names",
             Named::Unreadable => "cannot be opened",
         };
         let walked = match file.walked {
-            Walked::ByTable => "stacks by unwind table",
+            Walked::ByEhFrame => "stacks by unwind table (.eh_frame)",
+            Walked::ByDebugFrame => "stacks by unwind table (.debug_frame)",
+            Walked::ByGoFunctions => "stacks by unwind table (.gopclntab)",
             Walked::ByFramePointer => "stacks by frame pointer",
         };
         println!("  {}: {named}; {walked}", shown(&file.path));

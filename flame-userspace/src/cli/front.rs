@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep};
 use super::age::process_age;
 use super::args::RecordArgs;
 use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
-use super::collect::Said;
+use super::collect::{STOP, STOP_WHOLE, Said};
 use super::privilege::{Privilege, program};
-use super::recorder::{command_line, live_line, milliseconds};
+use super::recorder::{Seen, command_line, live_line, milliseconds};
 use super::signals::Signals;
 use super::status;
 use super::talk::Talk;
@@ -50,7 +50,10 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
     };
     let armed = process_age();
     let done = {
-        let end = child.ended(&mut signals, &talk, GRACE);
+        let end = async {
+            child.ended(&mut signals, &talk, GRACE).await;
+            child.seen()
+        };
         collector.collect(end, &talk).await
     };
     if child.status().is_some() {
@@ -134,7 +137,7 @@ impl Collector {
     }
 
     /// Lets it collect until `end` or until it ends by itself, and hears what became of it.
-    async fn collect(mut self, end: impl Future<Output = ()>, talk: &Talk) -> Collected {
+    async fn collect(mut self, end: impl Future<Output = Seen>, talk: &Talk) -> Collected {
         let started = Instant::now();
         let mut collected = Collected::default();
         let mut stopping = false;
@@ -142,10 +145,11 @@ impl Collector {
         tokio::pin!(end);
         loop {
             let said = tokio::select! {
-                () = &mut end, if !stopping => {
+                seen = &mut end, if !stopping => {
                     stopping = true;
+                    let order = if seen == Seen::Whole { STOP_WHOLE } else { STOP };
                     // If it has ended already, what it says tells so.
-                    _ = self.orders.write_all(b"stop\n").await;
+                    _ = self.orders.write_all(format!("{order}\n").as_bytes()).await;
                     continue;
                 }
                 said = self.next() => said,

@@ -1,4 +1,4 @@
-//! `flame generate`: a page, an image or folded stacks from any pprof file.
+//! `flame generate`: a page, a report, an image or folded stacks from any pprof file.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -10,11 +10,12 @@ use anyhow::{Context as _, Result, bail};
 
 use super::args::GenerateArgs;
 use super::caller::{Caller, acting_for};
-use super::place::{IfThere, place};
+use super::place::{IfThere, parent, place};
+use super::read::{name_of, read};
 use super::status;
 use super::summary::{heaviest, link};
 use super::talk::shown;
-use crate::format::{self, Format, Presentation, html, pprof};
+use crate::format::{self, Format, Presentation, html, markdown};
 use crate::profile::Profile;
 
 /// Runs the command; the exit status.
@@ -35,20 +36,28 @@ pub(super) fn run(args: &GenerateArgs) -> u8 {
 
 fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
     let profile = read(file)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for &wanted in &args.format {
-        let wanted = Format::from(wanted);
-        let (directory, target) = place_of(file, wanted, args)?;
+    let name = name_of(file);
+    let formats = formats(args);
+    for &wanted in &formats {
+        let (directory, target) = place_of(file, wanted, args, formats.len())?;
         let presentation = Presentation {
             title: &name,
             by_process: has_several_processes(&profile),
             source_id: &name,
+            flat_inlines: args.flat_inlines,
         };
         let mut bytes = Vec::new();
         format::write(wanted, &profile, &presentation, &mut bytes)
             .with_context(|| format!("make the {} of {}", wanted.name(), file.display()))?;
         let path = directory.join(&target);
-        let replace = args.force || wanted == Format::Html && is_page_of(&path, &name);
+        if fs::canonicalize(&path).is_ok_and(|path| fs::canonicalize(file).is_ok_and(|f| f == path))
+        {
+            bail!(
+                "{} would replace the profile that it is made of; name another by -o",
+                path.display()
+            );
+        }
+        let replace = args.force || was_made_of(&path, wanted, &name);
         let there = if replace { IfThere::Replace } else { IfThere::Refuse };
         place(&directory, &target, &bytes, there)?;
         let path = fs::canonicalize(&path).unwrap_or(path);
@@ -68,29 +77,34 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
     Ok(())
 }
 
-/// Reads a pprof file, bounded.
-fn read(file: &Path) -> Result<Profile> {
-    let shown = file.display();
-    let open = File::open(file).with_context(|| format!("open {shown}"))?;
-    if open.metadata().with_context(|| format!("look at {shown}"))?.is_dir() {
-        bail!("{shown} is a folder; a pprof file is wanted");
+/// What to write: what was asked for, or what the output's name ends in, or what most want.
+fn formats(args: &GenerateArgs) -> Vec<Format> {
+    let mut formats = args.format.clone();
+    if formats.is_empty() {
+        let ending = args.output.as_ref().filter(|output| !output.is_dir());
+        let ending = ending.and_then(|output| output.extension()?.to_str());
+        match ending.and_then(Format::from_name) {
+            Some(format) => formats.push(format),
+            None => formats.extend([Format::Html, Format::Markdown]),
+        }
     }
-    let most = pprof::MAX_DECOMPRESSED_BYTES;
-    let mut bytes = Vec::new();
-    open.take(most + 1).read_to_end(&mut bytes).with_context(|| format!("read {shown}"))?;
-    if bytes.len() as u64 > most {
-        bail!("{shown} is larger than {most} bytes, the most that flame reads");
-    }
-    pprof::read(&bytes).with_context(|| format!("read {shown}"))
+    let mut seen = HashSet::new();
+    formats.retain(|format| seen.insert(*format));
+    formats
 }
 
 /// The folder and name of what is written for `file`.
-fn place_of(file: &Path, format: Format, args: &GenerateArgs) -> Result<(PathBuf, OsString)> {
+fn place_of(
+    file: &Path,
+    format: Format,
+    args: &GenerateArgs,
+    formats: usize,
+) -> Result<(PathBuf, OsString)> {
     let stem = file.file_stem().unwrap_or(file.as_os_str());
     let mut own = stem.to_owned();
     own.push(".");
-    own.push(format.name());
-    let several = args.files.len() > 1 || args.format.len() > 1;
+    own.push(format.ending());
+    let several = args.files.len() > 1 || formats > 1;
     match &args.output {
         None => Ok((parent(file), own)),
         Some(folder) if several || folder.is_dir() => {
@@ -106,18 +120,16 @@ fn place_of(file: &Path, format: Format, args: &GenerateArgs) -> Result<(PathBuf
     }
 }
 
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Whether flame made the file of the profile of this name, so that it may be made again.
-fn is_page_of(path: &Path, name: &str) -> bool {
+fn was_made_of(path: &Path, format: Format, name: &str) -> bool {
+    let source_of: fn(&[u8]) -> Option<String> = match format {
+        Format::Html => html::source_of,
+        Format::Markdown => markdown::source_of,
+        _ => return false,
+    };
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut head));
-    read.is_ok() && html::source_of(&head).as_deref() == Some(name)
+    read.is_ok() && source_of(&head).as_deref() == Some(name)
 }
 
 fn has_several_processes(profile: &Profile) -> bool {

@@ -5,8 +5,10 @@ mod age;
 mod args;
 mod attach;
 mod caller;
+mod check;
 mod child;
 mod collect;
+mod diff;
 mod doctor;
 mod files;
 mod front;
@@ -14,8 +16,10 @@ mod generate;
 mod output;
 mod place;
 mod privilege;
+mod read;
 mod record;
 mod recorder;
+mod report;
 mod signals;
 mod stamp;
 mod summary;
@@ -31,6 +35,10 @@ use args::{Cli, Command};
 mod status {
     /// Nothing is left to profile, or a file cannot be read.
     pub(super) const NOTHING: u8 = 1;
+    /// A usage error, as clap has it.
+    pub(super) const USAGE: u8 = 2;
+    /// `check` found a regression.
+    pub(super) const REGRESSION: u8 = 3;
     /// flame itself failed.
     pub(super) const FAILED: u8 = 125;
     /// CMD cannot be executed.
@@ -59,6 +67,9 @@ pub fn run() -> ExitCode {
             Command::Record(args) => record::run(args).await,
             Command::Attach(args) => attach::run(args).await,
             Command::Generate(args) => generate::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Diff(args) => diff::run(&args),
+            Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Collect(args) => collect::run(args).await,
         }

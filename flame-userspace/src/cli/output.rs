@@ -29,6 +29,7 @@ pub(super) struct Output {
     directory: PathBuf,
     formats: Vec<Format>,
     per_process: bool,
+    flat_inlines: bool,
     there: IfThere,
     caller: Option<Caller>,
 }
@@ -42,6 +43,7 @@ impl Output {
             directory: args.output_dir.clone(),
             formats: args.format.iter().copied().filter(|format| seen.insert(*format)).collect(),
             per_process: args.per_process,
+            flat_inlines: args.flat_inlines,
             there: if args.force { IfThere::Replace } else { IfThere::Refuse },
             caller: Caller::of_sudo(),
         };
@@ -62,12 +64,16 @@ impl Output {
         for (name, title, profile, by_process) in self.sets(recorded, title) {
             for &format in &self.formats {
                 let base = format!("{}-profile-{name}{stamp}", recorded.of.name());
-                let presentation =
-                    Presentation { title: &title, by_process, source_id: &format!("{base}.pb") };
+                let presentation = Presentation {
+                    title: &title,
+                    by_process,
+                    source_id: &format!("{base}.pb"),
+                    flat_inlines: self.flat_inlines,
+                };
                 let mut bytes = Vec::new();
                 format::write(format, profile, &presentation, &mut bytes)
                     .with_context(|| format!("make the {} of the profile", format.name()))?;
-                let file = OsString::from(format!("{base}.{}", format.name()));
+                let file = OsString::from(format!("{base}.{}", format.ending()));
                 let path = self.put(&file, &bytes, talk)?;
                 written.push(Written { path, format, bytes: bytes.len() as u64 });
             }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -41,6 +41,14 @@ pub(super) fn place(directory: &Path, name: &OsStr, bytes: &[u8], there: IfThere
         unsafe { libc::unlinkat(folder.as_raw_fd(), temporary.as_ptr(), 0) };
     }
     written
+}
+
+/// The folder of a file.
+pub(super) fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// Makes a folder with its parents, and finds out whether files can be made in it.
@@ -115,7 +123,6 @@ fn rename(folder: &File, from: &CString, to: &CString, there: IfThere) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("flame-place-{name}-{}", std::process::id()));

@@ -57,7 +57,10 @@ async fn record(args: &RecordArgs, privilege: Privilege) -> Result<u8> {
         session
     };
     let outcome = {
-        let end = child.ended(&mut signals, &recorder.talk, GRACE);
+        let end = async {
+            child.ended(&mut signals, &recorder.talk, GRACE).await;
+            child.seen()
+        };
         recorder.record(session, end, |_| {}).await
     };
     let own = finish(&recorder, &outcome, &mut child, &mut signals).await;

@@ -14,6 +14,7 @@ use super::privilege::Privilege;
 use super::stamp::stamp;
 use super::summary::Summary;
 use super::talk::Talk;
+use crate::analyze::normalize::{PART_OF_RUN, WHOLE_RUN};
 use crate::session::{Progress, Session, SessionBuilder, Target};
 use crate::{Error, Recording};
 
@@ -29,6 +30,15 @@ pub(super) struct Recorder {
     only_user: Option<u32>,
     /// The command line that the profile tells.
     command_line: String,
+}
+
+/// How much of what it profiled a session saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A command from its start to its own end.
+    Whole,
+    /// What its time allowed.
+    Part,
 }
 
 /// What became of a session.
@@ -105,7 +115,7 @@ impl Recorder {
     pub(super) async fn record(
         &self,
         session: Session,
-        end: impl Future<Output = ()>,
+        end: impl Future<Output = Seen>,
         mut on_progress: impl FnMut(&Progress),
     ) -> Outcome {
         let started = Instant::now();
@@ -119,12 +129,16 @@ impl Recorder {
         let mut live = interval_at(started + LIVE, LIVE);
         live.set_missed_tick_behavior(MissedTickBehavior::Skip);
         tokio::pin!(end);
+        let mut seen = Seen::Part;
         loop {
             tokio::select! {
                 // In this order: parts that take longer to write than --rotate says are always
                 // due, and must not keep the session from its end.
                 biased;
-                () = &mut end => break,
+                ended = &mut end => {
+                    seen = ended;
+                    break;
+                }
                 () = sleep_until(until) => {
                     outcome.timed_out = true;
                     break;
@@ -132,7 +146,7 @@ impl Recorder {
                 _ = rotation.tick() => {
                     let part = session.rotate().await;
                     let stamp = stamp(std::mem::replace(&mut began, SystemTime::now()));
-                    self.finish(part, &stamp, &mut outcome);
+                    self.finish(part, Seen::Part, &stamp, &mut outcome);
                 }
                 _ = live.tick() => {
                     let progress = session.progress();
@@ -145,7 +159,9 @@ impl Recorder {
             self.talk.live("reading symbols and writing the profile ...");
         }
         let rest = session.stop().await;
-        self.finish(rest, &stamp(began), &mut outcome);
+        let whole = self.args.rotate.is_none() && self.args.delay.is_none();
+        let seen = if whole { seen } else { Seen::Part };
+        self.finish(rest, seen, &stamp(began), &mut outcome);
         outcome
     }
 
@@ -156,11 +172,21 @@ impl Recorder {
     }
 
     /// Writes and tells a part of a session.
-    fn finish(&self, recording: Result<Recording, Error>, stamp: &str, outcome: &mut Outcome) {
-        let recording = match recording {
+    fn finish(
+        &self,
+        recording: Result<Recording, Error>,
+        seen: Seen,
+        stamp: &str,
+        outcome: &mut Outcome,
+    ) {
+        let mut recording = match recording {
             Ok(recording) => recording,
             Err(error) => return self.fail(error.into(), outcome),
         };
+        recording.add_comment(match seen {
+            Seen::Whole => WHOLE_RUN,
+            Seen::Part => PART_OF_RUN,
+        });
         outcome.running.clone_from(&recording.running);
         for (of, why) in &recording.missing {
             self.talk.error(&format!("no {} profile: {why}", of.name()));

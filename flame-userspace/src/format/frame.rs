@@ -2,7 +2,7 @@
 //! it runs on.
 
 use super::text;
-use crate::analyze::{frame_module, frame_name};
+use crate::analyze::{frame_module, frame_name, is_kernel};
 use crate::profile::Profile;
 use crate::profile::tree::FrameName;
 
@@ -55,29 +55,6 @@ pub(super) fn describe(profile: &Profile, frame: FrameName) -> Description {
     }
 }
 
-/// The kernel's mappings are called `[kernel...]`, its modules' `name.ko` with or without the
-/// suffix of a compressed file.
 fn side_of(module: &str) -> Side {
-    let plain = [".xz", ".zst", ".gz"]
-        .iter()
-        .find_map(|suffix| module.strip_suffix(suffix))
-        .unwrap_or(module);
-    let is_module =
-        std::path::Path::new(plain).extension().is_some_and(|extension| extension == "ko");
-    if is_module || module.starts_with("[kernel") { Side::Kernel } else { Side::User }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernel_and_its_modules_are_told_from_user_space() {
-        for kernel in ["[kernel.kallsyms]", "nf_tables.ko", "xfs.ko.zst"] {
-            assert_eq!(side_of(kernel), Side::Kernel, "{kernel}");
-        }
-        for user in ["", "[vdso]", "libkernel.so", "tool.ko.d", "ko"] {
-            assert_eq!(side_of(user), Side::User, "{user}");
-        }
-    }
+    if is_kernel(module) { Side::Kernel } else { Side::User }
 }

@@ -5,7 +5,6 @@
 //! has lost them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use flame_common::block::BlockKey;
 
@@ -18,7 +17,7 @@ use crate::process::{CodeAddress, ProcessId, ProcessTable};
 #[derive(Debug, Clone)]
 struct Live {
     key: Key,
-    stack: Arc<[CodeAddress]>,
+    stack: Box<[CodeAddress]>,
     size: u64,
     interval: u64,
     /// The share of blocks that were kept when there were too many.
@@ -261,7 +260,7 @@ mod tests {
         let next = ledger.close();
         assert_eq!(next.total.allocated.space.rounded(), 0);
         assert_eq!(next.total.in_use.space.rounded(), 200, "what lives goes on");
-        assert_eq!(next.sum.stacks.len(), 1);
+        assert_eq!(next.sum.stacks.frames().len(), 1);
     }
 
     #[test]

@@ -136,7 +136,7 @@ mod tests {
     fn key() -> Key {
         let mut processes = ProcessTable::new(true, HashSet::new());
         let process = processes.of_sample(1 << 30, "p");
-        Key { process, tid: 1, thread: "t".into(), stack: 0 }
+        Key { process, tid: 1, thread: "t".into(), stack: None }
     }
 
     fn blocks(bytes: f64) -> Blocks {

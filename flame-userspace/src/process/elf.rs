@@ -31,6 +31,10 @@ pub(crate) struct ElfLayout {
     pub(crate) unwind_index: Option<(u64, u64)>,
     /// Where its unwind information is in the file (`.eh_frame`).
     pub(crate) unwind_section: Option<Section>,
+    /// Where debuggers' unwind information is in the file (`.debug_frame`).
+    pub(crate) debug_frame: Option<Section>,
+    /// Where Go's own tables are.
+    pub(crate) go: Option<GoSections>,
     /// The machine that its code is for (`e_machine`).
     pub(crate) machine: u16,
     /// Where it begins to run, if it is a program or a loader (`e_entry`).
@@ -46,7 +50,23 @@ pub(crate) struct Section {
     pub(crate) offset: u64,
     /// Bytes in the file.
     pub(crate) length: u64,
+    /// Whether the bytes are compressed (`SHF_COMPRESSED`).
+    pub(crate) compressed: bool,
 }
+
+/// What Go's linker writes for its runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GoSections {
+    /// Its functions (`.gopclntab`).
+    pub(crate) functions: Section,
+    /// Where the parts of the program are (`.go.module`, since Go 1.26).
+    pub(crate) module: Option<Section>,
+    /// Address of `.text`.
+    pub(crate) text: u64,
+}
+
+/// The sections of Go's functions: the second is that of position-independent programs.
+const GO_FUNCTIONS: [&[u8]; 2] = [b".gopclntab", b".data.rel.ro.gopclntab"];
 
 impl ElfLayout {
     /// Reads the layout of a file; `None` if it is no ELF file or damaged.
@@ -98,18 +118,22 @@ impl ElfLayout {
             use object::read::elf::SectionHeader as _;
             layout.has_symbols =
                 sections.iter().any(|section| section.sh_type(endian) == elf::SHT_SYMTAB);
-            // A separate debug file has the section's header alone.
-            let in_file =
-                |section: &&_| Elf::SectionHeader::sh_type(section, endian) != elf::SHT_NOBITS;
-            layout.unwind_section = sections
-                .section_by_name(endian, b".eh_frame")
-                .map(|(_, section)| section)
-                .filter(in_file)
-                .map(|section| Section {
-                    address: section.sh_addr(endian).into(),
-                    offset: section.sh_offset(endian).into(),
-                    length: section.sh_size(endian).into(),
-                });
+            let section = |name: &[u8]| {
+                let (_, found) = sections.section_by_name(endian, name)?;
+                // A separate debug file has the headers alone of what the file itself has.
+                (found.sh_type(endian) != elf::SHT_NOBITS).then(|| Section {
+                    address: found.sh_addr(endian).into(),
+                    offset: found.sh_offset(endian).into(),
+                    length: found.sh_size(endian).into(),
+                    compressed: found.sh_flags(endian).into() & u64::from(elf::SHF_COMPRESSED) != 0,
+                })
+            };
+            layout.unwind_section = section(b".eh_frame");
+            layout.debug_frame = section(b".debug_frame");
+            layout.go = GO_FUNCTIONS.iter().find_map(|name| section(name)).map(|functions| {
+                let text = section(b".text").map_or(0, |text| text.address);
+                GoSections { functions, module: section(b".go.module"), text }
+            });
         }
         Some(layout)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::table::ProcessTable;
-use super::{Executable, procfs};
+use super::{ElfLayout, Executable, Section, procfs};
 
 /// A piece of a process's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,12 @@ pub(crate) struct Inspected {
 /// How stacks go through the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walked {
-    /// By its unwind information.
-    ByTable,
+    /// By its `.eh_frame`.
+    ByEhFrame,
+    /// By the unwind information for debuggers, its own or its debug file's.
+    ByDebugFrame,
+    /// By the functions of Go's runtime.
+    ByGoFunctions,
     ByFramePointer,
 }
 
@@ -27,6 +31,7 @@ pub(crate) enum Walked {
 pub(crate) enum Named {
     BySymbols,
     ByDebugFile,
+    ByGoFunctions,
     ByExportsAlone,
     ByPerfMap,
     NotAtAll,
@@ -39,6 +44,7 @@ impl Named {
             Executable { file: None, .. } => Self::Unreadable,
             Executable { layout, .. } if layout.has_symbols => Self::BySymbols,
             Executable { debug_file: Some(_), .. } => Self::ByDebugFile,
+            Executable { layout, .. } if layout.go.is_some() => Self::ByGoFunctions,
             Executable { .. } => Self::ByExportsAlone,
         }
     }
@@ -46,10 +52,24 @@ impl Named {
 
 impl Walked {
     fn of(executable: &Executable) -> Self {
-        let readable = executable.file.is_some();
-        match executable.layout.unwind_section {
-            Some(section) if readable && section.length > 0 => Self::ByTable,
-            _ => Self::ByFramePointer,
+        let layout = &executable.layout;
+        let not_empty = |section: Option<Section>| section.is_some_and(|s| s.length > 0);
+        let in_debug_file = || {
+            let debug = executable.debug_file.as_ref().and_then(ElfLayout::read);
+            debug.is_some_and(|debug| not_empty(debug.debug_frame))
+        };
+        if executable.file.is_none() {
+            Self::ByFramePointer
+        } else if layout.go.is_some() {
+            Self::ByGoFunctions
+        } else if not_empty(layout.unwind_section)
+            || layout.unwind_section.is_none() && layout.unwind_index.is_some()
+        {
+            Self::ByEhFrame
+        } else if not_empty(layout.debug_frame) || in_debug_file() {
+            Self::ByDebugFrame
+        } else {
+            Self::ByFramePointer
         }
     }
 }
@@ -72,7 +92,7 @@ pub(crate) fn inspect(pid: u32) -> Option<Vec<Inspected>> {
                 let executable = table.executable(executable);
                 (Named::of(executable), Walked::of(executable))
             }
-            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, Walked::ByTable),
+            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, Walked::ByEhFrame),
             _ if table.get(id).perf_map.is_some() => (Named::ByPerfMap, Walked::ByFramePointer),
             _ => (Named::NotAtAll, Walked::ByFramePointer),
         };
@@ -90,6 +110,6 @@ mod tests {
         let found = inspect(std::process::id()).expect("own mappings");
         assert!(found.iter().any(|file| file.named == Named::BySymbols), "this test binary");
         let own = found.iter().find(|file| file.named == Named::BySymbols);
-        assert_eq!(own.map(|file| file.walked), Some(Walked::ByTable));
+        assert_eq!(own.map(|file| file.walked), Some(Walked::ByEhFrame));
     }
 }

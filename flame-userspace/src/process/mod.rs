@@ -4,6 +4,7 @@
 mod elf;
 mod event;
 mod executable;
+pub(crate) mod fuzzing;
 mod inspect;
 mod mapping;
 mod maps;
@@ -13,7 +14,7 @@ mod root;
 mod table;
 mod vdso;
 
-pub(crate) use elf::{ElfLayout, Section};
+pub(crate) use elf::{ElfLayout, GoSections, Section};
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,

@@ -1,6 +1,8 @@
 //! Makes a [`Profile`]: interns what is added, so that equal things get equal handles.
 
-use std::collections::HashMap;
+use std::hash::Hash;
+
+use foldhash::HashMap;
 
 use super::{
     Function, FunctionId, Label, LabelSetId, LabelValue, Location, LocationId, Mapping, MappingId,
@@ -136,7 +138,7 @@ impl Builder {
 }
 
 /// The handle of `row` in `table`, to which it is added unless it is there already.
-fn intern<T: Clone + Eq + std::hash::Hash, Id: Copy>(
+fn intern<T: Clone + Eq + Hash, Id: Copy>(
     rows: &mut HashMap<T, Id>,
     table: &mut Vec<T>,
     row: T,

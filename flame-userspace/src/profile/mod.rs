@@ -8,10 +8,12 @@
 //! This module does no I/O and knows nothing of processes, kernels or file formats.
 
 mod builder;
+mod flat;
 mod ids;
 mod label;
 mod location;
 mod mapping;
+mod merge;
 mod sample;
 mod stack;
 mod strings;
@@ -19,16 +21,19 @@ pub mod tree;
 mod value;
 
 pub use builder::Builder;
+pub use flat::flat_inlines;
 pub use ids::{FunctionId, LabelSetId, LocationId, MappingId, StackId, StringId};
 pub use label::{Label, LabelValue};
 pub use location::{Function, Line, Location};
 pub use mapping::Mapping;
+pub use merge::{Merge, Part, scaled};
 pub use sample::{Sample, SampleRef};
 pub use stack::{Frames, StackNode};
 pub use strings::StringTable;
 pub use value::{SampleType, Unit};
 
-/// A set of samples with everything needed to read them. Built by [`Builder`], then immutable.
+/// A set of samples with everything needed to read them. Built by [`Builder`]; then only its
+/// comments can be added to.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
     pub(crate) strings: StringTable,
@@ -88,6 +93,11 @@ impl Profile {
     /// Free text about the session: command line, parameters, losses.
     pub fn comments(&self) -> &[String] {
         &self.comments
+    }
+
+    /// Adds a line to the [`comments`](Self::comments).
+    pub fn add_comment(&mut self, line: impl Into<String>) {
+        self.comments.push(line.into());
     }
 
     /// The text behind a handle.

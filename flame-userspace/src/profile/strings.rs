@@ -1,7 +1,8 @@
 //! The string table: each text once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::StringId;
 
@@ -14,7 +15,7 @@ pub struct StringTable {
 
 impl Default for StringTable {
     fn default() -> Self {
-        let mut table = Self { texts: Vec::new(), rows: HashMap::new() };
+        let mut table = Self { texts: Vec::new(), rows: HashMap::default() };
         table.intern("");
         table
     }

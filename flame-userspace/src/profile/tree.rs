@@ -1,7 +1,9 @@
 //! The call tree of a profile: samples added up by their stacks of functions, the shape that
 //! every view of a profile draws or lists.
 
-use std::collections::HashMap;
+use std::ops::Range;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{FunctionId, LocationId, MappingId, Profile, StackId, StringId};
 
@@ -74,28 +76,49 @@ impl CallTree {
     /// Adds up `profile`. Sums saturate. The nodes are the same, in the same order, for every
     /// sample type.
     pub fn build(profile: &Profile, options: TreeOptions) -> Self {
+        Self::build_with_leaves(profile, options).0
+    }
+
+    /// As [`build`](Self::build), with the node that each sample ends at, in the order of the
+    /// profile's samples; `None` for those without any frame.
+    pub fn build_with_leaves(profile: &Profile, options: TreeOptions) -> (Self, Vec<Option<u32>>) {
         let mut growing = Growing::new(profile);
-        let mut order = Vec::new();
-        let mut by_root: HashMap<Option<StringId>, Vec<(Option<StackId>, i64)>> = HashMap::new();
-        for sample in profile.samples() {
-            let value = sample.values[options.sample_type];
-            growing.tree.total = growing.tree.total.saturating_add(value);
-            let root = if options.by_process { comm(profile, &sample) } else { None };
-            let samples = by_root.entry(root).or_insert_with(|| {
-                order.push(root);
-                Vec::new()
-            });
-            samples.push((sample.stack, value));
+        let mut leaves = vec![None; profile.sample_count()];
+        for (root, samples) in samples_by_root(profile, options) {
+            let top = growing.add(root, &samples);
+            for &(row, stack, _) in &samples {
+                leaves[row as usize] = stack.map_or(top, |stack| growing.leaf(stack));
+            }
         }
-        for root in order {
-            growing.add(root, &by_root[&root]);
-        }
-        growing.finish()
+        (growing.finish(), leaves)
     }
 }
 
-fn comm(profile: &Profile, sample: &super::SampleRef<'_>) -> Option<StringId> {
-    profile.labels(sample.labels).iter().find_map(|label| match label.value {
+/// A sample's row, its stack and its value.
+type Weighed = (u32, Option<StackId>, i64);
+
+/// The samples of each root, the roots in the order of their first samples.
+fn samples_by_root(
+    profile: &Profile,
+    options: TreeOptions,
+) -> Vec<(Option<StringId>, Vec<Weighed>)> {
+    let mut groups: Vec<(Option<StringId>, Vec<Weighed>)> = Vec::new();
+    let mut group_of = HashMap::new();
+    let roots: Vec<Option<StringId>> =
+        profile.label_sets().iter().map(|labels| comm(profile, labels)).collect();
+    for (row, sample) in (0..).zip(profile.samples()) {
+        let root = if options.by_process { roots[sample.labels.index()] } else { None };
+        let group = *group_of.entry(root).or_insert_with(|| {
+            groups.push((root, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.push((row, sample.stack, sample.values[options.sample_type]));
+    }
+    groups
+}
+
+fn comm(profile: &Profile, labels: &[super::Label]) -> Option<StringId> {
+    labels.iter().find_map(|label| match label.value {
         super::LabelValue::Text(text) if profile.string(label.key) == "comm" => Some(text),
         _ => None,
     })
@@ -118,37 +141,45 @@ struct Growing<'a> {
     profile: &'a Profile,
     tree: CallTree,
     frame_rows: HashMap<FrameName, u32>,
-    /// The frames of each location, outermost first, each with its line; made once.
-    frames_of: HashMap<LocationId, Vec<(u32, i64)>>,
-    children: HashMap<(Option<u32>, u32), u32>,
-    /// Value by (node, line), to find each node's heaviest line.
-    lines: HashMap<(u32, i64), i64>,
+    /// The frames of all locations met so far, each with its line, ...
+    frames: Vec<(u32, i64)>,
+    /// ... and which are those of a location, outermost first; none until it is met.
+    frames_of: Vec<Range<u32>>,
+    children: HashMap<(u32, u32), u32>,
+    /// The value that each node has at its `line`, the first that was met there.
+    at_line: Vec<i64>,
+    /// Value by (node, line), of lines that are not the first: to find the heaviest.
+    other_lines: HashMap<(u32, i64), i64>,
     visits: Vec<Visit>,
     roots: u32,
 }
 
 impl<'a> Growing<'a> {
     fn new(profile: &'a Profile) -> Self {
+        let stacks = profile.stacks().len();
         Self {
             profile,
-            tree: CallTree::default(),
+            tree: CallTree { nodes: Vec::with_capacity(stacks), ..CallTree::default() },
             frame_rows: HashMap::new(),
-            frames_of: HashMap::new(),
-            children: HashMap::new(),
-            lines: HashMap::new(),
-            visits: vec![Visit::default(); profile.stacks().len()],
+            frames: Vec::new(),
+            frames_of: vec![0..0; profile.locations().len()],
+            children: HashMap::with_capacity(stacks),
+            at_line: Vec::with_capacity(stacks),
+            other_lines: HashMap::default(),
+            visits: vec![Visit::default(); stacks],
             roots: 0,
         }
     }
 
     /// Adds the samples below one root. Values are added up on the stacks' prefix tree first, so
     /// that a frame is looked up once for each of its nodes and not for each sample.
-    fn add(&mut self, root: Option<StringId>, samples: &[(Option<StackId>, i64)]) {
+    /// Returns the root's node.
+    fn add(&mut self, root: Option<StringId>, samples: &[Weighed]) -> Option<u32> {
         self.roots += 1;
         let mut visited = Vec::new();
         let mut stackless = 0i64;
         let mut total = 0i64;
-        for &(stack, value) in samples {
+        for &(_, stack, value) in samples {
             total = total.saturating_add(value);
             match stack {
                 Some(leaf) => self.visit(leaf, value, &mut visited),
@@ -177,6 +208,13 @@ impl<'a> Growing<'a> {
             let above = parent.map_or(top, |parent| Some(self.visits[parent.index()].node));
             self.place(id, above);
         }
+        self.tree.total = self.tree.total.saturating_add(total);
+        top
+    }
+
+    /// The node that a stack of the root added last ends at.
+    fn leaf(&self, stack: StackId) -> Option<u32> {
+        self.visits.get(stack.index()).map(|visit| visit.node)
     }
 
     /// Notes a sample that ends at `leaf`.
@@ -200,15 +238,14 @@ impl<'a> Growing<'a> {
     fn place(&mut self, id: StackId, above: Option<u32>) {
         let Visit { self_value, total, .. } = self.visits[id.index()];
         let location = self.profile.stacks()[id.index()].location;
-        let frames = match self.frames_of.remove(&location) {
-            Some(frames) => frames,
-            None => self.make_frames(location),
-        };
+        if self.frames_of[location.index()].is_empty() {
+            self.meet(location);
+        }
         let mut at = above;
-        for &(frame, line) in &frames {
+        for row in self.frames_of[location.index()].clone() {
+            let (frame, line) = self.frames[row as usize];
             at = Some(self.descend(at, frame, line, total));
         }
-        self.frames_of.insert(location, frames);
         if let Some(node) = at {
             self.visits[id.index()].node = node;
             let own = &mut self.tree.nodes[node as usize].self_value;
@@ -223,53 +260,62 @@ impl<'a> Growing<'a> {
         })
     }
 
-    /// The frames of a location, outermost first, each with its line; at least one.
-    fn make_frames(&mut self, location: LocationId) -> Vec<(u32, i64)> {
-        let location = self.profile.location(location);
+    /// Makes the frames of a location; at least one.
+    fn meet(&mut self, id: LocationId) {
+        let first = self.frames.len() as u32;
+        let location = self.profile.location(id);
         let mapping = location.mapping;
         if location.lines.is_empty() {
             let name = match mapping {
                 Some(mapping) => FrameName::Nameless { mapping },
                 None => FrameName::Address { address: location.address },
             };
-            return vec![(self.frame(name), 0)];
+            let frame = self.frame(name);
+            self.frames.push((frame, 0));
         }
-        let outermost = location.lines.len() - 1;
-        let mut frames = Vec::with_capacity(location.lines.len());
+        let outermost = location.lines.len().wrapping_sub(1);
         for (i, line) in location.lines.iter().enumerate().rev() {
             let inlined = i != outermost;
             let name = FrameName::Function { function: line.function, mapping, inlined };
-            frames.push((self.frame(name), line.line));
+            let frame = self.frame(name);
+            self.frames.push((frame, line.line));
         }
-        frames
+        self.frames_of[id.index()] = first..self.frames.len() as u32;
     }
 
     /// The child of `parent` for `frame`, with `value` added to its total.
     fn descend(&mut self, parent: Option<u32>, frame: u32, line: i64, value: i64) -> u32 {
-        let row = *self.children.entry((parent, frame)).or_insert_with(|| {
-            self.tree.nodes.push(Node { parent, frame, self_value: 0, total: 0, line: 0 });
+        let above = parent.map_or(0, |parent| parent + 1);
+        let row = *self.children.entry((above, frame)).or_insert_with(|| {
+            self.tree.nodes.push(Node { parent, frame, self_value: 0, total: 0, line });
+            self.at_line.push(0);
             self.tree.nodes.len() as u32 - 1
         });
         let node = &mut self.tree.nodes[row as usize];
         node.total = node.total.saturating_add(value);
-        if line != 0 {
-            let sum = self.lines.entry((row, line)).or_default();
-            *sum = sum.saturating_add(value);
+        if node.line == 0 {
+            node.line = line;
         }
+        let sum = if line == node.line {
+            &mut self.at_line[row as usize]
+        } else if line != 0 {
+            self.other_lines.entry((row, line)).or_default()
+        } else {
+            return row;
+        };
+        *sum = sum.saturating_add(value);
         row
     }
 
     fn finish(mut self) -> CallTree {
-        let mut heaviest: HashMap<u32, (i64, i64)> = HashMap::new();
-        for (&(node, line), &value) in &self.lines {
-            let best = heaviest.entry(node).or_insert((value, line));
+        for (&(node, line), &value) in &self.other_lines {
+            let best = &mut self.at_line[node as usize];
+            let node = &mut self.tree.nodes[node as usize];
             // Of equal lines the first in the file, so that the tree does not depend on hashing.
-            if (value, -line) > (best.0, -best.1) {
-                *best = (value, line);
+            if (value, -line) > (*best, -node.line) {
+                *best = value;
+                node.line = line;
             }
-        }
-        for (node, (_, line)) in heaviest {
-            self.tree.nodes[node as usize].line = line;
         }
         self.tree
     }

@@ -19,7 +19,7 @@ const MOST_FUNCTIONS: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct PerfMap {
     /// End and name, by start.
-    functions: BTreeMap<u64, (u64, Box<str>)>,
+    pub(super) functions: BTreeMap<u64, (u64, Box<str>)>,
     /// Lines that are not of the format.
     pub(crate) malformed: u64,
 }
@@ -33,7 +33,7 @@ impl PerfMap {
         Ok(Self::parse(&bytes))
     }
 
-    fn parse(bytes: &[u8]) -> Self {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let mut map = Self::default();
         // What follows the last newline is still being written.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);

@@ -6,13 +6,14 @@ use anyhow::Result;
 
 use super::quality::Quality;
 use super::{UnnamedFile, advice};
-use crate::aggregate::{Aggregate, Key};
+use crate::aggregate::{Aggregate, Key, Stack};
 use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, hex};
 use crate::profile::{
     Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile,
     SampleType, StackId,
 };
-use crate::symbolize::{FileRequest, GeneratedRequest, Names, Request, Symbol};
+use crate::symbolize::{FileRequest, GeneratedRequest, KnownFunction, Names, Request, Symbol};
+use crate::unwind::Unwinder;
 
 /// The rows of a profile: a value for each sample type.
 pub(super) type Values = HashMap<Key, Vec<i64>>;
@@ -38,9 +39,12 @@ pub(super) struct Frame {
 }
 
 /// The addresses of a sum that want names.
-pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Request> {
-    let addresses: BTreeSet<CodeAddress> =
-        sum.stacks.iter().flat_map(|stack| stack.iter().copied()).collect();
+pub(super) fn request(
+    sum: &Aggregate,
+    processes: &ProcessTable,
+    unwinder: &Unwinder,
+) -> Result<Request> {
+    let addresses: BTreeSet<CodeAddress> = sum.stacks.addresses().iter().copied().collect();
     let mut files: HashMap<ExecutableId, Vec<u64>> = HashMap::new();
     let mut generated: HashMap<ProcessId, Vec<u64>> = HashMap::new();
     let mut request = Request::default();
@@ -61,7 +65,7 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
                 name: found.path.display().to_string(),
                 file: file.try_clone()?,
                 debug_file: found.debug_file.as_ref().map(std::fs::File::try_clone).transpose()?,
-                layout: found.layout.clone(),
+                functions: functions(unwinder, executable, processes, &addresses),
                 addresses,
             });
         }
@@ -78,6 +82,17 @@ pub(super) fn request(sum: &Aggregate, processes: &ProcessTable) -> Result<Reque
     Ok(request)
 }
 
+/// What unwind tables know of functions: where they begin, and the names that Go keeps there.
+fn functions(
+    unwinder: &Unwinder,
+    executable: ExecutableId,
+    processes: &ProcessTable,
+    addresses: &[u64],
+) -> HashMap<u64, KnownFunction> {
+    let known = unwinder.functions(executable, processes, addresses).into_iter();
+    known.map(|(address, start, name)| (address, KnownFunction { start, name })).collect()
+}
+
 /// Adds to `quality` what has no name, and what would give it one.
 pub(super) fn judge_names(
     sum: &Aggregate,
@@ -85,32 +100,32 @@ pub(super) fn judge_names(
     names: &Names,
     quality: &mut Quality,
 ) {
-    let mut counts = vec![0u64; sum.stacks.len()];
     let mut sampled = BTreeSet::new();
-    let mut generated: HashMap<ProcessId, u64> = HashMap::new();
+    // Samples that each frame is innermost of, then all that it is on.
+    let mut counts = vec![0u64; sum.stacks.frames().len()];
     for (key, (count, _)) in &sum.sums {
-        counts[key.stack as usize] += count;
         sampled.insert(key.process);
+        if let Some(innermost) = key.stack {
+            counts[innermost as usize] += count;
+        }
     }
+    let generated = in_generated_code(sum, names, &counts);
     let mut files: HashMap<ExecutableId, u64> = HashMap::new();
     let mut unmapped = 0;
-    for (stack, count) in sum.stacks.iter().zip(counts) {
-        let mut in_generated = None;
-        for &address in stack.iter() {
-            quality.frames += count;
-            if !names.get(address).is_empty() {
-                continue;
-            }
-            quality.unnamed += count;
-            match address {
-                CodeAddress::Executable(id, _) => *files.entry(id).or_default() += count,
-                CodeAddress::Generated(process, _) => in_generated = Some(process),
-                CodeAddress::Unmapped(_) => unmapped += count,
-                CodeAddress::Vdso(_) | CodeAddress::Kernel(_) => {}
-            }
+    for (at, (caller, address)) in sum.stacks.frames().enumerate().rev() {
+        let count = counts[at];
+        if let Some(caller) = caller {
+            counts[caller as usize] += count;
         }
-        if let Some(process) = in_generated {
-            *generated.entry(process).or_default() += count;
+        quality.frames += count;
+        if !names.get(address).is_empty() {
+            continue;
+        }
+        quality.unnamed += count;
+        match address {
+            CodeAddress::Executable(id, _) => *files.entry(id).or_default() += count,
+            CodeAddress::Unmapped(_) => unmapped += count,
+            _ => {}
         }
     }
     quality.processes = sampled.len() as u64;
@@ -121,6 +136,25 @@ pub(super) fn judge_names(
         quality.notes.push(format!("{unmapped} frames lie in no known mapping"));
     }
     quality.notes.extend(names.problems.iter().cloned());
+}
+
+/// The samples on whose stacks is generated code without a name, by the process whose it is;
+/// `counts` are those that each frame is innermost of.
+fn in_generated_code(sum: &Aggregate, names: &Names, counts: &[u64]) -> HashMap<ProcessId, u64> {
+    let mut samples = HashMap::new();
+    let mut within: Vec<Option<ProcessId>> = Vec::with_capacity(counts.len());
+    for ((caller, address), count) in sum.stacks.frames().zip(counts) {
+        let process = match address {
+            CodeAddress::Generated(process, _) if names.get(address).is_empty() => Some(process),
+            _ => caller.and_then(|caller| within[caller as usize]),
+        };
+        within.push(process);
+        if let Some(process) = process {
+            *samples.entry(process).or_default() += count;
+        }
+    }
+    samples.retain(|_, count| *count > 0);
+    samples
 }
 
 /// The files with most unnamed frames, at most this many.
@@ -196,7 +230,7 @@ pub(super) fn profile(
     for (key, values) in rows {
         let stack = assembly.stack(key.stack);
         let labels = assembly.labels(key);
-        assembly.builder.sample(stack, labels, values);
+        assembly.builder.sample(Some(stack), labels, values);
     }
     assembly.builder.finish()
 }
@@ -206,7 +240,8 @@ struct Assembly<'a> {
     processes: &'a ProcessTable,
     names: &'a Names,
     builder: Builder,
-    stacks: HashMap<u32, Option<StackId>>,
+    /// The profile's stacks by the sum's frames, as far as they were needed.
+    stacks: HashMap<u32, StackId>,
     locations: HashMap<CodeAddress, LocationId>,
 }
 
@@ -240,14 +275,14 @@ impl<'a> Assembly<'a> {
         let program = self.processes.get(main).program.as_deref();
         let sum = self.sum;
         let own = rows.iter().filter(|(key, _)| key.process == main);
-        let mut addresses = own.flat_map(|(key, _)| sum.stacks[key.stack as usize].iter());
+        let mut addresses = own.flat_map(|(key, _)| sum.stacks.of(key.stack));
         let in_program = addresses.find(|address| match address {
             CodeAddress::Executable(id, _) => {
                 Some(self.processes.executable(*id).path.as_path()) == program
             }
             _ => false,
         });
-        if let Some(&CodeAddress::Executable(id, address)) = in_program {
+        if let Some(CodeAddress::Executable(id, address)) = in_program {
             self.file_mapping(id, address);
         }
     }
@@ -263,23 +298,27 @@ impl<'a> Assembly<'a> {
         self.builder.label_set(labels)
     }
 
-    fn stack(&mut self, row: u32) -> Option<StackId> {
-        if let Some(&stack) = self.stacks.get(&row) {
-            return stack;
-        }
-        let addresses = std::sync::Arc::clone(&self.sum.stacks[row as usize]);
-        let mut stack = None;
-        for &address in addresses.iter().rev() {
-            let location = self.location(address);
-            stack = Some(self.builder.push_frame(stack, location));
-        }
-        if addresses.is_empty() {
+    fn stack(&mut self, stack: Stack) -> StackId {
+        let Some(innermost) = stack else {
             // Some readers of pprof leave out samples without a stack, and with them their time.
             let location = self.frameless();
-            stack = Some(self.builder.push_frame(None, location));
+            return self.builder.push_frame(None, location);
+        };
+        // Out to a frame that the profile has already, and in again.
+        let frames = &self.sum.stacks;
+        let (mut new, mut at) = (Vec::new(), stack);
+        while let Some(frame) = at.filter(|frame| !self.stacks.contains_key(frame)) {
+            new.push(frame);
+            at = frames.frame(frame).0;
         }
-        self.stacks.insert(row, stack);
-        stack
+        let mut caller = at.map(|frame| self.stacks[&frame]);
+        for frame in new.into_iter().rev() {
+            let location = self.location(frames.frame(frame).1);
+            let stack = self.builder.push_frame(caller, location);
+            self.stacks.insert(frame, stack);
+            caller = Some(stack);
+        }
+        self.stacks[&innermost]
     }
 
     fn location(&mut self, address: CodeAddress) -> LocationId {

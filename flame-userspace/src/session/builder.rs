@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
 use flame_common::config::Config;
-use flame_common::limits::{COPIES_A_SECOND, STACK_COPY};
+use flame_common::limits::COPIES_A_SECOND;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::heap::{Heap, HeapOptions};
 use super::pipeline::{Control, Pipeline, Progress, Sources};
 use super::target::Target;
 use super::{ProfileType, Recording};
-use crate::bpf::{Event, LoadOptions, Loaded, Programs, SideBand, TableRoom, online_cpus};
+use crate::bpf::{Event, LoadOptions, Loaded, Programs, SideBand, TableRoom, online_cpus, too_old};
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
@@ -216,8 +216,9 @@ impl SessionBuilder {
 
     /// Loads the kernel programs and starts sampling. When it returns, every target is sampled.
     ///
-    /// Fails with [`ErrorKind::NoTarget`] if no target is there, and with
-    /// [`ErrorKind::Permission`] without the rights to load programs. Runs on a tokio runtime.
+    /// Fails with [`ErrorKind::NoTarget`] if no target is there, with [`ErrorKind::Permission`]
+    /// without the rights to load programs, and with [`ErrorKind::KernelTooOld`] on a kernel that is.
+    /// Runs on a tokio runtime.
     #[expect(clippy::unused_async, reason = "needs a runtime, and may come to wait for it")]
     pub async fn start(self) -> Result<Session, Error> {
         if self.profiles.is_empty() {
@@ -232,7 +233,7 @@ impl SessionBuilder {
             let reason = anyhow::anyhow!(warnings.join("; "));
             return Err(Error::new(ErrorKind::NoTarget, reason));
         }
-        let pipeline = self.set_up(&targets)?;
+        let pipeline = self.set_up(&targets).map_err(refused)?;
         let (control, requests) = mpsc::channel(4);
         let (progress, seen) = watch::channel(Progress::default());
         warnings.extend(pipeline.gone(&targets));
@@ -344,14 +345,26 @@ fn pid_namespace() -> Result<u32> {
     Ok(if inode == INITIAL { 0 } else { inode as u32 })
 }
 
+/// Bytes of stack that are copied as a rule: few stacks are deeper.
+const USUAL_COPY: u64 = 16 << 10;
+
 /// Room for the samples of a second at 1 KiB each, and for the stacks that each CPU may copy in a
 /// tenth of it, and for a burst of allocations; a power of two from 256 KiB to 64 MiB.
 fn ring_bytes(frequency: Frequency, cpus: usize, heap: bool) -> u32 {
     let hz = u64::from(frequency.get());
-    let copies = hz.min(COPIES_A_SECOND.into()) * STACK_COPY as u64 / 10;
+    let copies = hz.min(COPIES_A_SECOND.into()) * USUAL_COPY / 10;
     let allocations = if heap { 4 << 20 } else { 0 };
     let second = (hz * 1024 + copies) * cpus as u64 + allocations;
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
+}
+
+/// Why a session could not be set up. Old kernels refuse the programs with long tales; some have
+/// what is needed from later ones, so that trying comes first.
+fn refused(error: anyhow::Error) -> Error {
+    match too_old() {
+        Some(reason) => Error::new(ErrorKind::KernelTooOld, anyhow::anyhow!(reason)),
+        None => error.into(),
+    }
 }
 
 #[cfg(test)]

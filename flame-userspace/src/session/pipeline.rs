@@ -1,7 +1,7 @@
 //! The one task that owns a session's state, and takes in what the kernel sends.
 
 use std::os::fd::AsRawFd as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use flame_common::sample::SampleKind;
@@ -19,7 +19,7 @@ use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, U
 use crate::process::{ProcessEvent, ProcessTable};
 use crate::profile::SampleType;
 use crate::symbolize::{Names, Symbolizer};
-use crate::unwind::{Plan, Unwinder};
+use crate::unwind::{Plan, Stopped, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
 const TICK: Duration = Duration::from_millis(50);
@@ -27,8 +27,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How soon they are looked at again where the kernel waits for unwind tables.
 const SOON: Duration = Duration::from_millis(3);
 
-/// How long tables are made at one time, before the rings are looked at again.
-const PREPARE: Duration = Duration::from_millis(20);
+/// How often those who watch the session are told how far it is.
+const TELL: Duration = Duration::from_millis(100);
 
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
@@ -60,12 +60,10 @@ pub(super) struct Pipeline {
     side_band: SideBand,
     processes: ProcessTable,
     symbolizer: Symbolizer,
-    /// The kernel's tables, and what is in them.
-    tables: UnwindMaps,
+    /// The kernel's tables, until the end, and what is in them.
+    tables: Option<UnwindMaps>,
     plan: Plan,
     unwinder: Unwinder,
-    /// Whether code that was seen has tables that are not made yet.
-    preparing: bool,
     timeline: Timeline,
     aggregator: Aggregator,
     /// If it was asked for; or why it could not be had.
@@ -104,9 +102,8 @@ impl Pipeline {
             processes,
             symbolizer,
             plan: Plan::new(&tables),
-            tables,
+            tables: Some(tables),
             unwinder: Unwinder::default(),
-            preparing: false,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             heap,
@@ -125,6 +122,7 @@ impl Pipeline {
     ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = Instant::now();
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
@@ -137,7 +135,7 @@ impl Pipeline {
                     None => return,
                 },
                 _ = tick.tick() => self.take_in(),
-                () = tokio::time::sleep(SOON), if self.preparing || self.timeline.has_urgent() => self.take_in(),
+                () = tokio::time::sleep(SOON), if self.timeline.has_urgent() => self.take_in(),
                 ready = self.ring.readable() => match ready {
                     Ok(mut guard) => {
                         guard.clear_ready();
@@ -147,7 +145,10 @@ impl Pipeline {
                     Err(error) => log::warn!("watch the ring of samples: {error}"),
                 },
             }
-            progress.send_replace(self.progress());
+            if told.elapsed() >= TELL {
+                progress.send_replace(self.progress());
+                told = Instant::now();
+            }
         }
     }
 
@@ -192,8 +193,9 @@ impl Pipeline {
         if let Some(Ok(heap)) = &mut self.heap {
             heap.update(&mut self.processes, as_of_ns);
         }
-        self.preparing = self.unwinder.prepare(PREPARE);
-        self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, &mut self.tables);
+        if let Some(tables) = &mut self.tables {
+            self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, tables);
+        }
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
         self.losses.untold_processes += refused.processes;
@@ -227,9 +229,13 @@ impl Pipeline {
                 Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
                     if let Some(copy) = sample.copy.take() {
+                        let stopped = Stopped {
+                            end: sample.user_end,
+                            registers: copy.registers,
+                            stack: &copy.stack,
+                        };
                         sample.user_end = self.unwinder.finish(
-                            copy.registers,
-                            &copy.stack,
+                            stopped,
                             process,
                             &mut self.processes,
                             &mut sample.user,
@@ -288,6 +294,8 @@ impl Pipeline {
             self.read();
             let rest = self.timeline.rest();
             self.apply(rest);
+            // Names take memory as well.
+            self.tables = None;
         } else {
             if let Some(Ok(heap)) = &mut self.heap {
                 heap.end_part(false);
@@ -342,7 +350,7 @@ impl Pipeline {
         mut quality: Quality,
     ) -> Result<(Recorded, Names)> {
         let (sum, values) = rows;
-        let request = assemble::request(sum, &self.processes)?;
+        let request = assemble::request(sum, &self.processes, &self.unwinder)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(sum, &self.processes, &names, &mut quality);
         frame.comments.extend(quality.comments());

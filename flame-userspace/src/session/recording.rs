@@ -43,6 +43,16 @@ pub struct Recording {
     pub running: Vec<(String, u32)>,
 }
 
+impl Recording {
+    /// Adds a line to the comments of its profiles.
+    pub(crate) fn add_comment(&mut self, line: &str) {
+        for recorded in &mut self.profiles {
+            recorded.profile.add_comment(line);
+            recorded.processes.iter_mut().for_each(|(_, _, profile)| profile.add_comment(line));
+        }
+    }
+}
+
 /// A profile of a session.
 #[derive(Debug, Clone)]
 pub struct Recorded {

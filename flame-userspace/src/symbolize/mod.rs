@@ -4,7 +4,6 @@
 //! reading debug information takes long enough to hold up everything else.
 
 mod demangle;
-mod extent;
 mod native;
 mod worker;
 
@@ -12,7 +11,7 @@ use std::collections::HashMap;
 
 use crate::process::CodeAddress;
 
-pub(crate) use worker::{FileRequest, GeneratedRequest, Request, Symbolizer};
+pub(crate) use worker::{FileRequest, GeneratedRequest, KnownFunction, Request, Symbolizer};
 
 /// A function at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,9 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
-use super::extent::Extents;
 use super::native::Native;
 use super::{Names, Symbol};
-use crate::process::{CodeAddress, ElfLayout, ExecutableId, ProcessId};
+use crate::process::{CodeAddress, ExecutableId, ProcessId};
 use crate::runtime::perf_map::PerfMap;
 
 /// Addresses to name, each once, with the files to look in.
@@ -33,8 +32,17 @@ pub(crate) struct FileRequest {
     pub(crate) file: File,
     /// A separate debug file, asked where the file itself has no name.
     pub(crate) debug_file: Option<File>,
-    pub(crate) layout: ElfLayout,
     pub(crate) addresses: Vec<u64>,
+    /// What else is known of functions, by address, where the files have no name.
+    pub(crate) functions: HashMap<u64, KnownFunction>,
+}
+
+/// A function that no symbol tells of.
+#[derive(Debug)]
+pub(crate) struct KnownFunction {
+    /// Where it begins, in the file's address space.
+    pub(crate) start: u64,
+    pub(crate) name: Option<String>,
 }
 
 /// Addresses of code that a process generated.
@@ -107,7 +115,7 @@ impl Worker {
         }
         for GeneratedRequest { process, perf_map, addresses } in request.generated {
             let found = PerfMap::read(&perf_map).context("read the perf map").map(|map| {
-                let name = |address| map.name(address).map(generated_symbol);
+                let name = |address| map.name(address).map(plain_symbol);
                 addresses.iter().map(|&address| name(address).into_iter().collect()).collect()
             });
             let place = |address| CodeAddress::Generated(process, address);
@@ -117,7 +125,7 @@ impl Worker {
     }
 
     fn in_file(&mut self, of: FileRequest, names: &mut Names) {
-        let FileRequest { executable, name, file, debug_file, layout, addresses } = of;
+        let FileRequest { executable, name, file, debug_file, addresses, functions } = of;
         let (file, debug_file) = self.files.remove(&executable).unwrap_or((file, debug_file));
         let place = |address| CodeAddress::Executable(executable, address);
         let found = self.guard(|native| native.in_file(&file, &addresses));
@@ -128,7 +136,7 @@ impl Worker {
             let found = self.guard(|native| native.in_file(debug, &rest));
             names.add(&format!("the debug file of {name}"), &rest, place, found);
         }
-        names.find_starts(&file, &layout, &addresses, place);
+        names.add_known(functions, place);
         self.files.insert(executable, (file, debug_file));
     }
 
@@ -167,29 +175,25 @@ impl Names {
 }
 
 impl Names {
-    /// Finds where the functions begin that have no name.
-    fn find_starts(
+    /// Adds what is known of functions without a name.
+    fn add_known(
         &mut self,
-        file: &File,
-        layout: &ElfLayout,
-        addresses: &[u64],
+        functions: HashMap<u64, KnownFunction>,
         place: impl Fn(u64) -> CodeAddress,
     ) {
-        let unnamed = addresses.iter().copied().filter(|a| self.get(place(*a)).is_empty());
-        let unnamed: Vec<u64> = unnamed.collect();
-        if unnamed.is_empty() {
-            return;
-        }
-        let Some(extents) = Extents::read(file, layout) else { return };
-        for address in unnamed {
-            if let Some(function) = extents.function(address) {
-                self.starts.insert(place(address), function.start);
+        for (address, function) in functions {
+            if !self.get(place(address)).is_empty() {
+                continue;
+            }
+            match function.name {
+                Some(name) => _ = self.symbols.insert(place(address), vec![plain_symbol(&name)]),
+                None => _ = self.starts.insert(place(address), function.start),
             }
         }
     }
 }
 
-fn generated_symbol(name: &str) -> Symbol {
+fn plain_symbol(name: &str) -> Symbol {
     Symbol {
         name: name.to_owned(),
         system_name: name.to_owned(),

@@ -2,26 +2,51 @@
 //! tables that are made when code is first seen.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use flame_common::frame::RawFrame;
 use flame_common::limits::{RED_ZONE, STACK_COPY, USER_FRAMES};
 use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
+use super::evaluate::Frame;
 use super::sliced::SlicedTable;
-use super::{Object, UnwindTable, source};
-use crate::process::{CodeAddress, ProcessId, ProcessTable};
+use super::{Object, Slice, UnwindTable, source};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable};
 
 /// The tables of all code that has been walked through here.
 #[derive(Debug, Default)]
 pub(crate) struct Unwinder {
     /// `None` for code that has none.
     tables: HashMap<Object, Option<SlicedTable>>,
-    /// Slices that the kernel has not been told.
-    fresh: Vec<(Object, u32)>,
-    /// Code that may have slices to be compiled.
-    unfinished: Vec<Object>,
+    /// Code that was asked for since the kernel was told last.
+    begun: Vec<Object>,
+    /// Slices that were compiled since the kernel was told last.
+    fresh: Vec<Slice>,
+}
+
+/// Where the kernel could not go on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopped<'a> {
+    /// Why.
+    pub(crate) end: StackEnd,
+    /// The registers of the frame at which it stopped; for an expression, of the innermost.
+    pub(crate) registers: Registers,
+    /// The stack, from the red zone below the registers' stack pointer on.
+    pub(crate) stack: &'a [u8],
+}
+
+impl<'a> Stopped<'a> {
+    fn memory(&self) -> CopiedStack<'a> {
+        CopiedStack { start: self.registers.sp().wrapping_sub(RED_ZONE), bytes: self.stack }
+    }
+
+    /// Why a walk over the copy ends, where its own end may be it.
+    fn reason(&self, end: StackEnd) -> StackEnd {
+        match end {
+            StackEnd::Unreadable if self.stack.len() >= STACK_COPY => StackEnd::CopyTooShort,
+            end => end,
+        }
+    }
 }
 
 /// A part of a stack.
@@ -39,55 +64,103 @@ impl Memory for CopiedStack<'_> {
 }
 
 impl Unwinder {
-    /// All code that has been asked for, with the extent of its table if it has one.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Object, Option<(u64, u32)>)> {
-        self.tables.iter().map(|(&object, table)| (object, table.as_ref().map(SlicedTable::extent)))
-    }
-
-    /// Compiles more of the code that stacks went through, until a time has passed, so that the
-    /// kernel soon knows all of it; whether more is to be done.
-    pub(crate) fn prepare(&mut self, time: Duration) -> bool {
-        let began = Instant::now();
-        while let Some(&object) = self.unfinished.last() {
-            if began.elapsed() >= time {
-                return true;
-            }
-            let table = self.tables.get_mut(&object).and_then(Option::as_mut);
-            match table.and_then(SlicedTable::advance) {
-                Some(slice) => self.fresh.push((object, slice)),
-                None => _ = self.unfinished.pop(),
-            }
-        }
-        false
+    /// The code that was asked for first since this was asked last, with the extent of its table
+    /// if it has one.
+    pub(super) fn take_begun(&mut self) -> Vec<(Object, Option<(u64, u32)>)> {
+        let extent = |object| self.tables.get(object)?.as_ref().map(SlicedTable::extent);
+        std::mem::take(&mut self.begun).iter().map(|object| (*object, extent(object))).collect()
     }
 
     /// The slices that were compiled since this was asked last.
-    pub(super) fn take_fresh(&mut self) -> Vec<(Object, u32)> {
+    pub(super) fn take_fresh(&mut self) -> Vec<Slice> {
         std::mem::take(&mut self.fresh)
     }
 
     /// A slice that was compiled.
-    pub(super) fn slice(&self, object: Object, number: u32) -> Option<&UnwindTable> {
-        self.tables.get(&object)?.as_ref()?.slice(number)
+    pub(super) fn slice(&self, slice: Slice) -> Option<&UnwindTable> {
+        self.tables.get(&slice.object)?.as_ref()?.slice(slice.number)
     }
 
-    /// How many objects have been asked for: when it is the same, the tables are.
-    pub(super) fn known_count(&self) -> usize {
-        self.tables.len()
+    /// Lets go of slices that are not in the kernel any more.
+    pub(super) fn drop_slices(&mut self, slices: &[Slice]) {
+        for slice in slices {
+            if let Some(Some(table)) = self.tables.get_mut(&slice.object) {
+                table.drop_slice(slice.number);
+            }
+        }
     }
 
-    /// Goes on from `registers` over the copied `stack`, which begins below the stack pointer. Adds
-    /// to `frames`, whose last is the frame of `registers`; returns why there are no more.
+    /// Lets go of the tables of objects.
+    pub(super) fn forget(&mut self, objects: &[Object]) {
+        for object in objects {
+            self.tables.remove(object);
+        }
+    }
+
+    /// What the tables of a file know of the functions at addresses: the address, where the
+    /// function begins, its name. The tables of files with symbols are not read for that.
+    pub(crate) fn functions(
+        &self,
+        executable: ExecutableId,
+        processes: &ProcessTable,
+        addresses: &[u64],
+    ) -> Vec<(u64, u64, Option<String>)> {
+        let executable_file = processes.executable(executable);
+        let read;
+        let information = match self.tables.get(&Object::File(executable)) {
+            Some(table) => table.as_ref().map(SlicedTable::information),
+            None if executable_file.layout.has_symbols => None,
+            None => {
+                read = source::of_file(executable_file);
+                read.as_ref()
+            }
+        };
+        let Some(information) = information else { return Vec::new() };
+        let described = |&address: &u64| {
+            let (start, name) = information.described(address)?;
+            Some((address, start, name))
+        };
+        addresses.iter().filter_map(described).collect()
+    }
+
+    /// Goes on over a copied stack from where the kernel `stopped`. Adds to `frames` and returns
+    /// why there are no more.
     pub(crate) fn finish(
         &mut self,
-        mut registers: Registers,
-        stack: &[u8],
+        stopped: Stopped<'_>,
         process: ProcessId,
         processes: &mut ProcessTable,
         frames: &mut Vec<RawFrame>,
     ) -> StackEnd {
-        let start = registers.sp().wrapping_sub(RED_ZONE);
-        let mut memory = CopiedStack { start, bytes: stack };
+        let before = frames.len();
+        let mut end = stopped.end;
+        if end != StackEnd::Expression {
+            end = self.by_rules(&stopped, process, processes, frames);
+        }
+        if end != StackEnd::Expression {
+            return end;
+        }
+        // Once more, with all that is known of the registers. Where the kernel met an expression,
+        // they are those of the innermost frame.
+        let from_leaf = stopped.end == StackEnd::Expression;
+        let mut computed = frames[..if from_leaf { 1.min(before) } else { before }].to_vec();
+        end = self.by_computing(&stopped, process, processes, &mut computed);
+        if computed.len() >= frames.len() {
+            *frames = computed;
+            return end;
+        }
+        StackEnd::Expression
+    }
+
+    fn by_rules(
+        &mut self,
+        stopped: &Stopped<'_>,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+        frames: &mut Vec<RawFrame>,
+    ) -> StackEnd {
+        let mut registers = stopped.registers;
+        let mut memory = stopped.memory();
         while frames.len() < USER_FRAMES {
             let Some(rule) = self.rule(process, registers.lookup(), processes) else {
                 return no_code(frames);
@@ -97,10 +170,38 @@ impl Unwinder {
                     return StackEnd::NoFramePointer;
                 }
                 Ok(found) => frames.push(found.frame(&registers)),
-                Err(StackEnd::Unreadable) if stack.len() >= STACK_COPY => {
-                    return StackEnd::CopyTooShort;
+                Err(end) => return stopped.reason(end),
+            }
+        }
+        StackEnd::Truncated
+    }
+
+    /// The walk with all registers, by expressions too: each frame by its own entry.
+    fn by_computing(
+        &mut self,
+        stopped: &Stopped<'_>,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+        frames: &mut Vec<RawFrame>,
+    ) -> StackEnd {
+        let mut frame = Frame::new(stopped.registers);
+        let mut memory = stopped.memory();
+        while frames.len() < USER_FRAMES {
+            let lookup = frame.registers.lookup();
+            let Some(rule) = self.rule(process, lookup, processes) else {
+                return no_code(frames);
+            };
+            let table = object_at(process, lookup, processes)
+                .and_then(|(object, address)| Some((self.tables.get(&object)?.as_ref()?, address)));
+            let computed = table.and_then(|(table, address)| {
+                frame.compute(table.information(), address, &mut memory)
+            });
+            match computed.unwrap_or_else(|| frame.step(rule, &mut memory)) {
+                Ok(Step::Guessed) if !is_code(process, frame.registers.lookup(), processes) => {
+                    return StackEnd::NoFramePointer;
                 }
-                Err(end) => return end,
+                Ok(found) => frames.push(found.frame(&frame.registers)),
+                Err(end) => return stopped.reason(end),
             }
         }
         StackEnd::Truncated
@@ -113,30 +214,43 @@ impl Unwinder {
         address: u64,
         processes: &mut ProcessTable,
     ) -> Option<Rule> {
-        let (object, address) = match processes.locate(process, address) {
-            CodeAddress::Executable(id, address) => (Object::File(id), address),
-            CodeAddress::Vdso(offset) => (Object::Vdso, offset),
-            CodeAddress::Generated(..) => return Some(Rule::GAP),
-            CodeAddress::Unmapped(_) | CodeAddress::Kernel(_) => return None,
+        let Some((object, address)) = object_at(process, address, processes) else {
+            return is_code(process, address, processes).then_some(Rule::GAP);
         };
         let table = self.tables.entry(object).or_insert_with(|| {
             let information = match object {
                 Object::File(id) => source::of_file(processes.executable(id)),
                 Object::Vdso => source::of_vdso(),
             };
-            self.unfinished.push(object);
-            information.map(SlicedTable::new)
+            self.begun.push(object);
+            let mut table = information.map(SlicedTable::new);
+            let slices = table.as_mut().map_or(0..0, SlicedTable::compile_if_small);
+            self.fresh.extend(slices.map(|number| Slice { object, number }));
+            table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
         let (rule, fresh) = table.rule(address);
-        self.fresh.extend(fresh.map(|slice| (object, slice)));
+        self.fresh.extend(fresh.map(|number| Slice { object, number }));
         Some(rule)
+    }
+}
+
+/// What may have a table at an address, and the address in it.
+fn object_at(
+    process: ProcessId,
+    address: u64,
+    processes: &mut ProcessTable,
+) -> Option<(Object, u64)> {
+    match processes.locate(process, address) {
+        CodeAddress::Executable(id, address) => Some((Object::File(id), address)),
+        CodeAddress::Vdso(offset) => Some((Object::Vdso, offset)),
+        CodeAddress::Generated(..) | CodeAddress::Unmapped(_) | CodeAddress::Kernel(_) => None,
     }
 }
 
 /// Whether code is mapped at an address.
 fn is_code(process: ProcessId, address: u64, processes: &mut ProcessTable) -> bool {
-    !matches!(processes.locate(process, address), CodeAddress::Unmapped(_))
+    !matches!(processes.locate(process, address), CodeAddress::Unmapped(_) | CodeAddress::Kernel(_))
 }
 
 /// Why a walk ends at an address without code. A guess that led there was wrong.

@@ -46,7 +46,8 @@ fn walk(registers: Registers, stack: &[u8]) -> (Vec<RawFrame>, StackEnd) {
     let mut processes = ProcessTable::new(false, HashSet::new());
     let process = processes.add_running(std::process::id());
     let mut frames = vec![RawFrame::instruction_pointer(registers.ip)];
-    let end = Unwinder::default().finish(registers, stack, process, &mut processes, &mut frames);
+    let stopped = Stopped { end: StackEnd::NoTable, registers, stack };
+    let end = Unwinder::default().finish(stopped, process, &mut processes, &mut frames);
     (frames, end)
 }
 

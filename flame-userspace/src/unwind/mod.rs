@@ -4,14 +4,25 @@
 //! Addresses are those of the file's own address space, never offsets in the file.
 
 mod compile;
+mod evaluate;
 mod extents;
 mod finish;
+#[cfg(test)]
+mod framehop_tests;
+pub(crate) mod fuzzing;
+mod gopclntab;
+mod placed;
 mod plan;
+mod rules;
+mod scan;
 mod sliced;
 mod source;
 mod table;
+#[cfg(test)]
+mod test_maps;
+mod translate;
 
-pub(crate) use finish::Unwinder;
+pub(crate) use finish::{Stopped, Unwinder};
 pub(crate) use plan::{KernelTables, Plan};
 use table::UnwindTable;
 
@@ -22,4 +33,12 @@ use crate::process::ExecutableId;
 pub(crate) enum Object {
     File(ExecutableId),
     Vdso,
+}
+
+/// A piece of an object's table: what is compiled and placed at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Slice {
+    object: Object,
+    /// Counted from the table's start.
+    number: u32,
 }

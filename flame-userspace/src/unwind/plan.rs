@@ -4,22 +4,21 @@
 //! the process's entry is turned to it, and the old one's room is used again only later, since a
 //! walk on another CPU may still look at it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use flame_common::limits::{CHUNK_ROWS, MAPPINGS, PROCESS_MAPPINGS, RULES};
+use flame_common::limits::{MAPPINGS, PROCESS_MAPPINGS};
 use flame_common::mapping::{MappedRange, NO_TABLE_EVER, NO_TABLE_YET, ProcessRun, TextPage};
 use flame_common::unwind::{Row, Rule};
 
-use super::compile::SLICE_PAGES;
 use super::extents::Extents;
-use super::{Object, UnwindTable, Unwinder};
+use super::placed::{PlacedTables, STILL_SEEN};
+use super::{Object, Slice, Unwinder};
 use crate::process::{CodeRange, ProcessId, ProcessTable, RangeCode};
 
-/// How long the kernel programs may still look at what was replaced: a child that they gave its
-/// parent's run does until its own is told.
-const STILL_SEEN: Duration = Duration::from_millis(500);
+/// How often tables are looked for that no process needs any more.
+const LOOK_FOR_UNUSED: Duration = Duration::from_secs(5);
 
 /// The maps of the kernel's unwinder.
 pub(crate) trait KernelTables {
@@ -40,15 +39,6 @@ pub(crate) trait KernelTables {
     fn remove_process(&mut self, pid: u32);
 }
 
-/// A table in the kernel.
-#[derive(Debug, Clone, Copy)]
-struct Placed {
-    /// Index of the first text page.
-    pages: u32,
-    /// Where the table's first page begins, and the number of pages.
-    extent: (u64, u32),
-}
-
 /// A process's mappings in the kernel.
 #[derive(Debug)]
 struct Run {
@@ -61,16 +51,18 @@ struct Run {
 /// What the kernel knows.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    rows: Extents,
-    pages: Extents,
+    tables: PlacedTables,
+    /// Slices that wait for room.
+    waiting: Vec<Slice>,
     mappings: Extents,
-    rules: HashMap<Rule, u16>,
-    /// `None` for code that has no table, or found no room.
-    placed: HashMap<Object, Option<Placed>>,
     runs: HashMap<u32, Run>,
     /// Rooms of runs that were replaced.
     retired: Vec<(Instant, u32, u32)>,
     generation: u32,
+    /// When tables that are not needed were looked for, and whether processes ended or changed
+    /// since.
+    looked: Instant,
+    changed: bool,
     refused: Refused,
 }
 
@@ -86,16 +78,15 @@ pub(crate) struct Refused {
 impl Plan {
     /// A plan for maps that are empty.
     pub(crate) fn new(kernel: &impl KernelTables) -> Self {
-        let (rows, pages) = kernel.room();
         Self {
-            rows: Extents::new(0, rows),
-            pages: Extents::new(0, pages),
+            tables: PlacedTables::new(kernel),
+            waiting: Vec::new(),
             mappings: Extents::new(0, MAPPINGS as u32),
-            rules: HashMap::new(),
-            placed: HashMap::new(),
             runs: HashMap::new(),
             retired: Vec::new(),
             generation: 0,
+            looked: Instant::now(),
+            changed: false,
             refused: Refused::default(),
         }
     }
@@ -114,22 +105,13 @@ impl Plan {
         kernel: &mut impl KernelTables,
     ) {
         self.free_retired();
-        let has_tables = unwinder.known_count() != self.placed.len();
-        if has_tables {
-            self.place_all(unwinder, kernel);
+        self.tables.reclaim(Instant::now());
+        let begun = unwinder.take_begun();
+        for &(object, extent) in &begun {
+            self.refused.tables += u64::from(!self.tables.begin(object, extent, kernel));
         }
-        for (object, slice) in unwinder.take_fresh() {
-            if let (Some(Some(placed)), Some(table)) =
-                (self.placed.get(&object), unwinder.slice(object, slice))
-            {
-                let first = placed.pages + slice * SLICE_PAGES;
-                if !self.place(table, first, kernel) {
-                    self.refused.tables += 1;
-                    // Without rows its code is walked by frame pointer.
-                    kernel.write_pages(first, &[TextPage::default(); SLICE_PAGES as usize]);
-                }
-            }
-        }
+        self.place_slices(unwinder, kernel);
+        let has_tables = !begun.is_empty();
         for id in processes.current_ids() {
             let (pid, epoch) = (processes.get(id).pid, processes.epoch(id));
             let known = self.runs.get(&pid);
@@ -140,68 +122,36 @@ impl Plan {
         if self.runs.len() > processes.current_ids().count() {
             self.drop_gone(processes, kernel);
         }
+        if self.changed && self.looked.elapsed() >= LOOK_FOR_UNUSED {
+            self.drop_unused(processes, unwinder);
+        }
     }
 
-    /// Gives the tables that were begun meanwhile their text pages, which have no rows yet.
-    fn place_all(&mut self, unwinder: &Unwinder, kernel: &mut impl KernelTables) {
-        for (object, extent) in unwinder.all() {
-            if self.placed.contains_key(&object) {
-                continue;
+    /// Places what was compiled meanwhile, and what has waited for room.
+    fn place_slices(&mut self, unwinder: &mut Unwinder, kernel: &mut impl KernelTables) {
+        let mut slices = std::mem::take(&mut self.waiting);
+        slices.extend(unwinder.take_fresh());
+        let mut evicted = Vec::new();
+        for slice in slices {
+            // Its object may have gone while it waited.
+            let Some(table) = unwinder.slice(slice) else { continue };
+            if !self.tables.place(slice, table, kernel, &mut evicted) {
+                self.waiting.push(slice);
             }
-            let placed = extent.and_then(|extent| {
-                let pages = self.pages.take(extent.1);
-                self.refused.tables += u64::from(pages.is_none());
-                Some(Placed { pages: pages?, extent })
-            });
-            if let Some(Placed { pages, extent: (_, count) }) = placed {
-                kernel.write_pages(pages, &vec![TextPage::NOT_YET; count as usize]);
-            }
-            self.placed.insert(object, placed);
+        }
+        if !evicted.is_empty() {
+            log::debug!("{} slices of unwind tables make room for others", evicted.len());
+            unwinder.drop_slices(&evicted);
         }
     }
 
-    /// Writes a table whose text pages are from `pages` on; whether there was room.
-    fn place(&mut self, table: &UnwindTable, pages: u32, kernel: &mut impl KernelTables) -> bool {
-        // Each page's rows lie in one value of the map.
-        let lay_out = |start| end_of_layout(start, table.pages()) - start;
-        let Some(start) = self.rows.take_with(lay_out) else {
-            return false;
-        };
-        let numbers: Vec<u16> =
-            table.rules().iter().map(|&rule| self.number(rule, kernel)).collect();
-        let mut next = start;
-        let mut rows = Vec::with_capacity(CHUNK_ROWS);
-        let mut placed = Vec::with_capacity(table.pages().len());
-        for page in table.pages() {
-            let first = place_page(next, page.count);
-            let own = &table.rows()[page.first as usize..][..page.count as usize];
-            rows.clear();
-            rows.extend(own.iter().map(|row| Row { rule: numbers[usize::from(row.rule)], ..*row }));
-            kernel.write_rows(first, &rows);
-            placed.push(TextPage { first, count: page.count });
-            next = first + page.count;
-        }
-        kernel.write_pages(pages, &placed);
-        true
-    }
-
-    /// The kernel's number of a rule. Rules beyond the last number have to be computed.
-    fn number(&mut self, rule: Rule, kernel: &mut impl KernelTables) -> u16 {
-        if let Some(&number) = self.rules.get(&rule) {
-            return number;
-        }
-        if self.rules.is_empty() {
-            self.rules.insert(Rule::EXPRESSION, 0);
-            kernel.write_rule(0, Rule::EXPRESSION);
-            return self.number(rule, kernel);
-        }
-        if self.rules.len() >= RULES {
-            return 0;
-        }
-        let number = self.rules.len() as u16;
-        self.rules.insert(rule, number);
-        kernel.write_rule(number, rule);
-        number
+    /// Gives up the tables of code that no process has mapped any more.
+    fn drop_unused(&mut self, processes: &ProcessTable, unwinder: &mut Unwinder) {
+        let ranges = processes.current_ids().flat_map(|id| processes.code_ranges(id));
+        let used: HashSet<Object> = ranges.filter_map(|range| object_of(range.code)).collect();
+        let gone = self.tables.keep(&used);
+        unwinder.forget(&gone);
+        (self.looked, self.changed) = (Instant::now(), false);
     }
 
     /// Tells a process's mappings.
@@ -251,13 +201,13 @@ impl Plan {
     fn mapped(&self, range: CodeRange) -> MappedRange {
         let CodeRange { start, end, code } = range;
         let without = |pages| MappedRange { start, end, bias: 0, pages, count: 0 };
-        let (object, address) = match code {
-            RangeCode::Executable(id, Some(address)) => (Object::File(id), address),
-            RangeCode::Vdso => (Object::Vdso, 0),
+        let address = match code {
+            RangeCode::Executable(_, Some(address)) => address,
+            RangeCode::Vdso => 0,
             RangeCode::Unopened => return without(NO_TABLE_YET),
             RangeCode::Executable(_, None) | RangeCode::Generated => return without(NO_TABLE_EVER),
         };
-        let placed = match self.placed.get(&object) {
+        let placed = match object_of(code).and_then(|object| self.tables.of(object)) {
             None => return without(NO_TABLE_YET),
             Some(None) => return without(NO_TABLE_EVER),
             Some(Some(placed)) => placed,
@@ -279,6 +229,7 @@ impl Plan {
 
     fn forget(&mut self, pid: u32) {
         if let Some(run) = self.runs.remove(&pid) {
+            self.changed = true;
             self.retired.push((Instant::now(), run.first, run.ranges.len() as u32));
         }
     }
@@ -295,15 +246,13 @@ impl Plan {
     }
 }
 
-/// Where the rows of a page go that would begin at `next`: into one value of the map.
-fn place_page(next: u32, count: u32) -> u32 {
-    let chunk = CHUNK_ROWS as u32;
-    if next % chunk + count > chunk { next.next_multiple_of(chunk) } else { next }
-}
-
-/// Where the rows of all pages end that begin at `start`.
-fn end_of_layout(start: u32, pages: &[TextPage]) -> u32 {
-    pages.iter().fold(start, |next, page| place_page(next, page.count).saturating_add(page.count))
+/// What has the table of some code, if something can have one.
+fn object_of(code: RangeCode) -> Option<Object> {
+    match code {
+        RangeCode::Executable(id, Some(_)) => Some(Object::File(id)),
+        RangeCode::Vdso => Some(Object::Vdso),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

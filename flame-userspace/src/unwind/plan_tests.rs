@@ -4,60 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::process::{FileIdentity, ProcessEvent};
-
-#[derive(Default)]
-struct Maps {
-    rows: Vec<Row>,
-    pages: Vec<TextPage>,
-    rules: HashMap<u16, Rule>,
-    ranges: Vec<MappedRange>,
-    processes: HashMap<u32, ProcessRun>,
-    exec_ns: u64,
-}
-
-impl Maps {
-    fn new() -> Self {
-        Self {
-            rows: vec![Row::default(); 8 * CHUNK_ROWS],
-            pages: vec![TextPage::default(); 8],
-            ranges: vec![MappedRange::default(); MAPPINGS],
-            ..Self::default()
-        }
-    }
-
-    fn of(&self, pid: u32) -> &[MappedRange] {
-        let run = self.processes[&pid];
-        &self.ranges[run.first as usize..][..run.count as usize]
-    }
-}
-
-impl KernelTables for Maps {
-    fn room(&self) -> (u32, u32) {
-        (self.rows.len() as u32, self.pages.len() as u32)
-    }
-    fn write_rows(&mut self, first: u32, rows: &[Row]) {
-        self.rows[first as usize..][..rows.len()].copy_from_slice(rows);
-    }
-    fn write_pages(&mut self, first: u32, pages: &[TextPage]) {
-        self.pages[first as usize..][..pages.len()].copy_from_slice(pages);
-    }
-    fn write_rule(&mut self, number: u16, rule: Rule) {
-        self.rules.insert(number, rule);
-    }
-    fn write_ranges(&mut self, first: u32, ranges: &[MappedRange]) {
-        self.ranges[first as usize..][..ranges.len()].copy_from_slice(ranges);
-    }
-    fn set_process(&mut self, pid: u32, run: ProcessRun, as_of_ns: u64) -> Result<bool> {
-        if self.exec_ns > as_of_ns {
-            return Ok(false);
-        }
-        self.processes.insert(pid, run);
-        Ok(true)
-    }
-    fn remove_process(&mut self, pid: u32) {
-        self.processes.remove(&pid);
-    }
-}
+use crate::unwind::test_maps::Maps;
 
 /// A pid that no process of this machine can have.
 const PID: u32 = 1 << 30;
@@ -116,30 +63,4 @@ fn a_process_that_is_gone_is_taken_out() {
     table.sweep();
     plan.update(&table, &mut unwinder, 2, &mut maps);
     assert!(maps.processes.is_empty());
-}
-
-#[test]
-fn a_placed_table_gives_the_same_rules_and_no_page_crosses_a_value() {
-    let mut maps = Maps::new();
-    let mut plan = Plan::new(&maps);
-    let full: Vec<(u16, Rule)> =
-        (0..4000).map(|n| (n, if n % 2 == 0 { Rule::ROOT } else { Rule::SIGNAL })).collect();
-    let table = UnwindTable::of_rules(7, &[&full, &full[..200], &[(0, Rule::PLT11)]]);
-    assert!(plan.place(&table, 0, &mut maps));
-    for (own, kernel) in table.pages().iter().zip(maps.pages.clone()) {
-        assert_eq!(
-            kernel.first as usize / CHUNK_ROWS,
-            (kernel.first + kernel.count - 1) as usize / CHUNK_ROWS
-        );
-        for at in 0..own.count {
-            let row = maps.rows[(kernel.first + at) as usize];
-            let low = u64::from(row.pc_low);
-            let page = 7 + maps.pages.iter().position(|page| *page == kernel).expect("it is there");
-            assert_eq!(maps.rules[&row.rule], table.rule(((page as u64) << 12) + low));
-        }
-    }
-    assert!(plan.place(&table, 3, &mut maps));
-    assert!(plan.place(&table, 0, &mut maps));
-    assert!(plan.place(&table, 0, &mut maps));
-    assert!(!plan.place(&table, 0, &mut maps), "the rows are used up");
 }

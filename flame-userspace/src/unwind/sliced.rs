@@ -1,25 +1,42 @@
-//! A file's unwind table, made a slice of its code at a time: first what is seen on stacks, then
-//! the rest.
+//! A file's unwind table, made a slice of its code at a time: what is seen on stacks.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use flame_common::unwind::Rule;
 
 use super::UnwindTable;
 use super::compile::{SLICE_PAGES, UnwindInformation};
 
+/// A small file has at most so many slices: half a MiB of code.
+const SMALL: u32 = 32;
+
 /// The table of a file, as far as it was needed.
 #[derive(Debug)]
 pub(super) struct SlicedTable {
     information: UnwindInformation,
     slices: HashMap<u32, UnwindTable>,
-    /// All slices before this one have been compiled.
-    next: u32,
 }
 
 impl SlicedTable {
     pub(super) fn new(information: UnwindInformation) -> Self {
-        Self { information, slices: HashMap::new(), next: 0 }
+        Self { information, slices: HashMap::new() }
+    }
+
+    /// Compiles all of a small file, whose code is soon run all over: that takes a few
+    /// milliseconds, and spares the kernel to ask for each slice. The numbers of the slices.
+    pub(super) fn compile_if_small(&mut self) -> Range<u32> {
+        let count = self.extent().1 / SLICE_PAGES;
+        if count > SMALL {
+            return 0..0;
+        }
+        self.slices = (0..count).map(|number| (number, self.information.compile(number))).collect();
+        0..count
+    }
+
+    /// What it is made from.
+    pub(super) fn information(&self) -> &UnwindInformation {
+        &self.information
     }
 
     /// The rule of an address, and the number of its slice if that was compiled for it.
@@ -35,18 +52,9 @@ impl SlicedTable {
         (slice.rule(address), fresh)
     }
 
-    /// Compiles the next slice that nobody has asked for; `None` when all are there.
-    pub(super) fn advance(&mut self) -> Option<u32> {
-        let count = self.extent().1 / SLICE_PAGES;
-        while self.next < count && self.slices.contains_key(&self.next) {
-            self.next += 1;
-        }
-        let number = self.next;
-        if number == count {
-            return None;
-        }
-        self.slices.insert(number, self.information.compile(number));
-        Some(number)
+    /// Lets go of a slice; it is compiled again when it is asked for.
+    pub(super) fn drop_slice(&mut self, number: u32) {
+        self.slices.remove(&number);
     }
 
     /// The address at which the first text page begins, and the number of pages: whole slices.

@@ -2,35 +2,96 @@
 //! that shrinks meanwhile gives an error and not a signal.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
-use super::compile::UnwindInformation;
-use crate::process::{ElfLayout, Executable, Section, vdso};
+use gimli::{BaseAddresses, EhFrameHdr, LittleEndian, Pointer};
+
+use super::compile::{Sources, UnwindInformation};
+use super::gopclntab::GoFunctions;
+use crate::process::{ElfLayout, Executable, GoSections, Section, vdso};
 
 /// The number of x86-64 in ELF files (`EM_X86_64`).
 const X86_64: u16 = 62;
 /// Most bytes of unwind information that are read: the largest programs have a tenth of it.
 const LARGEST: u64 = 128 << 20;
+/// Bytes of a search table that tell where the unwind information is.
+const HEADER: u64 = 64;
+/// Where Go's `moduledata` tells the start of the text, since Go 1.26 (runtime/symtab.go): behind
+/// the table's address, six slices and three words.
+const GO_TEXT: usize = 8 * (1 + 6 * 3 + 3);
 
 /// The unwind information of a file; `None` if it has none, or cannot be read.
 pub(super) fn of_file(executable: &Executable) -> Option<UnwindInformation> {
-    from_file(executable.file.as_ref()?, &executable.layout)
+    from_file(executable.file.as_ref()?, &executable.layout, executable.debug_file.as_ref())
 }
 
 /// The unwind information of the code that the kernel maps into every process.
 pub(super) fn of_vdso() -> Option<UnwindInformation> {
     let file = vdso()?;
-    from_file(&file, &ElfLayout::read(&file)?)
+    from_file(&file, &ElfLayout::read(&file)?, None)
 }
 
-fn from_file(file: &File, layout: &ElfLayout) -> Option<UnwindInformation> {
+pub(super) fn from_file(
+    file: &File,
+    layout: &ElfLayout,
+    debug_file: Option<&File>,
+) -> Option<UnwindInformation> {
     if layout.machine != X86_64 {
         return None;
     }
-    let section = layout.unwind_section?;
-    let bytes = read_section(file, section)?;
-    UnwindInformation::read(bytes, section.address, &text_of(layout), layout.entry)
+    let text = text_of(layout);
+    let eh_frame = match layout.unwind_section {
+        Some(section) => read_section(file, section).map(|bytes| (bytes, section.address)),
+        None => by_header(file, layout),
+    };
+    let go = layout.go.and_then(|go| go_functions(file, go, &text));
+    let debug_frame = match layout.debug_frame {
+        Some(section) => read_section(file, section),
+        None => debug_file.and_then(|debug| {
+            let section = ElfLayout::read(debug)?.debug_frame?;
+            read_section(debug, section)
+        }),
+    };
+    let sources = Sources { eh_frame, go, debug_frame };
+    UnwindInformation::read(sources, &text, layout.entry)
+}
+
+/// `.eh_frame` of a file without a table of sections: from where its search table says to the end
+/// of that segment. It ends itself.
+fn by_header(file: &File, layout: &ElfLayout) -> Option<(Vec<u8>, u64)> {
+    let (address, length) = layout.unwind_index?;
+    let part = |address, length| Section {
+        address,
+        offset: layout.offset_of_address(address).unwrap_or(u64::MAX),
+        length,
+        compressed: false,
+    };
+    let header = read_section(file, part(address, length.min(HEADER)))?;
+    let bases = BaseAddresses::default().set_eh_frame_hdr(address);
+    let header = EhFrameHdr::new(&header, LittleEndian).parse(&bases, 8).ok()?;
+    let Pointer::Direct(start) = header.eh_frame_ptr() else { return None };
+    let segment = layout.segments.iter().find(|segment| {
+        (segment.address..segment.address.saturating_add(segment.length)).contains(&start)
+    })?;
+    let length = segment.address.saturating_add(segment.length) - start;
+    Some((read_section(file, part(start, length.min(LARGEST)))?, start))
+}
+
+/// The functions of a Go program.
+pub(super) fn go_functions(
+    file: &File,
+    go: GoSections,
+    text: &[Range<u64>],
+) -> Option<GoFunctions> {
+    let table = read_section(file, go.functions)?;
+    let told = go.module.and_then(|module| {
+        let bytes = read_section(file, module)?;
+        Some(u64::from_le_bytes(*bytes.get(GO_TEXT..)?.first_chunk()?))
+    });
+    let texts: Vec<u64> = told.into_iter().chain([go.text]).collect();
+    GoFunctions::read(table, &texts, text)
 }
 
 /// The bytes of a section.
@@ -42,7 +103,22 @@ pub(super) fn read_section(file: &File, section: Section) -> Option<Vec<u8>> {
     }
     let mut bytes = vec![0; section.length as usize];
     file.read_exact_at(&mut bytes, section.offset).ok()?;
-    Some(bytes)
+    if section.compressed { decompress(&bytes) } else { Some(bytes) }
+}
+
+/// A compressed section's content: `Elf64_Chdr` (kind u32, 0 u32, size u64, alignment u64), then
+/// a zlib stream.
+fn decompress(bytes: &[u8]) -> Option<Vec<u8>> {
+    const ZLIB: u32 = 1;
+    let kind = u32::from_le_bytes(*bytes.first_chunk()?);
+    let size = u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
+    if kind != ZLIB || size > LARGEST {
+        return None;
+    }
+    let mut content = Vec::new();
+    let stream = flate2::read::ZlibDecoder::new(bytes.get(24..)?);
+    stream.take(size).read_to_end(&mut content).ok()?;
+    (content.len() as u64 == size).then_some(content)
 }
 
 /// The addresses of a file's code.

@@ -1,11 +1,10 @@
 //! An unwind table of a piece of code, by text pages.
 
-use std::collections::HashMap;
-
 use flame_common::limits::{CHUNK_ROWS, TEXT_PAGE_BITS};
 use flame_common::mapping::TextPage;
 use flame_common::unwind::search::last_at_most;
 use flame_common::unwind::{Row, Rule};
+use foldhash::HashMap;
 
 /// The rules of some code.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +85,7 @@ impl Builder {
         Self {
             rows: Vec::new(),
             rules: vec![Rule::GAP, Rule::EXPRESSION],
-            numbers: HashMap::from([(Rule::GAP, Self::GAP), (Rule::EXPRESSION, 1)]),
+            numbers: HashMap::from_iter([(Rule::GAP, Self::GAP), (Rule::EXPRESSION, 1)]),
         }
     }
 

@@ -18,12 +18,15 @@ export function zigzag(number) {
 }
 
 /**
- * A block of the nodes `[level, name, self values, module]`, in pre-order, after the root's. The
- * name may end in `:line`; a module `[kernel]` is the kernel's.
- * @param {[number, string, (number | bigint)[], string?][]} nodes
- * @param {{types?: {kind: string, unit: string}[], shown?: number}} [options]
+ * A block of the nodes `[level, name, self values, module, label]`, in pre-order, after the root's.
+ * The name may end in `:line`; a module `[kernel]` is the kernel's; a label is `key=value`. With
+ * `base`, the self values of each node there, it is a block of a difference.
+ * @param {[number, string, (number | bigint)[], string?, string?][]} nodes
+ * @param {{types?: {kind: string, unit: string}[], shown?: number, period?: any,
+ *   base?: number[][], ratio?: number}} [options]
  */
-export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }], shown = 0 } = {}) {
+export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }], shown = 0,
+  period = null, base, ratio = 1 } = {}) {
   const strings = [''];
   const row = (/** @type {string} */ text) => {
     if (!strings.includes(text)) strings.push(text);
@@ -31,8 +34,11 @@ export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }],
   };
   const all = [[0, 'all', types.map(() => 0), undefined], ...nodes];
   const frames = [];
-  const columns = { frame_names: [], frame_files: [], frame_modules: [], frame_kinds: [],
-    frame_lines: [], levels: [], node_frames: [], node_lines: [] };
+  const columns = { module_names: [], module_paths: [], module_builds: [], frame_names: [],
+    frame_files: [], frame_modules: [], frame_kinds: [], frame_lines: [], levels: [],
+    node_frames: [], node_lines: [] };
+  /** @type {string[]} */
+  const modules = [];
   let before = -1;
   for (const [level, named, , module = 'app'] of all) {
     const [, name, line = '0'] = /^(.*?)(?::(\d+))?$/s.exec(named);
@@ -41,7 +47,14 @@ export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }],
       frames.push(key);
       columns.frame_names.push(...leb128(row(name)));
       columns.frame_files.push(...leb128(row(line === '0' ? '' : 'a.c')));
-      columns.frame_modules.push(...leb128(row(level === 0 ? '' : module)));
+      const of = level === 0 ? '' : module;
+      if (!modules.includes(of)) {
+        modules.push(of);
+        columns.module_names.push(...leb128(row(of)));
+        columns.module_paths.push(...leb128(row(of && `/lib/${of}`)));
+        columns.module_builds.push(...leb128(row('')));
+      }
+      columns.frame_modules.push(...leb128(modules.indexOf(of)));
       columns.frame_kinds.push(level === 0 ? 0 : module === '[kernel]' ? 3 : 2);
       columns.frame_lines.push(...leb128(line));
     }
@@ -50,14 +63,26 @@ export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }],
     columns.node_lines.push(0);
     before = level;
   }
-  const sections = [['strings', [...new TextEncoder().encode(`${strings.join('\n')}\n`)]],
-    ...Object.entries(columns)];
-  types.forEach((_, type) => {
-    sections.push([`self_${type}`, all.flatMap(([, , values]) => zigzag(values[type]))]);
-  });
+  const labels = [...new Set(all.map(([, , , , label = '']) => label))];
+  // A label is `key=value`; the empty one is none.
+  const texts = labels.filter((label) => label).map((label) => label.split('='));
+  const samples = base ? [...all, ...all] : all;
+  const values = (/** @type {number} */ type) => samples.flatMap(([, , of], at) =>
+    zigzag((at < all.length ? of : base?.[at - all.length - 1] ?? of.map(() => 0))[type]));
+  const sections = [['sample_nodes', samples.flatMap((_, at) =>
+    zigzag(at === 0 ? 0 : at === all.length ? 1 - all.length : 1))],
+  ['sample_labels', samples.flatMap(([, , , , label = '']) => leb128(labels.indexOf(label)))],
+  ['labels', texts.flatMap(([key, value]) => [...leb128(row(key)), ...leb128(row(value))])],
+  ['label_sets', labels.flatMap((label, at) => (label
+    ? [1, ...leb128(labels.slice(0, at).filter((other) => other).length)] : [0]))],
+  ...Object.entries(columns)];
+  types.forEach((_, type) => sections.push([`values_${type}`, values(type)]));
+  sections.push(['strings', [...new TextEncoder().encode(`${strings.join('\n')}\n`)]]);
   const header = {
-    version: 1, types, shown, nodes: all.length, frames: frames.length, stacks: nodes.length,
-    start_ms: 0, duration_ns: 0, sections: sections.map(([name, bytes]) => [name, bytes.length]),
+    version: 2, types, shown, nodes: all.length, frames: frames.length,
+    samples: base ? [all.length, all.length] : [all.length], start_ms: 0, duration_ns: 0, period,
+    ...(base && { diff: { ratio, base: 'before', new: 'after' } }),
+    sections: sections.map(([name, bytes]) => [name, bytes.length]),
   };
   const json = new TextEncoder().encode(JSON.stringify(header));
   const length = new Uint8Array(4);

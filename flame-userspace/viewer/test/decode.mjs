@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { decode, readSigned, readUnsigned, unpack } from '../decode.js';
+import { decode, readSigned, readUnsigned } from '../decode.js';
 import { Model } from '../model.js';
+import { query } from './query.mjs';
+import { unpack } from '../unpack.js';
+import { View } from '../view.js';
 import { leb128, makeBlock, zigzag } from './block.mjs';
 
-const SMALL = makeBlock([[1, 'main:3', [1]], [2, 'parse', [5]], [2, 'write', [2], '[kernel]']]);
+const SMALL = makeBlock([[1, 'main:3', [1]], [2, 'parse', [5]], [2, 'write', [2], '[kernel]', 'thread=one']]);
 
 test('numbers come back as they were', () => {
   const numbers = [0, 1, 127, 128, 16383, 16384, 2 ** 31, 2 ** 32 - 1];
@@ -26,7 +29,9 @@ test('a block is unpacked and decoded', async () => {
   const base64 = gzipSync(SMALL).toString('base64');
   const columns = decode(await unpack(base64));
   assert.deepEqual(columns.strings.slice(0, 4), ['', 'all', 'main', 'a.c']);
-  assert.deepEqual([...columns.selfValues[0]], [0, 1, 5, 2]);
+  assert.deepEqual([...columns.values[0]], [0, 1, 5, 2]);
+  assert.deepEqual([...columns.sampleNodes], [0, 1, 2, 3]);
+  assert.deepEqual(columns.labelSets, [[], [['thread', 'one']]]);
 });
 
 test('a truncated block is refused', () => {
@@ -41,7 +46,7 @@ test('a changed block is refused or read, and never hangs', () => {
       const changed = SMALL.slice();
       changed[at] ^= bit;
       try {
-        new Model(decode(changed)).total(0);
+        new View(new Model(decode(changed)), query()).totals(0);
       } catch (error) {
         assert.ok(error instanceof Error);
       }

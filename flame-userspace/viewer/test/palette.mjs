@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { STEPS } from '../colours.js';
 import { FADING } from '../flamegraph.js';
 import { MODULE_SLOTS, PALETTES, PROCESS_SLOT, mix, shadedFills } from '../palette.js';
 
@@ -34,9 +35,21 @@ function oklab(/** @type {number[]} */ rgb) {
     [0.0259040371, 0.7827717662, -0.808675766]].map((row) => dot([l, m, s], row));
 }
 
+/**
+ * What a colour looks like.
+ * @param {string} fill
+ * @param {number[][]} matrix one of the sights
+ */
+function look(fill, matrix) {
+  const light = channels(fill).map(linear);
+  return oklab(matrix.map((row) => dot(row, light)));
+}
+
+const WAYS = /** @type {const} */ (['modules', 'heat', 'change']);
+
 for (const [theme, palette] of Object.entries(PALETTES)) {
   test(`text is readable on every fill (${theme})`, () => {
-    for (const fill of [...shadedFills(palette, 0), ...shadedFills(palette, FADING)]) {
+    for (const fill of WAYS.flatMap((fills) => [0, FADING].flatMap((fading) => shadedFills(palette, fills, fading)))) {
       const found = contrast(fill, palette.text);
       assert.ok(found >= 4.5, `${fill}: ${found}`);
     }
@@ -45,30 +58,33 @@ for (const [theme, palette] of Object.entries(PALETTES)) {
 
   for (const [sight, matrix] of Object.entries(SIGHTS)) {
     test(`modules, kernel and rest stay apart (${theme}, ${sight})`, () => {
-      const seen = palette.fills.slice(0, PROCESS_SLOT).map((fill) => {
-        const light = channels(fill).map(linear);
-        return oklab(matrix.map((row) => dot(row, light)));
-      });
+      const seen = palette.modules.slice(0, PROCESS_SLOT).map((fill) => look(fill, matrix));
       for (let a = 0; a < seen.length; a++) {
         for (let b = a + 1; b < seen.length; b++) {
           const distance = Math.hypot(...seen[a].map((value, i) => value - seen[b][i]));
-          assert.ok(distance >= 0.05, `${palette.fills[a]} and ${palette.fills[b]}: ${distance}`);
+          assert.ok(distance >= 0.05, `${palette.modules[a]} and ${palette.modules[b]}: ${distance}`);
+        }
+      }
+    });
+
+    test(`more, as before and less stay apart, and steps grow (${theme}, ${sight})`, () => {
+      const seen = palette.change.map((fill) => look(fill, matrix));
+      const distance = (/** @type {number} */ a, /** @type {number} */ b) =>
+        Math.hypot(...seen[a].map((value, i) => value - seen[b][i]));
+      for (let step = 1; step <= STEPS; step++) {
+        assert.ok(distance(STEPS - step, STEPS + step) > 0.03 * step, `step ${step}`);
+        for (const side of [-1, 1]) {
+          const [near, far] = [step - 1, step].map((of) => distance(STEPS, STEPS + side * of));
+          assert.ok(far > near, `step ${step} of ${side}`);
         }
       }
     });
   }
 }
 
-test('the style sheet and the image have the same colours', () => {
-  const css = readFileSync(new URL('../style.css', import.meta.url), 'utf8');
-  const [light, dark] = css.split('@media (prefers-color-scheme: dark)');
-  for (const [part, palette] of [[light, PALETTES.light], [dark, PALETTES.dark]]) {
-    palette.fills.slice(0, PROCESS_SLOT).forEach((fill, slot) => {
-      assert.ok(part.includes(`--slot-${slot}: ${fill}`), `slot ${slot} is ${fill}`);
-    });
-  }
+test('the image has the same colours', () => {
   const svg = readFileSync(new URL('../../src/format/svg/draw.rs', import.meta.url), 'utf8');
-  for (const fill of PALETTES.light.fills) assert.ok(svg.includes(`"${fill}"`), fill);
+  for (const fill of PALETTES.light.modules) assert.ok(svg.includes(`"${fill}"`), fill);
   assert.equal(MODULE_SLOTS, 5);
 });
 

@@ -1,21 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decode } from '../decode.js';
-import { Model } from '../model.js';
-import { findFrames, heaviestMatch, matchedTotal, parseSearch, quoted } from '../search.js';
-import { makeBlock } from './block.mjs';
+import { findFrames, heaviestMatch, parseSearch, quoted } from '../search.js';
+import { viewOf } from './query.mjs';
 
-const model = new Model(decode(makeBlock([
+const view = viewOf([
   [1, 'main', [1]],
   [2, 'parse_value', [2]],
   [3, 'parse_value', [4]],
   [3, 'copy', [8], 'libc.so.6'],
   [2, 'write', [16], '[kernel]'],
-])));
+]);
+const { frames } = view.model;
 
 const matched = (/** @type {string} */ text, root = 0) => {
   const parsed = parseSearch(text);
-  return parsed && matchedTotal(model, 0, root, findFrames(model, parsed.expression));
+  return parsed && view.matched(root, 0, 0, findFrames(frames, parsed.expression));
 };
 
 test('each stack counts once however many of its frames match', () => {
@@ -33,10 +32,10 @@ test('modules are found, the root is not', () => {
 });
 
 test('the heaviest match is found below the zoomed frame', () => {
-  const found = (/** @type {string} */ text) => findFrames(model, new RegExp(text));
-  assert.equal(heaviestMatch(model, 0, 0, found('parse')), 2);
-  assert.equal(heaviestMatch(model, 0, 3, found('parse')), 3);
-  assert.equal(heaviestMatch(model, 0, 0, found('nothing')), undefined);
+  const found = (/** @type {string} */ text) => findFrames(frames, new RegExp(text));
+  assert.equal(heaviestMatch(view, 0, 0, found('parse')), 2);
+  assert.equal(heaviestMatch(view, 0, 3, found('parse')), 3);
+  assert.equal(heaviestMatch(view, 0, 0, found('nothing')), undefined);
 });
 
 test('under a matching caller everything matches', () => {

@@ -68,7 +68,7 @@ fn good_profiles_beside_bad_ones_are_made_pages_of() {
     fs::write(folder.join("bad.pb"), "bad").expect("write a file");
     let output = generate(&[&folder.join("bad.pb"), &whole]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(names(folder.path()), ["bad.pb", "whole.html", "whole.pb"]);
+    assert_eq!(names(folder.path()), ["bad.pb", "whole.html", "whole.md", "whole.pb"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_page_that_cannot_be_written_is_told() {
 
 /// Asserts that what flame makes for people shows a name and does not obey it.
 fn assert_harmless(arguments: &[&str], name: &str) {
-    let options = ["-F", "499", "-f", "pb,html,svg,folded", "--"];
+    let options = ["-F", "499", "-f", "pb,html,md,svg,folded", "--"];
     let outcome = Flame::record(&[&options[..], arguments].concat()).run().with_code(0);
     let seen = outcome.seen();
     for pid in seen.pids() {

@@ -1,9 +1,10 @@
 //! `cargo xtask bench cpu`: what taking CPU profiles costs, flame's beside perf's.
 //!
-//! In each round every program runs once without a profiler and once under each of them, in
-//! random order; a run's CPU time over that of the same round's bare run is its slow-down. Rounds
-//! go on until the interval of the median is narrow. The kernel's own measure of the kernel
-//! programs comes from runs of its own, since measuring costs too.
+//! In each round a program runs in pairs, once without a profiler and once under one, one right
+//! after the other and in random order: noise that lasts longer than a pair is in both. The ratio
+//! of their CPU times is the slow-down. A profiler gets further pairs until the interval of the
+//! median is narrow. The kernel's own measure of the kernel programs comes from runs of its own,
+//! since measuring costs too.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,8 +27,8 @@ pub(super) struct Effort {
     pub(super) machine: Duration,
 }
 
-/// The widest interval of a slow-down to be content with, in percentage points.
-pub(super) const WIDTH: f64 = 2.0;
+/// How far the interval of a slow-down may reach from its median, in percentage points.
+pub(super) const REACH: f64 = 2.0;
 pub(super) const FREQUENCIES: [u32; 2] = [99, 999];
 const KINDS: [Kind; 2] = [Kind::Flame, Kind::Perf];
 
@@ -43,7 +44,7 @@ pub(super) fn settings() -> impl Iterator<Item = Setting> {
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) setting: Setting,
-    /// Ratios to the bare run of the same round.
+    /// Ratios to the bare run of the same pair.
     cpu: Vec<f64>,
     wall: Vec<f64>,
     pub(super) costs: Vec<(Cost, Duration)>,
@@ -55,8 +56,6 @@ pub(super) struct Series {
     pub(super) bare_cpu: Vec<f64>,
     pub(super) bare_wall: Vec<f64>,
     pub(super) measured: Vec<Measured>,
-    /// The most rounds were made, and some interval is wider than asked for.
-    pub(super) capped: bool,
 }
 
 /// What the kernel measured of flame's programs while a program kept the CPUs busy.
@@ -78,6 +77,11 @@ struct Run {
 }
 
 impl Measured {
+    /// Pairs that were run.
+    pub(super) fn pairs(&self) -> usize {
+        self.cpu.len()
+    }
+
     /// The slow-down in CPU time, in percent.
     pub(super) fn cpu_percent(&self) -> Option<Interval> {
         percent(&self.cpu)
@@ -88,8 +92,9 @@ impl Measured {
         percent(&self.wall)
     }
 
-    fn settled(&self) -> bool {
-        self.cpu_percent().is_some_and(|interval| interval.holds() && interval.width() <= WIDTH)
+    /// Whether the interval of the slow-down is as narrow as asked for.
+    pub(super) fn settled(&self) -> bool {
+        self.cpu_percent().is_some_and(|interval| interval.holds() && interval.reach() <= REACH)
     }
 }
 
@@ -121,51 +126,48 @@ pub(super) fn series(program: &Prepared, place: &Place, effort: Effort) -> Resul
         bare_cpu: Vec::new(),
         bare_wall: Vec::new(),
         measured: settings().map(measured).collect(),
-        capped: false,
     };
-    let mut order: Vec<Option<usize>> =
-        std::iter::once(None).chain((0..series.measured.len()).map(Some)).collect();
+    let mut order: Vec<usize> = (0..series.measured.len()).collect();
     let mut random = seed();
     // The files are read and the caches filled before the first measurement.
     run(program, place, None)?;
-    loop {
+    for round in 1..=effort.most_rounds {
         shuffle(&mut order, &mut random);
-        let mut runs: Vec<(Option<usize>, Run)> = Vec::new();
-        for &which in &order {
-            let setting = which.map(|index| series.measured[index].setting);
-            runs.push((which, run(program, place, setting)?));
-            profiler::tidy(&place.folder);
+        for &index in &order {
+            if round > effort.least_rounds && series.measured[index].settled() {
+                continue;
+            }
+            let setting = Some(series.measured[index].setting);
+            let mut pair = [None, setting];
+            shuffle(&mut pair, &mut random);
+            let mut runs = Vec::new();
+            for setting in pair {
+                runs.push(run(program, place, setting)?);
+                profiler::tidy(&place.folder);
+            }
+            series.take_in(index, runs);
         }
-        series.take_in(runs)?;
-        let rounds = series.bare_cpu.len();
-        eprint!("\r{name}: {rounds} rounds");
-        if rounds < effort.least_rounds {
-            continue;
-        }
-        let settled = series.measured.iter().all(Measured::settled);
-        if settled || rounds >= effort.most_rounds {
-            series.capped = !settled;
-            eprintln!();
-            return Ok(series);
+        let open = series.measured.iter().filter(|measured| !measured.settled()).count();
+        eprint!("\r{name}: {round} rounds, {open} intervals wide ");
+        if open == 0 && round >= effort.least_rounds {
+            break;
         }
     }
+    eprintln!();
+    Ok(series)
 }
 
 impl Series {
-    fn take_in(&mut self, runs: Vec<(Option<usize>, Run)>) -> Result<()> {
-        let bare = runs.iter().find(|(which, _)| which.is_none());
-        let (bare_cpu, bare_wall) =
-            bare.map(|(_, run)| (run.cpu, run.wall)).context("each round has a bare run")?;
-        for (which, run) in runs {
-            let (Some(index), Some(cost)) = (which, run.cost) else { continue };
+    fn take_in(&mut self, index: usize, pair: Vec<Run>) {
+        let (bare, under): (Vec<Run>, Vec<Run>) = pair.into_iter().partition(|r| r.cost.is_none());
+        for (bare, under) in bare.into_iter().zip(under) {
             let measured = &mut self.measured[index];
-            measured.cpu.push(run.cpu.as_secs_f64() / bare_cpu.as_secs_f64());
-            measured.wall.push(run.wall.as_secs_f64() / bare_wall.as_secs_f64());
-            measured.costs.push((cost, run.wall));
+            measured.cpu.push(under.cpu.as_secs_f64() / bare.cpu.as_secs_f64());
+            measured.wall.push(under.wall.as_secs_f64() / bare.wall.as_secs_f64());
+            measured.costs.extend(under.cost.map(|cost| (cost, under.wall)));
+            self.bare_cpu.push(bare.cpu.as_secs_f64());
+            self.bare_wall.push(bare.wall.as_secs_f64());
         }
-        self.bare_cpu.push(bare_cpu.as_secs_f64());
-        self.bare_wall.push(bare_wall.as_secs_f64());
-        Ok(())
     }
 }
 

@@ -21,8 +21,9 @@ impl Interval {
         Some(Self { median: middle, low: sorted[rank], high: sorted[count - 1 - rank], count })
     }
 
-    pub(super) fn width(&self) -> f64 {
-        self.high - self.low
+    /// How far it reaches from the median, on the wider side.
+    pub(super) fn reach(&self) -> f64 {
+        (self.high - self.median).max(self.median - self.low)
     }
 
     /// Whether there are enough measurements for an interval.
@@ -82,7 +83,7 @@ mod tests {
     fn an_interval_holds_its_median() {
         assert_eq!(Interval::of(&[]), None);
         let one = Interval::of(&[3.0]).expect("one value");
-        assert_eq!((one.median, one.width(), one.holds()), (3.0, 0.0, false));
+        assert_eq!((one.median, one.reach(), one.holds()), (3.0, 0.0, false));
         let nine = Interval::of(&[9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0]).expect("values");
         assert_eq!((nine.median, nine.low, nine.high), (5.0, 2.0, 8.0));
         assert!(nine.holds());

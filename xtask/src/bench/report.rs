@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::cpu::{Kernel, Measured, Series, Setting, WIDTH};
+use super::cpu::{Kernel, Measured, REACH, Series, Setting};
 use super::interval::{Interval, middle};
 use super::profiler::{Cost, Kind};
 use crate::{command, workspace};
@@ -233,23 +233,27 @@ impl Report {
             f,
             "\n### Slow-down, in pairs\n\nThe target's CPU time and elapsed time beside a run \
              without a profiler: medians, and the intervals that hold them in 95 of 100 cases. \
-             Pairs are added until every interval of CPU time is {WIDTH} points wide or less.\n\n\
-             | program | Hz | flame: CPU time | perf: CPU time | flame: elapsed | perf: elapsed | pairs |\n\
+             Pairs are added until the interval of CPU time reaches at most {REACH} points from \
+             the median.\n\n\
+             | program | Hz | flame: CPU time | perf: CPU time | flame: elapsed | perf: elapsed | pairs: flame, perf |\n\
              |---|---|---|---|---|---|---|"
         )?;
         for row in &self.rows {
             for hz in super::cpu::FREQUENCIES {
                 let [flame, perf] = [Kind::Flame, Kind::Perf].map(|kind| row.series.of((kind, hz)));
-                let cap = if row.series.capped { " (the most; intervals still wide)" } else { "" };
+                let wide = |of: &Measured| if of.settled() { "" } else { " (still wide)" };
                 writeln!(
                     f,
-                    "| {} | {hz} | {} | {} | {} | {} | {}{cap} |",
+                    "| {} | {hz} | {} | {} | {} | {} | {}{}, {}{} |",
                     row.name,
                     shown(flame.cpu_percent()),
                     shown(perf.cpu_percent()),
                     shown(flame.wall_percent()),
                     shown(perf.wall_percent()),
-                    row.series.bare_cpu.len(),
+                    flame.pairs(),
+                    wide(flame),
+                    perf.pairs(),
+                    wide(perf),
                 )?;
             }
         }

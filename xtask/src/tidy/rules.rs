@@ -12,6 +12,8 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["session", "live", "analyze", "format", "profile", "error"]),
     // What this kernel and this user can do is asked where it is used.
+    // What hostile bytes are fed to, for tests alone.
+    ("fuzzing", &["process", "runtime", "unwind"]),
     ("cli::doctor", &["bpf", "process"]),
     ("cli::privilege", &["bpf"]),
     ("live", &["session", "analyze", "profile"]),
@@ -54,6 +56,7 @@ pub(super) const SINGLE_IMPORTERS: &[(&str, &[&str])] = &[
     ("gimli", &["unwind"]),
     ("iced_x86", &["heap"]),
     ("prost", &["format::pprof", "format::otlp"]),
+    ("fxprof_processed_profile", &["format::firefox"]),
     ("clap", &["cli"]),
     ("ratatui", &["live"]),
 ];

@@ -17,7 +17,9 @@ impl Source {
     /// A file with this path and text.
     pub(super) fn new(path: &str, text: String) -> Self {
         let code = if has_extension(path, &["rs"]) { blank_literals(&text) } else { String::new() };
-        let code_without_tests = blank_tests(&code);
+        // A file of tests alone is a module under `#[cfg(test)]` elsewhere.
+        let is_tests = path.ends_with("_tests.rs");
+        let code_without_tests = if is_tests { String::new() } else { blank_tests(&code) };
         Self { path: path.to_owned(), text, code, code_without_tests }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::format::example;
-use crate::profile::tree::TreeOptions;
+use crate::format::{example, frame};
+use crate::profile::Profile;
+use crate::profile::tree::{CallTree, TreeOptions};
 
 struct Decoded {
     header: serde_json::Value,
@@ -57,7 +58,16 @@ impl Decoded {
         let strings = self.strings();
         let names = self.numbers("frame_names");
         let usual = self.numbers("frame_lines");
-        let values = self.signed(&format!("self_{sample_type}"));
+        let mut values = vec![0; self.numbers("levels").len()];
+        let mut node = 0;
+        for (step, value) in self
+            .signed("sample_nodes")
+            .into_iter()
+            .zip(self.signed(&format!("values_{sample_type}")))
+        {
+            node += step;
+            values[node as usize] += value;
+        }
         let mut totals = values.clone();
         let (mut path, mut rows): (Vec<String>, Vec<usize>) = (Vec::new(), Vec::new());
         let mut paths = Vec::new();
@@ -81,6 +91,10 @@ impl Decoded {
     }
 }
 
+fn encoded(profile: &Profile, by_process: bool) -> Decoded {
+    Decoded::new(&encode(&Graph::of(profile, by_process).0, json!({ "more": 1 })))
+}
+
 fn trees(profile: &Profile, by_process: bool) -> Vec<CallTree> {
     (0..profile.sample_types().len())
         .map(|sample_type| {
@@ -102,7 +116,9 @@ fn expected(profile: &Profile, lines: &CallTree, tree: &CallTree) -> Vec<(Vec<St
         path.push(format!("{name}:{}", with_line.line));
         paths.push((path, node.self_value, node.total));
     }
-    paths.push((vec!["all:0".to_owned()], without_stack(tree), tree.total));
+    let top = tree.nodes.iter().filter(|node| node.parent.is_none());
+    let stackless = tree.total - top.map(|node| node.total).sum::<i64>();
+    paths.push((vec!["all:0".to_owned()], stackless, tree.total));
     paths
 }
 
@@ -112,7 +128,7 @@ fn the_numbers_of_random_profiles_are_those_of_their_call_trees() {
         let profile = example::random(seed);
         for by_process in [false, true] {
             let trees = trees(&profile, by_process);
-            let block = Decoded::new(&encode(&profile, &trees));
+            let block = encoded(&profile, by_process);
             for (sample_type, tree) in trees.iter().enumerate() {
                 let mut decoded = block.paths(sample_type);
                 let mut expected = expected(&profile, &trees[1], tree);
@@ -127,7 +143,7 @@ fn the_numbers_of_random_profiles_are_those_of_their_call_trees() {
 #[test]
 fn siblings_stand_by_falling_total() {
     let profile = example::small();
-    let block = Decoded::new(&encode(&profile, &trees(&profile, false)));
+    let block = encoded(&profile, false);
     let paths: Vec<_> = block.paths(0).into_iter().map(|(path, ..)| path).collect();
     let leaves: Vec<_> = paths.iter().map(|path| path[path.len() - 1].as_str()).collect();
     assert_eq!(
@@ -147,6 +163,8 @@ fn siblings_stand_by_falling_total() {
     assert_eq!(kinds.iter().filter(|kind| **kind == 3).count(), 1, "one is the kernel's");
     assert_eq!(block.header["types"][1]["unit"], "nanoseconds");
     assert_eq!(block.header["shown"], 1);
+    assert_eq!(block.header["more"], 1);
+    assert_eq!(block.header["samples"], json!([4]));
 }
 
 #[test]
@@ -166,9 +184,36 @@ fn extreme_numbers_are_encoded() {
 fn hostile_names_stay_one_string_each() {
     let names = ["a\nb", "", "</script>", "x\u{2028}\u{202e}"];
     let profile = example::of_names(&names);
-    let block = Decoded::new(&encode(&profile, &trees(&profile, true)));
+    let block = encoded(&profile, true);
     let strings = block.strings();
     for shown in ["a\\nb", "[unknown]", "</script>", "x\\u{2028}\\u{202e}"] {
         assert!(strings.iter().any(|s| s == shown), "{shown} in {strings:?}");
     }
+}
+
+#[test]
+fn samples_keep_their_labels_and_equal_ones_are_one() {
+    let mut b = example::builder();
+    let module = example::mapping(&mut b, "/bin/app");
+    // Two addresses of one function: two stacks, one node.
+    let places = [1, 2].map(|address| example::location(&mut b, Some(module), address, &["main"]));
+    for (place, thread) in [(places[0], 7), (places[1], 7), (places[0], 8)] {
+        let stack = b.stack([place]);
+        let labels = vec![
+            b.text_label("thread", "work\ner"),
+            b.number_label("tid", thread, ""),
+            b.number_label("bytes", 4096 + thread, "bytes"),
+        ];
+        let labels = b.label_set(labels);
+        b.sample(stack, labels, &[1, thread]);
+    }
+    let block = encoded(&b.finish(), false);
+    assert_eq!(block.signed("values_1"), [14, 8]);
+    assert_eq!(block.signed("sample_nodes"), [1, 0]);
+    assert_eq!(block.numbers("sample_labels"), [0, 1]);
+    let strings = block.strings();
+    let texts: Vec<_> =
+        block.numbers("labels").into_iter().map(|row| strings[row as usize].as_str()).collect();
+    assert_eq!(texts, ["thread", "work\\ner", "tid", "7", "tid", "8"]);
+    assert_eq!(block.numbers("label_sets"), [2, 0, 1, 2, 0, 2]);
 }

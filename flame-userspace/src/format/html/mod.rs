@@ -3,23 +3,32 @@
 //!
 //! The viewer is plain ES modules in `viewer/`. They are joined into one script, because modules
 //! inside a page cannot import one another: `import` and `export` are taken out, so top-level
-//! names must be unique across the modules (a test sees to it). The page's content security policy
-//! names that script and the style sheet by their hashes and forbids everything else.
+//! names must be unique across the modules (a test sees to it). It is in the page compressed, as
+//! the data is, and a few lines unpack it. The page's content security policy names both scripts
+//! and the style sheet by their hashes and forbids everything else.
 
 mod base64;
 mod block;
+mod columns;
+mod diff;
+mod graph;
 mod sha256;
 mod viewer;
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 
+pub use diff::{DiffPage, write_diff};
+
+use self::graph::Graph;
 use super::text;
 use crate::analyze;
 use crate::profile::Profile;
-use crate::profile::tree::{CallTree, TreeOptions};
+use crate::profile::tree::CallTree;
 
 /// How many of the heaviest functions stand in the page for readers without scripts.
 const STATIC_ROWS: usize = 30;
@@ -45,47 +54,79 @@ pub struct Page<'a> {
 
 /// Writes `profile` as a page.
 pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Result<()> {
-    let trees: Vec<CallTree> = (0..profile.sample_types().len())
-        .map(|sample_type| {
-            let options = TreeOptions { sample_type, by_process: page.by_process };
-            CallTree::build(profile, options)
-        })
-        .collect();
-    let shown = trees.get(profile.default_sample_type());
-    let tree = shown.filter(|_| profile.sample_count() > 0);
+    let (block, fallback) = if profile.sample_count() == 0 {
+        (None, String::new())
+    } else {
+        let (graph, tree) = Graph::of(profile, page.by_process);
+        let meta = json!({
+            "start_ms": profile.time_ns() / 1_000_000,
+            "duration_ns": profile.duration_ns(),
+            "period": period(profile),
+        });
+        (Some(block::encode(&graph, meta)), heaviest(profile, &tree))
+    };
+    let Page { title, source_id, .. } = *page;
+    let content = Content { title, source_id, fallback, comments: profile.comments(), block };
+    write_content(&content, out)
+}
 
-    let script = viewer::script();
+/// The mean distance between samples, in the block's header.
+fn period(profile: &Profile) -> serde_json::Value {
+    match profile.period_type() {
+        Some(of) if profile.period() > 0 => json!({
+            "kind": text::visible(&of.kind),
+            "unit": text::visible(of.unit.name()),
+            "value": profile.period(),
+        }),
+        _ => serde_json::Value::Null,
+    }
+}
+
+/// What fills the page's template.
+struct Content<'a> {
+    title: &'a str,
+    source_id: &'a str,
+    /// Markup for readers without scripts.
+    fallback: String,
+    comments: &'a [String],
+    /// What the viewer draws; `None` if there is nothing.
+    block: Option<Vec<u8>>,
+}
+
+fn write_content(content: &Content, out: &mut impl io::Write) -> io::Result<()> {
+    let (script, boot) = (viewer::script(), viewer::boot());
     out.write_all(BEFORE_VERSION.as_bytes())?;
     out.write_all(env!("CARGO_PKG_VERSION").as_bytes())?;
     out.write_all(BEFORE_SOURCE.as_bytes())?;
-    out.write_all(text::attribute(page.source_id).as_bytes())?;
+    out.write_all(text::attribute(content.source_id).as_bytes())?;
     out.write_all(AFTER_SOURCE.as_bytes())?;
     for part in viewer::parts(viewer::INDEX) {
         match part {
             viewer::Part::Text(text) => out.write_all(text.as_bytes())?,
             viewer::Part::Slot("policy") => write!(
                 out,
-                "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; \
+                "default-src 'none'; script-src '{}' '{}'; style-src '{}'; img-src data: blob:; \
                  base-uri 'none'; form-action 'none'",
+                source_hash(&boot),
                 source_hash(&script),
                 source_hash(viewer::STYLE),
             )?,
-            viewer::Part::Slot("title") => out.write_all(text::markup(page.title).as_bytes())?,
+            viewer::Part::Slot("title") => out.write_all(text::markup(content.title).as_bytes())?,
             viewer::Part::Slot("version") => out.write_all(env!("CARGO_PKG_VERSION").as_bytes())?,
             viewer::Part::Slot("style") => out.write_all(viewer::STYLE.as_bytes())?,
             viewer::Part::Slot("main") => {
-                let main = if tree.is_some() { viewer::APP } else { viewer::EMPTY };
+                let main = if content.block.is_some() { viewer::APP } else { viewer::EMPTY };
                 out.write_all(main.as_bytes())?;
             }
-            viewer::Part::Slot("heaviest") => {
-                if let Some(tree) = tree {
-                    write_heaviest(profile, tree, out)?;
-                }
+            viewer::Part::Slot("fallback") => out.write_all(content.fallback.as_bytes())?,
+            viewer::Part::Slot("about") => {
+                out.write_all(about(content.comments, content.block.is_none()).as_bytes())?;
             }
-            viewer::Part::Slot("about") => write_about(profile, tree.is_none(), out)?,
             viewer::Part::Slot("data") => {
-                if tree.is_some() {
-                    write_data(&block::encode(profile, &trees), &script, out)?;
+                if let Some(block) = &content.block {
+                    write_packed("flame-data", block, out)?;
+                    write_packed("flame-viewer", script.as_bytes(), out)?;
+                    writeln!(out, "<script>{boot}</script>")?;
                 }
             }
             viewer::Part::Slot(unknown) => {
@@ -115,52 +156,50 @@ fn source_hash(text: &str) -> String {
     format!("sha256-{}", base64::encode(&sha256::digest(text.as_bytes())))
 }
 
-/// The script and the data that it draws.
-fn write_data(block: &[u8], script: &str, out: &mut impl io::Write) -> io::Result<()> {
+/// Bytes for the page's scripts to unpack.
+fn write_packed(id: &str, bytes: &[u8], out: &mut impl io::Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(block)?;
+    gzip.write_all(bytes)?;
     // A browser runs no script of an unknown type; base64 cannot end the element.
-    out.write_all(b"<script type=\"application/octet-stream\" id=\"flame-data\">")?;
+    write!(out, "<script type=\"application/octet-stream\" id=\"{id}\">")?;
     base64::write(&gzip.finish()?, out)?;
-    write!(out, "</script>\n<script type=\"module\">{script}</script>\n")
+    writeln!(out, "</script>")
 }
 
 /// The heaviest functions as a table, for readers without scripts.
-fn write_heaviest(profile: &Profile, tree: &CallTree, out: &mut impl io::Write) -> io::Result<()> {
+fn heaviest(profile: &Profile, tree: &CallTree) -> String {
     let unit = &profile.sample_types()[profile.default_sample_type()].unit;
     let value = |value: i64| {
         let share = 100.0 * value as f64 / tree.total.max(1) as f64;
         format!("<td>{}<td>{share:.1} %", text::markup(&unit.format(value)))
     };
-    out.write_all(
-        b"<table class=\"static\"><caption>The heaviest functions</caption>\n<thead><tr>\
-          <th scope=\"col\">Self<th scope=\"col\">%<th scope=\"col\">Total<th scope=\"col\">%\
-          <th scope=\"col\">Function<th scope=\"col\">Module</thead>\n<tbody>\n",
-    )?;
+    let mut table = String::from(
+        "<table class=\"static\"><caption>The heaviest functions</caption>\n<thead><tr>\
+         <th scope=\"col\">Self<th scope=\"col\">%<th scope=\"col\">Total<th scope=\"col\">%\
+         <th scope=\"col\">Function<th scope=\"col\">Module</thead>\n<tbody>\n",
+    );
     for row in analyze::top(profile, tree).iter().take(STATIC_ROWS) {
-        writeln!(
-            out,
-            "<tr>{}{}<td>{}<td>{}",
-            value(row.self_value),
-            value(row.total),
-            text::markup(&row.name),
-            text::markup(&row.module),
-        )?;
+        let (own, total) = (value(row.self_value), value(row.total));
+        let (name, module) = (text::markup(&row.name), text::markup(&row.module));
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "<tr>{own}{total}<td>{name}<td>{module}");
     }
-    out.write_all(b"</tbody></table>\n")
+    table.push_str("</tbody></table>\n");
+    table
 }
 
 /// The profile's comments.
-fn write_about(profile: &Profile, open: bool, out: &mut impl io::Write) -> io::Result<()> {
-    if profile.comments().is_empty() {
-        return Ok(());
+fn about(comments: &[String], open: bool) -> String {
+    if comments.is_empty() {
+        return String::new();
     }
     let open = if open { " open" } else { "" };
-    writeln!(out, "<details class=\"about\"{open}><summary>About this profile</summary>\n<ul>")?;
-    for comment in profile.comments() {
-        writeln!(out, "<li>{}</li>", text::markup(comment))?;
-    }
-    out.write_all(b"</ul></details>\n")
+    let items: Vec<_> =
+        comments.iter().map(|comment| format!("<li>{}</li>\n", text::markup(comment))).collect();
+    format!(
+        "<details class=\"about\"{open}><summary>About this profile</summary>\n<ul>\n{}</ul></details>\n",
+        items.concat()
+    )
 }
 
 #[cfg(test)]
@@ -201,8 +240,9 @@ mod tests {
         let html = page(&example::of_names(&["main", evil]), evil, evil);
         assert!(!html.contains("<img"), "a name became an element");
         assert!(!html.contains('\u{202e}'), "a name sets the direction of text");
-        assert_eq!(html.matches("</script>").count(), 2, "data and script");
-        assert_eq!(html.matches("</title>").count(), 1);
+        assert_eq!(html.matches("</script>").count(), 3, "data, viewer and what unpacks it");
+        let before = html.split("<script").next().expect("there is some");
+        assert_eq!(before.matches("</title>").count(), 1);
     }
 
     #[test]
@@ -235,12 +275,15 @@ mod tests {
         };
         let policy = between("Content-Security-Policy\" content=\"", "\"");
         assert!(policy.starts_with("default-src 'none';"));
-        let script = between("<script type=\"module\">", "</script>");
-        assert!(policy.contains(&format!("script-src '{}'", source_hash(&script))));
+        let boot = between("<script>", "</script>");
+        let (boot, script) = (source_hash(&boot), source_hash(&viewer::script()));
+        assert!(policy.contains(&format!("script-src '{boot}' '{script}';")));
         let style = between("<style>", "</style>");
         assert!(policy.contains(&format!("style-src '{}'", source_hash(&style))));
+        // A namespace is a name: nothing is asked for there.
+        let all = (html + &viewer::script()).replace("http://www.w3.org/2000/svg", "");
         for forbidden in ["http:", "https:", "innerHTML", " style=\"", " onclick="] {
-            assert!(!html.contains(forbidden), "{forbidden}");
+            assert!(!all.contains(forbidden), "{forbidden}");
         }
     }
 }

@@ -11,27 +11,57 @@ pub(super) const STYLE: &str = include_str!("../../../viewer/style.css");
 
 /// The modules, each after those that it imports.
 const MODULES: &[&str] = &[
+    include_str!("../../../viewer/unpack.js"),
     include_str!("../../../viewer/units.js"),
     include_str!("../../../viewer/names.js"),
     include_str!("../../../viewer/labels.js"),
     include_str!("../../../viewer/palette.js"),
     include_str!("../../../viewer/decode.js"),
+    include_str!("../../../viewer/tree.js"),
     include_str!("../../../viewer/model.js"),
-    include_str!("../../../viewer/layout.js"),
     include_str!("../../../viewer/search.js"),
-    include_str!("../../../viewer/flamegraph.js"),
+    include_str!("../../../viewer/shape.js"),
+    include_str!("../../../viewer/view.js"),
+    include_str!("../../../viewer/theme.js"),
+    include_str!("../../../viewer/colours.js"),
+    include_str!("../../../viewer/layout.js"),
+    include_str!("../../../viewer/types.js"),
+    include_str!("../../../viewer/state.js"),
     include_str!("../../../viewer/tooltip.js"),
+    include_str!("../../../viewer/mirror.js"),
+    include_str!("../../../viewer/minimap.js"),
+    include_str!("../../../viewer/flamegraph.js"),
+    include_str!("../../../viewer/filters.js"),
+    include_str!("../../../viewer/menu.js"),
     include_str!("../../../viewer/table.js"),
-    include_str!("../../../viewer/zoom.js"),
+    include_str!("../../../viewer/first.js"),
+    include_str!("../../../viewer/export.js"),
+    include_str!("../../../viewer/app.js"),
+    include_str!("../../../viewer/controls.js"),
     include_str!("../../../viewer/main.js"),
 ];
 
-/// The modules as one script, without the comments that have lines of their own: a page may be
-/// made and mailed often. Imports are each on one line, and exports are declarations.
+/// The modules of the script that unpacks the viewer.
+const BOOT: &[&str] =
+    &[include_str!("../../../viewer/unpack.js"), include_str!("../../../viewer/boot.js")];
+
+/// The viewer.
 pub(super) fn script() -> String {
+    join(MODULES)
+}
+
+/// What unpacks and starts it.
+pub(super) fn boot() -> String {
+    join(BOOT)
+}
+
+/// The modules as one script, without indents and the comments that have lines of their own: a page
+/// may be made and mailed often. Imports are each on one line, exports are declarations, and no
+/// text spans lines.
+fn join(modules: &[&str]) -> String {
     let mut script = String::from("\n");
     let mut in_comment = false;
-    for line in MODULES.iter().flat_map(|module| module.lines()) {
+    for line in modules.iter().flat_map(|module| module.lines()) {
         let text = line.trim();
         let starts = text.starts_with("/*");
         let skipped = in_comment
@@ -42,10 +72,21 @@ pub(super) fn script() -> String {
         if skipped || text.is_empty() {
             continue;
         }
-        script.push_str(line.strip_prefix("export ").unwrap_or(line));
+        push_without_comments(text.strip_prefix("export ").unwrap_or(text), &mut script);
         script.push('\n');
     }
     script
+}
+
+/// Appends a line without the types in it, which only tools read: `/** @type {T} */ (x)` is `(x)`.
+fn push_without_comments(mut line: &str, to: &mut String) {
+    while let Some((before, (_, after))) =
+        line.split_once("/** ").and_then(|(before, rest)| Some((before, rest.split_once("*/")?)))
+    {
+        to.push_str(before);
+        line = after.trim_start();
+    }
+    to.push_str(line);
 }
 
 /// A piece of a template.
@@ -84,11 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn types_in_lines_are_taken_out() {
+        let mut line = String::new();
+        push_without_comments("(/** @type {a} */ b, /** @type {c[]} */ d) => e / f", &mut line);
+        assert_eq!(line, "(b, d) => e / f");
+    }
+
+    #[test]
     fn the_modules_join_into_one_script() {
         let script = script();
         let mut names = HashSet::new();
         for line in script.lines() {
-            assert!(!line.starts_with("import") && !line.starts_with("export"), "{line}");
+            assert!(!line.starts_with("import ") && !line.starts_with("export "), "{line}");
+            assert!(line.matches('`').count().is_multiple_of(2), "a text spans lines: {line}");
+        }
+        for line in MODULES.iter().flat_map(|module| module.lines()) {
+            let line = line.strip_prefix("export ").unwrap_or(line);
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
             let mut word = words.next();
             if word == Some("async") {

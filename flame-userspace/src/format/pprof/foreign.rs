@@ -22,7 +22,7 @@ const MAGIC: &[(&[u8], &str)] = &[
 const GPERFTOOLS: &str = "a profile in gperftools' own format (`go tool pprof -proto` converts it)";
 
 /// What `bytes` are, if it is plain from their start that they are not a pprof message.
-pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
+pub(in crate::format) fn recognize(bytes: &[u8]) -> Option<&'static str> {
     if bytes.is_empty() {
         return Some("an empty file");
     }
@@ -30,8 +30,8 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
     MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, name)| *name)
 }
 
-/// Whether `bytes`, which are no protobuf message, look like text.
-pub(super) fn is_text(bytes: &[u8]) -> bool {
+/// Whether `bytes` look like text; no pprof message does, whose sizes and types are low bytes.
+pub(in crate::format) fn is_text(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(512)];
     start.iter().all(|&byte| byte >= b' ' && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r'))
 }

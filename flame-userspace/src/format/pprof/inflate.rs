@@ -14,7 +14,7 @@ use super::ReadError;
 pub const MAX_DECOMPRESSED_BYTES: u64 = 1 << 30;
 
 /// The protobuf message in a file that may be compressed, in one gzip member or several.
-pub(super) fn inflate(bytes: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, ReadError> {
+pub(in crate::format) fn inflate(bytes: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, ReadError> {
     let message = if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut message = Vec::new();
         MultiGzDecoder::new(bytes)

@@ -21,6 +21,9 @@ mod wire;
 mod write;
 
 pub use error::{ReadError, Table};
+pub(super) use foreign::{is_text, recognize};
 pub use inflate::MAX_DECOMPRESSED_BYTES;
+pub(super) use inflate::inflate;
 pub use read::read;
+pub(super) use read::{MAX_FRAMES, read_message};
 pub use write::{encode, write};

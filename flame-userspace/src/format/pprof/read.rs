@@ -27,28 +27,32 @@ use crate::profile::{
 
 /// The most frames that a profile's stacks are made of, callers that stacks share counted once.
 /// A profile of a million frames is large.
-const MAX_FRAMES: usize = 64 << 20;
+pub(in crate::format) const MAX_FRAMES: usize = 64 << 20;
 
 /// Reads a pprof file, compressed or not, of any tool.
 ///
 /// Samples with equal stacks and labels become one. Texts that are not UTF-8 get replacement
 /// characters.
 pub fn read(bytes: &[u8]) -> Result<Profile, ReadError> {
-    let message = inflate(bytes, MAX_DECOMPRESSED_BYTES)?;
-    if let Some(found) = foreign::recognize(&message) {
+    read_message(&inflate(bytes, MAX_DECOMPRESSED_BYTES)?)
+}
+
+/// Reads a pprof message that is not compressed (any more).
+pub(in crate::format) fn read_message(message: &[u8]) -> Result<Profile, ReadError> {
+    if let Some(found) = foreign::recognize(message) {
         return Err(ReadError::NotPprof { found });
     }
-    let head = Head::read(&message).map_err(|error| match error {
-        ReadError::Malformed { .. } if foreign::is_text(&message) => {
+    let head = Head::read(message).map_err(|error| match error {
+        ReadError::Malformed { .. } if foreign::is_text(message) => {
             ReadError::NotPprof { found: "text" }
         }
         error => error,
     })?;
     let mut reader = Reader::new(&head, message.len() as u64)?;
-    each(&message, 3, |mapping| reader.mapping(mapping))?;
-    each(&message, 5, |function| reader.function(function))?;
-    each(&message, 4, |location| reader.location(&location))?;
-    each(&message, 2, |sample| reader.sample(&sample))?;
+    each(message, 3, |mapping| reader.mapping(mapping))?;
+    each(message, 5, |function| reader.function(function))?;
+    each(message, 4, |location| reader.location(&location))?;
+    each(message, 2, |sample| reader.sample(&sample))?;
     Ok(reader.builder.finish())
 }
 

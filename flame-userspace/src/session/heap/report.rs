@@ -70,19 +70,13 @@ impl HeapPart {
 
     /// What each function and those that it called allocated and hold, the heaviest first.
     pub(in crate::session) fn functions(&self, names: &Names) -> Vec<HeapFunction> {
-        let of_stack: Vec<HashSet<&str>> = self
-            .books
-            .sum
-            .stacks
-            .iter()
-            .map(|stack| {
-                let symbols = stack.iter().flat_map(|&address| names.get(address));
-                symbols.map(|symbol| symbol.name.as_str()).collect()
-            })
-            .collect();
         let mut rows: HashMap<&str, HeapRow> = HashMap::new();
         for (key, row) in &self.books.rows {
-            for name in &of_stack[key.stack as usize] {
+            let addresses = self.books.sum.stacks.of(key.stack);
+            let symbols = addresses.flat_map(|address| names.get(address));
+            // Once a stack, however often a function calls itself.
+            let functions: HashSet<&str> = symbols.map(|symbol| symbol.name.as_str()).collect();
+            for name in functions {
                 let sum = rows.entry(name).or_default();
                 sum.allocated += row.allocated;
                 sum.in_use += row.in_use;

@@ -1,0 +1,232 @@
+//! What makes two profiles comparable: as they are, by second of their sessions, or by share.
+
+use std::fmt;
+
+use crate::profile::{Profile, Unit};
+
+/// The comment of a profile that saw a command from its start to its own end.
+pub const WHOLE_RUN: &str = "session: the whole run of its command";
+/// The comment of a profile that saw what its time allowed.
+pub const PART_OF_RUN: &str = "session: cut by time";
+
+/// How the base's values are made comparable with the new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalize {
+    /// As they are.
+    Totals,
+    /// By second of the session.
+    Rate,
+    /// By share of the profile's total.
+    Share,
+}
+
+impl Normalize {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Totals, Self::Rate, Self::Share];
+
+    /// The name that a user gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Totals => "totals",
+            Self::Rate => "rate",
+            Self::Share => "share",
+        }
+    }
+}
+
+/// A way to compare two profiles, with the factor for the base's values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scale {
+    /// The way.
+    pub by: Normalize,
+    /// What the base's values are multiplied with.
+    pub factor: f64,
+    /// Why this way, in words.
+    pub why: String,
+}
+
+/// Why two profiles cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotComparable(String);
+
+impl fmt::Display for NotComparable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotComparable {}
+
+impl NotComparable {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+/// Two profiles and the sample type in which they are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// The profile to compare with.
+    pub base: &'a Profile,
+    /// The profile to compare.
+    pub new: &'a Profile,
+    /// The sample type's column in `base`.
+    pub base_column: usize,
+    /// The sample type's column in `new`.
+    pub new_column: usize,
+}
+
+impl<'a> Pair<'a> {
+    /// The profiles by the sample type called `kind`, or by the new one's default.
+    pub fn by(
+        base: &'a Profile,
+        new: &'a Profile,
+        kind: Option<&str>,
+    ) -> Result<Self, NotComparable> {
+        let default = || new.sample_types().get(new.default_sample_type()).map(|t| &t.kind[..]);
+        let Some(kind) = kind.or_else(default) else {
+            return Err(NotComparable::new("the new profile has no sample types"));
+        };
+        let column = |profile: &Profile, which: &str| {
+            profile.sample_type_index(kind).ok_or_else(|| {
+                let kinds: Vec<&str> = profile.sample_types().iter().map(|t| &t.kind[..]).collect();
+                NotComparable::new(format!(
+                    "the {which} profile has no sample type {kind:?}; it has: {}",
+                    kinds.join(", ")
+                ))
+            })
+        };
+        let pair =
+            Self { base, new, base_column: column(base, "base")?, new_column: column(new, "new")? };
+        let units = (pair.base_unit(), pair.unit());
+        if units.0 != units.1 {
+            return Err(NotComparable::new(format!(
+                "{kind:?} is in {} in the base and in {} in the new profile",
+                units.0, units.1
+            )));
+        }
+        Ok(pair)
+    }
+
+    /// What the values count.
+    pub fn unit(&self) -> &'a Unit {
+        &self.new.sample_types()[self.new_column].unit
+    }
+
+    fn base_unit(&self) -> &'a Unit {
+        &self.base.sample_types()[self.base_column].unit
+    }
+
+    /// The sample type's name.
+    pub fn kind(&self) -> &'a str {
+        &self.new.sample_types()[self.new_column].kind
+    }
+
+    /// How to compare, where it was asked for, and else: what is true of one moment (a heap in
+    /// use) and commands that ran to their end as they are, sessions cut by time by second.
+    pub fn scale(&self, wanted: Option<Normalize>) -> Result<Scale, NotComparable> {
+        let scale = |by, factor, why: &str| Scale { by, factor, why: why.to_owned() };
+        match wanted {
+            Some(Normalize::Totals) => Ok(scale(Normalize::Totals, 1.0, "as asked")),
+            Some(Normalize::Share) => {
+                let totals = [(self.base, self.base_column), (self.new, self.new_column)]
+                    .map(|(profile, column)| profile.total(column) as f64);
+                let nothing = totals.contains(&0.0);
+                let factor = if nothing { 1.0 } else { totals[1] / totals[0] };
+                Ok(scale(Normalize::Share, factor, "as asked"))
+            }
+            Some(Normalize::Rate) => {
+                let factor = self.rate().ok_or_else(|| {
+                    NotComparable::new(
+                        "a profile does not tell how long its session was: no rate can be had",
+                    )
+                })?;
+                Ok(scale(Normalize::Rate, factor, "as asked"))
+            }
+            None => Ok(self.usual()),
+        }
+    }
+
+    fn usual(&self) -> Scale {
+        let totals = |why: &str| Scale { by: Normalize::Totals, factor: 1.0, why: why.to_owned() };
+        if ["inuse", "peak"].iter().any(|gauge| self.kind().starts_with(gauge)) {
+            return totals("values of a moment");
+        }
+        let says = |comment: &str| {
+            [self.base, self.new].map(|profile| profile.comments().iter().any(|c| c == comment))
+        };
+        if says(WHOLE_RUN) == [true; 2] {
+            return totals("both commands ran to their end");
+        }
+        match (says(PART_OF_RUN), self.rate()) {
+            ([false, false], _) => {
+                totals("not told whether the sessions were cut by time; --normalize decides")
+            }
+            (_, None) => totals("a session was cut by time, but how long one was is not told"),
+            (_, Some(factor)) => Scale {
+                by: Normalize::Rate,
+                factor,
+                why: "by second: a session was cut by time".to_owned(),
+            },
+        }
+    }
+
+    /// The new session's length in units of the base's.
+    fn rate(&self) -> Option<f64> {
+        let lengths = [self.base, self.new].map(Profile::duration_ns);
+        let known = lengths.iter().all(|length| *length > 0);
+        known.then(|| lengths[1] as f64 / lengths[0] as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Builder, SampleType};
+
+    fn profile(kind: &str, unit: &str, seconds: i64, comment: &str, value: i64) -> Profile {
+        let mut b = Builder::new(vec![SampleType::new(kind, unit)], 0);
+        b.time(1, seconds * 1_000_000_000);
+        b.comment(comment);
+        let none = b.label_set(Vec::new());
+        b.sample(None, none, &[value]);
+        b.finish()
+    }
+
+    #[test]
+    fn whole_runs_are_compared_by_totals_and_cut_sessions_by_second() {
+        let of = |a: &str, b: &str| {
+            let (a, b) =
+                (profile("cpu", "nanoseconds", 10, a, 1), profile("cpu", "nanoseconds", 30, b, 1));
+            let scale = Pair::by(&a, &b, None).expect("the same type").scale(None);
+            scale.map(|scale| (scale.by, scale.factor)).expect("comparable")
+        };
+        assert_eq!(of(WHOLE_RUN, WHOLE_RUN), (Normalize::Totals, 1.0));
+        assert_eq!(of(PART_OF_RUN, PART_OF_RUN), (Normalize::Rate, 3.0));
+        assert_eq!(of(WHOLE_RUN, PART_OF_RUN), (Normalize::Rate, 3.0));
+        assert_eq!(of("", ""), (Normalize::Totals, 1.0));
+    }
+
+    #[test]
+    fn a_heap_in_use_has_no_rate_unless_asked() {
+        let of = |seconds| profile("inuse_space", "bytes", seconds, PART_OF_RUN, 100);
+        let (a, b) = (of(10), of(20));
+        let pair = Pair::by(&a, &b, None).expect("the same type");
+        assert_eq!(pair.scale(None).expect("comparable").by, Normalize::Totals);
+        assert_eq!(pair.scale(Some(Normalize::Rate)).expect("comparable").factor, 2.0);
+        assert_eq!(pair.scale(Some(Normalize::Share)).expect("comparable").factor, 1.0);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_told() {
+        let (a, b) =
+            (profile("cpu", "nanoseconds", 0, "", 1), profile("cpu", "nanoseconds", 1, "", 1));
+        let pair = Pair::by(&a, &b, None).expect("the same type");
+        assert!(pair.scale(Some(Normalize::Rate)).is_err());
+        let error = Pair::by(&a, &b, Some("heap")).expect_err("no such type");
+        assert_eq!(error.to_string(), "the base profile has no sample type \"heap\"; it has: cpu");
+        let other = profile("cpu", "count", 1, "", 1);
+        let error = Pair::by(&a, &other, None).expect_err("another unit").to_string();
+        assert!(error.contains("nanoseconds in the base and in count"), "{error}");
+    }
+}

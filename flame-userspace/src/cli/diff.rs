@@ -1,0 +1,130 @@
+//! `flame diff`: what has changed from one profile to another.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::args::DiffArgs;
+use super::caller::{Caller, acting_for};
+use super::place::{IfThere, parent, place};
+use super::read::{name_of, read};
+use super::report::print;
+use super::status;
+use super::talk::shown;
+use crate::analyze::diff::{self, Diff};
+use crate::analyze::normalize::Pair;
+use crate::format::change::{comparison, presence, relative, signed, totals};
+use crate::format::table::{Align, Table};
+use crate::format::{Format, markdown, pprof};
+
+/// Runs the command; the exit status.
+pub(super) fn run(args: &DiffArgs) -> u8 {
+    match acting_for(Caller::of_sudo().as_ref(), || run_for_caller(args)) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("flame: {error:#}");
+            status::NOTHING
+        }
+    }
+}
+
+fn run_for_caller(args: &DiffArgs) -> Result<()> {
+    let (base, new) = (read(&args.base)?, read(&args.new)?);
+    let pair = Pair::by(&base, &new, args.sample_type.as_deref())?;
+    let diff = Diff::of(pair, args.normalize)?;
+    print(&table(&diff, args.top))?;
+    let (base_name, new_name) = (name_of(&args.base), name_of(&args.new));
+    let sides = markdown::Sides { base: &base_name, new: &new_name };
+    for (path, format) in files(args)? {
+        let mut bytes = Vec::new();
+        match format {
+            Format::Markdown => {
+                bytes = markdown::diff(&diff, &sides, args.top.max(50)).into_bytes()
+            }
+            Format::Pprof => pprof::write(&diff::profile(pair, &diff.scale), &mut bytes)
+                .context("make the pprof file of the difference")?,
+            other => bail!("a difference cannot be written as {}", other.name()),
+        }
+        let there = if args.force { IfThere::Replace } else { IfThere::Refuse };
+        let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+        place(&parent(&path), name, &bytes, there)?;
+        eprintln!("{}", shown(&path.to_string_lossy()));
+    }
+    Ok(())
+}
+
+/// What to write: what OUT ends in, or OUT with the ending of each format.
+fn files(args: &DiffArgs) -> Result<Vec<(PathBuf, Format)>> {
+    let Some(out) = &args.output else {
+        if args.format.is_empty() {
+            return Ok(Vec::new());
+        }
+        bail!("where to? -o OUT names the files that --format asks for");
+    };
+    let ending = out.extension().and_then(|ending| Format::from_name(ending.to_str()?));
+    match (args.format.as_slice(), ending) {
+        ([], Some(format)) => Ok(vec![(out.clone(), format)]),
+        ([one], Some(format)) if *one == format => Ok(vec![(out.clone(), format)]),
+        ([], None) => Ok(with_endings(out, &DEFAULT)),
+        (formats, _) => Ok(with_endings(out, formats)),
+    }
+}
+
+/// What is written where OUT does not tell.
+const DEFAULT: [Format; 2] = [Format::Markdown, Format::Pprof];
+
+fn with_endings(out: &Path, formats: &[Format]) -> Vec<(PathBuf, Format)> {
+    let file = |&format: &Format| {
+        let mut name = OsString::from(out);
+        name.push(".");
+        name.push(format.name());
+        (PathBuf::from(name), format)
+    };
+    formats.iter().map(file).collect()
+}
+
+/// The functions whose self values have changed most.
+fn table(diff: &Diff, top: usize) -> String {
+    let unit = &diff.sample_type.unit;
+    let mut table = Table::new(&[
+        ("change", Align::Right),
+        ("±", Align::Right),
+        ("change %", Align::Right),
+        ("base", Align::Right),
+        ("new", Align::Right),
+        ("total change", Align::Right),
+        ("", Align::Left),
+        ("function", Align::Left),
+    ]);
+    let changed: Vec<_> = diff.rows.iter().filter(|row| row.base != row.new).collect();
+    for row in changed.iter().take(top) {
+        let (base, new) = (row.base.self_value, row.new.self_value);
+        let module = match row.module.as_str() {
+            "" => String::new(),
+            module => format!("  ({module})"),
+        };
+        table.row([
+            signed(unit, row.self_change()),
+            unit.format(diff.error(base, new) as i64),
+            relative(row.self_change() as f64, base as f64),
+            unit.format(base),
+            unit.format(new),
+            signed(unit, row.total_change()),
+            presence(row).to_owned(),
+            format!("{}{module}", row.name),
+        ]);
+    }
+    let mut text = format!("{}\n{}\n", shown(&totals(diff)), comparison(&diff.scale));
+    if changed.is_empty() {
+        text.push_str("no function has changed\n");
+        return text;
+    }
+    text.push_str(&table.text());
+    let rest = &changed[changed.len().min(top)..];
+    if !rest.is_empty() {
+        let change = rest.iter().fold(0i64, |sum, row| sum.saturating_add(row.self_change()));
+        text.push_str(&format!("… {} more, {} self\n", rest.len(), signed(unit, change)));
+    }
+    text
+}

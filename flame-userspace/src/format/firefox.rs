@@ -1,0 +1,278 @@
+//! Files for the Firefox Profiler (<https://profiler.firefox.com>): its "processed profile" as
+//! gzip-compressed JSON.
+//!
+//! A profile knows how often a stack was seen and not when, while a file of this format is a
+//! sequence of samples. Each stack of a thread becomes one sample with a weight, one after the
+//! other by the time that they stand for: the call tree and the flame graph are right, the order on
+//! the timeline means nothing. Modules are the subcategories of user space and kernel.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use fxprof_processed_profile::{
+    CategoryColor, CategoryHandle, CategoryPairHandle, CpuDelta, Frame, FrameFlags, FrameInfo,
+    ProcessHandle, ReferenceTimestamp, SamplingInterval, ThreadHandle, Timestamp, WeightType,
+};
+
+use super::frame::{Side, describe};
+use super::text::visible;
+use crate::analyze::noise::Noise;
+use crate::profile::tree::FrameName;
+use crate::profile::{LabelSetId, LocationId, Profile, Unit};
+
+/// The most samples that one stack's value is written as: the format's weights have 32 bits.
+const PIECES: i64 = 1 << 10;
+
+/// Writes `profile`, by its default sample type: as counts of samples where they are known, in
+/// bytes, or as milliseconds.
+pub fn write(profile: &Profile, title: &str, out: impl io::Write) -> io::Result<()> {
+    let mut gzip = GzEncoder::new(out, Compression::default());
+    let file = Converter::new(profile, title).convert()?;
+    serde_json::to_writer(&mut gzip, &file)?;
+    io::Write::flush(&mut gzip.finish()?)
+}
+
+/// What a sample's weight is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// The value of a column.
+    Column(usize),
+    /// A time in nanoseconds, as milliseconds.
+    Milliseconds(usize),
+}
+
+struct Converter<'a> {
+    profile: &'a Profile,
+    file: fxprof_processed_profile::Profile,
+    weight: Weight,
+    weight_type: WeightType,
+    /// The column that tells how long a sample's stack ran, if any does.
+    time: Option<usize>,
+    user: CategoryHandle,
+    kernel: CategoryHandle,
+    processes: HashMap<Option<i64>, ProcessHandle>,
+    /// By process and thread, with the time up to which it is filled, in nanoseconds.
+    threads: HashMap<(Option<i64>, Option<i64>), (ThreadHandle, u64)>,
+    frames: HashMap<LocationId, Vec<FrameInfo>>,
+}
+
+impl<'a> Converter<'a> {
+    fn new(profile: &'a Profile, title: &str) -> Self {
+        let start = Duration::from_nanos(profile.time_ns().max(0) as u64);
+        let interval = match profile.period_type() {
+            Some(t) if t.unit == Unit::Nanoseconds && profile.period() > 0 => profile.period(),
+            _ => 1_000_000,
+        };
+        let mut file = fxprof_processed_profile::Profile::new(
+            &visible(title),
+            ReferenceTimestamp::from(UNIX_EPOCH + start),
+            SamplingInterval::from_nanos(interval as u64),
+        );
+        file.set_symbolicated(true);
+        let user = file.add_category("User", CategoryColor::Yellow);
+        let kernel = file.add_category("Kernel", CategoryColor::Orange);
+        let column = profile.default_sample_type();
+        let unit = profile.sample_types().get(column).map(|t| &t.unit);
+        let is_time = unit == Some(&Unit::Nanoseconds);
+        let (weight, weight_type) = match unit {
+            Some(Unit::Bytes) => (Weight::Column(column), WeightType::Bytes),
+            Some(Unit::Nanoseconds) => match Noise::of(profile, column) {
+                Noise::Counted { samples } => (Weight::Column(samples), WeightType::Samples),
+                _ => (Weight::Milliseconds(column), WeightType::TracingMs),
+            },
+            _ => (Weight::Column(column), WeightType::Samples),
+        };
+        Self {
+            profile,
+            file,
+            weight,
+            weight_type,
+            time: is_time.then_some(column),
+            user,
+            kernel,
+            processes: HashMap::new(),
+            threads: HashMap::new(),
+            frames: HashMap::new(),
+        }
+    }
+
+    fn convert(mut self) -> io::Result<fxprof_processed_profile::Profile> {
+        for sample in self.profile.samples() {
+            let value = match self.weight {
+                Weight::Column(column) => sample.values[column],
+                Weight::Milliseconds(column) => (sample.values[column] + 500_000) / 1_000_000,
+            };
+            if value == 0 {
+                continue;
+            }
+            let nanoseconds = self.time.map_or(1_000_000, |column| sample.values[column].max(1));
+            let (key, thread) = self.thread(sample.labels);
+            let mut frames = Vec::new();
+            let locations: Vec<LocationId> = self.profile.frames(sample.stack).collect();
+            for &location in locations.iter().rev() {
+                frames.extend(self.frames(location));
+            }
+            let stack = self.file.intern_stack_frames(thread, frames.into_iter());
+            let pieces = pieces(value)?;
+            let filled = &mut self.threads.get_mut(&key).expect("made above").1;
+            *filled = filled.saturating_add(nanoseconds as u64);
+            let at = Timestamp::from_nanos_since_reference(*filled);
+            let ran = if self.time.is_some() { nanoseconds as u64 } else { 0 };
+            let mut ran = CpuDelta::from_nanos(ran);
+            for piece in pieces {
+                self.file.add_sample(thread, at, stack, ran, piece);
+                ran = CpuDelta::ZERO;
+            }
+        }
+        Ok(self.file)
+    }
+
+    fn thread(&mut self, labels: LabelSetId) -> ((Option<i64>, Option<i64>), ThreadHandle) {
+        let number = |key| self.profile.number_label(labels, key);
+        let text =
+            |key| self.profile.text_label(labels, key).map(|text| visible(text).into_owned());
+        let (pid, tid) = (number("pid"), number("tid"));
+        let key = (pid, tid);
+        if let Some((thread, _)) = self.threads.get(&key) {
+            return (key, *thread);
+        }
+        let start = Timestamp::from_nanos_since_reference(0);
+        let file = &mut self.file;
+        let id = |id: Option<i64>| u32::try_from(id.unwrap_or_default()).unwrap_or(u32::MAX);
+        let process = *self.processes.entry(pid).or_insert_with(|| {
+            let name = text("comm").unwrap_or_else(|| "all".to_owned());
+            file.add_process(&name, id(pid), start)
+        });
+        let thread = file.add_thread(process, id(tid), start, tid.is_none() || tid == pid);
+        if let Some(name) = text("thread").or_else(|| text("thread name")) {
+            file.set_thread_name(thread, &name);
+        }
+        file.set_thread_samples_weight_type(thread, self.weight_type.clone());
+        self.threads.insert(key, (thread, 0));
+        (key, thread)
+    }
+
+    /// The frames of a location, the outermost first.
+    fn frames(&mut self, id: LocationId) -> Vec<FrameInfo> {
+        if let Some(frames) = self.frames.get(&id) {
+            return frames.clone();
+        }
+        let location = self.profile.location(id);
+        let mapping = location.mapping;
+        let names: Vec<FrameName> = if location.lines.is_empty() {
+            vec![match mapping {
+                Some(mapping) => FrameName::Nameless { mapping },
+                None => FrameName::Address { address: location.address },
+            }]
+        } else {
+            let function = |function| FrameName::Function { function, mapping, inlined: false };
+            location.lines.iter().rev().map(|line| function(line.function)).collect()
+        };
+        let frames: Vec<FrameInfo> = names
+            .into_iter()
+            .map(|name| {
+                let shown = describe(self.profile, name);
+                let side = if shown.side == Side::Kernel { self.kernel } else { self.user };
+                let category_pair: CategoryPairHandle = if shown.module.is_empty() {
+                    side.into()
+                } else {
+                    self.file.add_subcategory(side, &shown.module)
+                };
+                let frame = Frame::Label(self.file.intern_string(&shown.name));
+                FrameInfo { frame, category_pair, flags: FrameFlags::empty() }
+            })
+            .collect();
+        self.frames.insert(id, frames.clone());
+        frames
+    }
+}
+
+/// A value as weights of 32 bits.
+fn pieces(value: i64) -> io::Result<Vec<i32>> {
+    let most = i64::from(i32::MAX);
+    if value.unsigned_abs() > (most * PIECES) as u64 {
+        return Err(io::Error::other(format!(
+            "a stack's value of {value} is too large for the Firefox Profiler's format"
+        )));
+    }
+    let mut pieces = vec![(most * value.signum()) as i32; (value.abs() / most) as usize];
+    let rest = value % most;
+    if rest != 0 {
+        pieces.push(rest as i32);
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::format::example;
+    use crate::profile::{Builder, SampleType};
+
+    fn file(profile: &Profile) -> Value {
+        let mut bytes = Vec::new();
+        write(profile, "title", &mut bytes).expect("a Vec takes every write");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).expect("gzip");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The sum of the weights of all threads.
+    fn weights(file: &Value) -> i64 {
+        let threads = file["threads"].as_array().expect("threads");
+        let of = |thread: &Value| -> i64 {
+            let weights = thread["samples"]["weight"].as_array().expect("weights");
+            weights.iter().map(|weight| weight.as_i64().expect("a number")).sum()
+        };
+        threads.iter().map(of).sum()
+    }
+
+    #[test]
+    fn every_sample_is_in_the_file_and_inlined_functions_are_frames() {
+        let file = file(&example::small());
+        assert_eq!(weights(&file), 50, "samples, not nanoseconds");
+        let text = file.to_string();
+        for name in ["inlined_helper", "[libc.so.6]", "ksys_write", "libc.so.6"] {
+            assert!(text.contains(&format!("\"{name}\"")), "{name}");
+        }
+        assert_eq!(file["threads"][0]["samples"]["weightType"], "samples");
+    }
+
+    #[test]
+    fn random_profiles_keep_their_totals() {
+        for seed in 0..20 {
+            let profile = example::random(seed);
+            assert_eq!(weights(&file(&profile)), profile.total(0), "seed {seed}");
+        }
+        assert_eq!(weights(&file(&example::stackless())), 3);
+        assert_eq!(file(&Profile::default())["threads"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn more_bytes_than_a_weight_holds_are_several_samples() {
+        let heap = |bytes| {
+            let mut b = Builder::new(vec![SampleType::new("inuse_space", "bytes")], 0);
+            let none = b.label_set(Vec::new());
+            b.sample(None, none, &[bytes]);
+            b.finish()
+        };
+        assert_eq!(weights(&file(&heap(5 << 30))), 5 << 30);
+        assert_eq!(weights(&file(&heap(-(5 << 30)))), -(5 << 30));
+        let huge = write(&heap(i64::MAX), "t", &mut Vec::new()).expect_err("2^63 bytes");
+        assert!(huge.to_string().contains("too large"), "{huge}");
+        assert!(write(&heap(i64::MIN), "t", &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn hostile_names_are_made_visible() {
+        let text = file(&example::of_names(&["a\u{202e}\u{0}", "b"])).to_string();
+        assert!(!text.contains(['\u{202e}']) && !text.contains("\\u0000"), "{text}");
+    }
+}

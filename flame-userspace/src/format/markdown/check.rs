@@ -1,0 +1,44 @@
+//! A check's outcome, for the summary of a pull request.
+
+use std::fmt::Write as _;
+
+use super::text::{capped, cell};
+use super::{Sides, head};
+use crate::analyze::check::Check;
+use crate::format::change::{notes, told};
+use crate::format::markdown::text::code;
+
+/// The outcome as Markdown.
+pub fn check(check: &Check, sides: &Sides<'_>) -> String {
+    let mut out = String::new();
+    let verdict = match check.failures() {
+        0 => "no limit was passed".to_owned(),
+        1 => "1 limit was passed".to_owned(),
+        failures => format!("{failures} limits were passed"),
+    };
+    // Writing to a text cannot fail, here and below.
+    _ = writeln!(out, "### flame check: {verdict}\n");
+    _ = writeln!(out, "{} against {}\n", code(sides.new), code(sides.base));
+    out.push_str(&head(
+        &["base", "new", "growth (95 %)", "would fail from"],
+        &["verdict", "limit"],
+    ));
+    for outcome in &check.outcomes {
+        let told = told(check, outcome);
+        let verdict = if check.fails(outcome) { "**FAIL**" } else { told.verdict };
+        _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {verdict} | {} |",
+            told.base,
+            told.new,
+            told.growth,
+            told.smallest,
+            cell(&told.limit),
+        );
+    }
+    out.push('\n');
+    for note in notes(check) {
+        _ = writeln!(out, "- {}", code(&capped(&note)));
+    }
+    out
+}

@@ -1,0 +1,102 @@
+//! Tables over maps in memory: eight values of rows, and text pages for eight slices.
+
+use flame_common::unwind::Rule;
+
+use super::*;
+use crate::unwind::test_maps::Maps;
+
+const EXTENT: u32 = 8 * SLICE_PAGES;
+
+fn slice(number: u32) -> Slice {
+    Slice { object: Object::Vdso, number }
+}
+
+/// A table of 4000, 200 and one rows.
+fn large() -> UnwindTable {
+    let full: Vec<(u16, Rule)> =
+        (0..4000).map(|n| (n, if n % 2 == 0 { Rule::ROOT } else { Rule::SIGNAL })).collect();
+    UnwindTable::of_rules(7, &[&full, &full[..200], &[(0, Rule::PLT11)]])
+}
+
+fn begun(maps: &mut Maps) -> PlacedTables {
+    let mut tables = PlacedTables::new(maps);
+    assert!(tables.begin(Object::Vdso, Some((7 << 12, EXTENT)), maps));
+    tables
+}
+
+#[test]
+fn a_placed_table_gives_the_same_rules_and_no_page_crosses_a_value() {
+    let mut maps = Maps::new();
+    let mut tables = begun(&mut maps);
+    let table = large();
+    assert!(tables.place(slice(1), &table, &mut maps, &mut Vec::new()));
+    let pages = &maps.pages[SLICE_PAGES as usize..];
+    for (number, (own, kernel)) in table.pages().iter().zip(pages).enumerate() {
+        let value = |row: u32| row as usize / CHUNK_ROWS;
+        assert_eq!(value(kernel.first), value(kernel.first + kernel.count - 1));
+        assert_eq!(own.count, kernel.count);
+        for at in 0..own.count {
+            let row = maps.rows[(kernel.first + at) as usize];
+            let address = ((7 + number as u64) << 12) + u64::from(row.pc_low);
+            assert_eq!(maps.rules[&row.rule], table.rule(address));
+        }
+    }
+    assert!(maps.pages[..SLICE_PAGES as usize].iter().all(|page| *page == TextPage::NOT_YET));
+}
+
+#[test]
+fn the_oldest_slices_make_room_which_is_used_when_nobody_looks_at_it_any_more() {
+    let mut maps = Maps::new();
+    let mut tables = begun(&mut maps);
+    let (table, mut evicted) = (large(), Vec::new());
+    let mut placed = 0;
+    while tables.place(slice(placed), &table, &mut maps, &mut evicted) {
+        placed += 1;
+    }
+    assert_eq!(placed, 4);
+    assert_eq!(evicted, [slice(0)]);
+    assert!(maps.pages[..SLICE_PAGES as usize].iter().all(|page| *page == TextPage::NOT_YET));
+    assert_ne!(maps.pages[SLICE_PAGES as usize], TextPage::NOT_YET);
+    // Nothing more goes while room is on its way.
+    assert!(!tables.place(slice(placed), &table, &mut maps, &mut evicted));
+    assert_eq!(evicted.len(), 1);
+    tables.reclaim(Instant::now());
+    assert!(!tables.place(slice(placed), &table, &mut maps, &mut evicted));
+    tables.reclaim(Instant::now() + STILL_SEEN);
+    assert!(tables.place(slice(placed), &table, &mut maps, &mut evicted));
+}
+
+#[test]
+fn what_no_process_has_mapped_is_given_up_with_all_its_room() {
+    let mut maps = Maps::new();
+    let mut tables = begun(&mut maps);
+    assert!(tables.place(slice(0), &large(), &mut maps, &mut Vec::new()));
+    assert!(tables.keep(&HashSet::from([Object::Vdso])).is_empty());
+    assert!(tables.of(Object::Vdso).is_some());
+    assert_eq!(tables.keep(&HashSet::new()), [Object::Vdso]);
+    assert!(tables.of(Object::Vdso).is_none());
+    tables.reclaim(Instant::now() + STILL_SEEN);
+    let (rows, pages) = maps.room();
+    assert_eq!((tables.rows.take(rows), tables.pages.take(pages)), (Some(0), Some(0)));
+}
+
+#[test]
+fn a_number_that_nobody_uses_is_given_to_another_rule() {
+    let mut maps = Maps::new();
+    let mut numbers = RuleNumbers::new();
+    let [root, again] = [Rule::ROOT, Rule::ROOT].map(|rule| numbers.take(rule, &mut maps));
+    assert_eq!(root, again);
+    numbers.give_back(root);
+    assert_ne!(numbers.take(Rule::SIGNAL, &mut maps), root);
+    numbers.give_back(root);
+    assert_eq!(numbers.take(Rule::GAP, &mut maps), root);
+    assert_eq!(maps.rules[&root], Rule::GAP);
+}
+
+#[test]
+fn text_that_finds_no_pages_is_told() {
+    let mut maps = Maps::new();
+    let mut tables = PlacedTables::new(&maps);
+    assert!(!tables.begin(Object::Vdso, Some((0, 9 * SLICE_PAGES)), &mut maps));
+    assert!(matches!(tables.of(Object::Vdso), Some(None)));
+}
