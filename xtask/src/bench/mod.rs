@@ -2,6 +2,7 @@
 //! takes minutes and wants a quiet machine.
 
 mod cpu;
+mod heap;
 mod interval;
 mod process;
 mod profiler;
@@ -35,6 +36,25 @@ enum What {
     /// CPU profiles at 99 and 999 Hz, beside `perf record -g`; writes its tables to BENCHMARKS.md
     /// (about half an hour)
     Cpu(CpuArgs),
+    /// Heap profiles within their budget and exact, beside heaptrack and bcc's memleak; prints a
+    /// table (half an hour and more)
+    Heap(HeapArgs),
+}
+
+#[derive(Debug, Args)]
+struct HeapArgs {
+    /// Little work and few rounds, to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// A program to measure alone, may be given more than once
+    #[arg(long = "program", value_name = "NAME")]
+    programs: Vec<String>,
+    /// The most rounds for a program whose intervals stay wide
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    rounds: usize,
+    /// Rounds in which the other tools run too: they are slow
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    others: usize,
 }
 
 #[derive(Debug, Args)]
@@ -55,7 +75,39 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let bench = Bench::parse_from(std::iter::once("bench").chain(args.iter().map(String::as_str)));
     match bench.what {
         What::Cpu(args) => cpu(&args),
+        What::Heap(args) => heap(&args),
     }
+}
+
+fn heap(args: &HeapArgs) -> Result<()> {
+    ensure!(command::is_root(), "run it as root: it reads what the kernel measures");
+    let (folder, place) = place()?;
+    let effort = if args.quick {
+        heap::Effort { least: 2, most: 2, others: 1 }
+    } else {
+        heap::Effort { least: 9, most: args.rounds.max(9), others: args.others }
+    };
+    let scale = if args.quick { 0.2 } else { 1.0 };
+    let programs = programs::prepare(programs::HEAP, &folder.0, &args.programs, scale)?;
+    let mut table = heap::Table::default();
+    for program in &programs {
+        table.rows.push(heap::measure(program, &place, effort)?);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// Builds flame, and makes a folder for what is written.
+fn place() -> Result<(Folder, Place)> {
+    command::run(
+        Command::new(workspace::cargo())
+            .args(["build", "--release", "--locked", "--package", "flame"])
+            .current_dir(workspace::root()),
+    )?;
+    let folder = Folder::make()?;
+    let flame = workspace::target_dir().join("release/flame");
+    let place = Place { flame, folder: folder.0.clone() };
+    Ok((folder, place))
 }
 
 fn cpu(args: &CpuArgs) -> Result<()> {
@@ -65,14 +117,7 @@ fn cpu(args: &CpuArgs) -> Result<()> {
             bail!("there is no {program} here:\n\n    sudo apt-get install {package}\n");
         }
     }
-    command::run(
-        Command::new(workspace::cargo())
-            .args(["build", "--release", "--locked", "--package", "flame"])
-            .current_dir(workspace::root()),
-    )?;
-    let folder = Folder::make()?;
-    let place =
-        Place { flame: workspace::target_dir().join("release/flame"), folder: folder.0.clone() };
+    let (_folder, place) = place()?;
     let effort = if args.quick {
         Effort { least_rounds: 2, most_rounds: 2, starts: 3, machine: Duration::from_secs(2) }
     } else {
@@ -93,7 +138,7 @@ fn cpu(args: &CpuArgs) -> Result<()> {
 }
 
 fn measure(place: &Place, args: &CpuArgs, effort: Effort, scale: f64) -> Result<Report> {
-    let programs = programs::prepare(&place.folder, &args.programs, scale)?;
+    let programs = programs::prepare(programs::CPU, &place.folder, &args.programs, scale)?;
     let first = programs.first().context("none of the programs is here")?;
     let told: Vec<OsString> = std::env::args_os().skip(1).collect();
     let told: Vec<_> = told.iter().map(|word| word.to_string_lossy()).collect();

@@ -83,15 +83,16 @@ impl Place {
     /// Starts a profiler; when this returns, it samples.
     pub(super) fn attach(&self, kind: Kind, hz: u32, target: &Target) -> Result<Attached> {
         match kind {
-            Kind::Flame => self.attach_flame(hz, target),
+            Kind::Flame => self.attach_flame(&["--frequency", &hz.to_string()], target),
             Kind::Perf => self.attach_perf(hz, target),
         }
         .with_context(|| format!("start {}", kind.name()))
     }
 
-    fn attach_flame(&self, hz: u32, target: &Target) -> Result<Attached> {
+    /// Starts flame with these options.
+    pub(super) fn attach_flame(&self, options: &[&str], target: &Target) -> Result<Attached> {
         let mut flame = Command::new(&self.flame);
-        flame.args(["attach", "--json", "--frequency", &hz.to_string(), "--output-dir"]);
+        flame.args(["attach", "--json"]).args(options).arg("--output-dir");
         flame.arg(self.folder.join("flame"));
         match target {
             Target::Pids(pids) => flame.args(pids.iter().map(u32::to_string)),
