@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::cpu::{WIDTH, seed, shuffle};
+use super::cpu::{REACH, seed, shuffle};
 use super::interval::{Interval, middle};
 use super::process::{Process, Usage};
 use super::profiler::{self, Place, Target};
@@ -202,7 +202,7 @@ impl Measured {
 
     /// Whether the interval is as narrow as asked for, in percentage points.
     fn settled(&self) -> bool {
-        self.interval().is_some_and(|i| i.holds() && i.width() * 100.0 <= WIDTH)
+        self.interval().is_some_and(|i| i.holds() && i.reach() * 100.0 <= REACH)
     }
 }
 

@@ -69,8 +69,8 @@ impl Unseen {
             match choose(&objects) {
                 Ok(choice) => sentences.extend(choice.unseen),
                 Err(cannot) => {
-                    _ = sentences
-                        .insert(format!("nothing of {comm}'s heap is known: {}", cannot.reason))
+                    sentences
+                        .insert(format!("nothing of {comm}'s heap is known: {}", cannot.reason));
                 }
             }
         }
