@@ -61,7 +61,7 @@ pub const fn distance(random: u32, interval: u64) -> i64 {
 /// of the mantissa tells one more bit.
 #[inline(always)]
 const fn log2(number: u64) -> u64 {
-    let whole = 63 - number.leading_zeros();
+    let whole = number.ilog2();
     // From 1 to less than 2, in 2^-31.
     let mut mantissa = if whole > 31 { number >> (whole - 31) } else { number << (31 - whole) };
     let mut log = whole as u64;

@@ -269,13 +269,16 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     Some(())
 }
 
+/// More bytes than an address space has: such a call fails.
+const IMPOSSIBLE: u64 = 1 << 47;
+
 /// Counts an allocation; the interval by which it is sampled, if it is.
 #[inline(always)]
 fn sampled(size: u64) -> Option<u64> {
     let control = HEAP.get_ptr(0)?;
     // SAFETY: user space replaces the word as a whole.
     let interval = unsafe { (&raw const (*control).interval).read_volatile() };
-    if interval == 0 {
+    if interval == 0 || size >= IMPOSSIBLE {
         return None;
     }
     // SAFETY: the slot is this CPU's own. Another task that preempts this one here makes it lose

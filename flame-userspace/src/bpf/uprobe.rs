@@ -52,13 +52,14 @@ pub(super) struct ProbeProgram {
 /// Probes that are there as long as this is.
 #[derive(Debug)]
 pub(crate) struct ProbeLink {
-    _fds: Vec<OwnedFd>,
+    /// Held open, and not used otherwise.
+    fds: Vec<OwnedFd>,
 }
 
 impl ProbeLink {
     /// Several as one.
     pub(super) fn of(links: impl IntoIterator<Item = Self>) -> Self {
-        Self { _fds: links.into_iter().flat_map(|link| link._fds).collect() }
+        Self { fds: links.into_iter().flat_map(|link| link.fds).collect() }
     }
 }
 
@@ -151,7 +152,7 @@ impl ProbeProgram {
         multi.cnt = probes.len() as u32;
         multi.flags = if at_return { MULTI_RETURN } else { 0 };
         multi.pid = pid.unwrap_or(0);
-        bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(|fd| ProbeLink { _fds: vec![fd] })
+        bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(|fd| ProbeLink { fds: vec![fd] })
     }
 }
 

@@ -163,7 +163,7 @@ impl Search<'_> {
         let mut found = Hooks::default();
         for (&address, function) in &self.functions {
             let paths = &paths[&address];
-            if paths.only_forwards() {
+            if self.only_forwards(function, paths) {
                 let goals = paths.calls.values().chain(&paths.jumps);
                 let to = goals.map(|goal| goal.name.clone()).next().unwrap_or_default();
                 found.forwarders.push((self.wanted[function.wanted].name.clone(), to));
@@ -174,11 +174,24 @@ impl Search<'_> {
         found.probed.sort_by_key(|hook| hook.entry);
         let kept: Vec<u64> = paths
             .iter()
-            .filter(|(_, paths)| !paths.only_forwards())
+            .filter(|(address, paths)| !self.only_forwards(&self.functions[address], paths))
             .map(|(&address, _)| address)
             .collect();
         found.own_calls = self.own_calls(&kept, &paths);
         found
+    }
+
+    /// Whether a function needs no probe of its own, since another of its paths' ends has one.
+    ///
+    /// musl is built without unwind information. From within a `malloc` that musl's `calloc`
+    /// calls, a walk by frame pointers would miss the caller of `calloc`, which sets up no frame:
+    /// there the outer function is probed as well, and its call is one of the allocator's own. A
+    /// function that jumps on leaves no frame behind, and has no such need.
+    fn only_forwards(&self, function: &Function, paths: &Paths) -> bool {
+        let role = self.wanted[function.wanted].role;
+        let hides_its_caller =
+            self.family == Allocator::Musl && role.makes() && !paths.calls.is_empty();
+        paths.only_forwards() && !hides_its_caller
     }
 
     fn hook(&self, address: u64, function: Function, paths: &Paths) -> Option<Hook> {

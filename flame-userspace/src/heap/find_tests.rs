@@ -68,16 +68,23 @@ fn glibcs_functions_are_found_and_each_counts_once() {
 }
 
 #[test]
-fn musls_calloc_and_aligned_functions_lead_to_others() {
+fn musls_calloc_counts_at_its_own_entry_and_not_in_malloc() {
     let Some(path) = library("libc.so").filter(|path| path.to_string_lossy().contains("musl"))
     else {
         return;
     };
     let found = found_in(&path);
     assert_sound(&found, Allocator::Musl);
-    assert!(forwards(&found, "calloc", "malloc"));
-    assert!(forwards(&found, "posix_memalign", "aligned_alloc"));
-    hook(&found, "aligned_alloc");
+    for name in ["calloc", "posix_memalign", "aligned_alloc"] {
+        hook(&found, name);
+    }
+    // Those that call are hooked, and their calls known as the allocator's own.
+    let calloc = hook(&found, "calloc");
+    let body = calloc.entry..calloc.entry + 0x200;
+    assert!(found.own_calls.iter().any(|at| body.contains(at)), "{found:x?}");
+    // Those that jump on are not.
+    assert!(forwards(&found, "memalign", "aligned_alloc"));
+    assert!(forwards(&found, "reallocarray", "realloc"));
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Pipeline {
             counts.get(Stat::RingFull) + counts.get(Stat::HeapRingFull)
         });
         Progress {
-            samples: self.aggregator.samples() + self.live_heap().map_or(0, |heap| heap.samples()),
+            samples: self.aggregator.samples() + self.live_heap().map_or(0, Heap::samples),
             lost,
             processes: self.processes.count() as u64,
             targets_ended: self.options.target.can_end() && !self.any_alive(),

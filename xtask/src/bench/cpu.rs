@@ -274,13 +274,13 @@ fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_nanos() as u64 | 1
 }
 
 /// Puts a list into random order.
-fn shuffle<T>(list: &mut [T], state: &mut u64) {
+pub(super) fn shuffle<T>(list: &mut [T], state: &mut u64) {
     for last in (1..list.len()).rev() {
         *state ^= *state << 13;
         *state ^= *state >> 7;

@@ -2,6 +2,7 @@
 //! the tests: it takes minutes and wants a quiet machine.
 
 mod cpu;
+mod heap;
 mod interval;
 mod process;
 mod profiler;
@@ -51,6 +52,9 @@ enum What {
     /// How many stacks reach their root on real programs; writes its table to BENCHMARKS.md (a few
     /// minutes)
     Roots(RootsArgs),
+    /// Heap profiles within their budget and exact, beside heaptrack and bcc's memleak; prints a
+    /// table (half an hour and more)
+    Heap(HeapArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +72,22 @@ struct UnwindArgs {
     /// The most pairs for a program whose intervals stay wide
     #[arg(long, value_name = "N", default_value_t = 40)]
     rounds: usize,
+}
+
+#[derive(Debug, Args)]
+struct HeapArgs {
+    /// Little work and few rounds, to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// A program to measure alone, may be given more than once
+    #[arg(long = "program", value_name = "NAME")]
+    programs: Vec<String>,
+    /// The most rounds for a program whose intervals stay wide
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    rounds: usize,
+    /// Rounds in which the other tools run too: they are slow
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    others: usize,
 }
 
 #[derive(Debug, Args)]
@@ -91,7 +111,39 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         What::Unwind(args) => whole_stacks(&args),
         What::Viewer(args) => viewer::run(&args),
         What::Roots(args) => roots::run(&args),
+        What::Heap(args) => heap(&args),
     }
+}
+
+fn heap(args: &HeapArgs) -> Result<()> {
+    ensure!(command::is_root(), "run it as root: it reads what the kernel measures");
+    let (folder, place) = place()?;
+    let effort = if args.quick {
+        heap::Effort { least: 2, most: 2, others: 1 }
+    } else {
+        heap::Effort { least: 9, most: args.rounds.max(9), others: args.others }
+    };
+    let scale = if args.quick { 0.2 } else { 1.0 };
+    let programs = programs::prepare(programs::HEAP, &folder.0, &args.programs, scale)?;
+    let mut table = heap::Table::default();
+    for program in &programs {
+        table.rows.push(heap::measure(program, &place, effort)?);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// Builds flame, and makes a folder for what is written.
+fn place() -> Result<(Folder, Place)> {
+    command::run(
+        Command::new(workspace::cargo())
+            .args(["build", "--release", "--locked", "--package", "flame"])
+            .current_dir(workspace::root()),
+    )?;
+    let folder = Folder::make()?;
+    let flame = workspace::target_dir().join("release/flame");
+    let place = Place { flame, folder: folder.0.clone(), arguments: &[] };
+    Ok((folder, place))
 }
 
 /// Checks what all benchmarks need, and builds flame.
@@ -102,15 +154,7 @@ fn begin() -> Result<(Folder, Place)> {
             bail!("there is no {program} here:\n\n    sudo apt-get install {package}\n");
         }
     }
-    command::run(
-        Command::new(workspace::cargo())
-            .args(["build", "--release", "--locked", "--package", "flame"])
-            .current_dir(workspace::root()),
-    )?;
-    let folder = Folder::make()?;
-    let flame = workspace::target_dir().join("release/flame");
-    let place = Place { flame, folder: folder.0.clone(), arguments: &[] };
-    Ok((folder, place))
+    place()
 }
 
 fn told() -> String {
@@ -133,7 +177,7 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     let known = Prepared::known_chain(&place.folder, seconds)?;
     let endless = Prepared::known_chain(&place.folder, 3600)?;
     let mut all = vec![known];
-    all.extend(programs::prepare(&place.folder, &args.programs, scale)?);
+    all.extend(programs::prepare(programs::CPU, &place.folder, &args.programs, scale)?);
     let mut heading = report::machine(&place.flame, &told())?;
     for other in ["perf", "samply"].into_iter().filter(|other| command::exists(other)) {
         heading.push(format!("- {other}: {}", report::first_line(Path::new(other), "--version")));
@@ -185,7 +229,7 @@ fn cpu(args: &CpuArgs) -> Result<()> {
 }
 
 fn measure(place: &Place, args: &CpuArgs, effort: Effort, scale: f64) -> Result<Report> {
-    let programs = programs::prepare(&place.folder, &args.programs, scale)?;
+    let programs = programs::prepare(programs::CPU, &place.folder, &args.programs, scale)?;
     let first = programs.first().context("none of the programs is here")?;
     let mut report = Report::begin(&place.flame, &told())?;
     for kind in [Kind::Flame, Kind::Perf] {

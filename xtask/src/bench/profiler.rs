@@ -92,7 +92,10 @@ impl Place {
     /// Starts a profiler; when this returns, it samples.
     pub(super) fn attach(&self, kind: Kind, hz: u32, target: &Target) -> Result<Attached> {
         match kind {
-            Kind::Flame => self.attach_flame(hz, target),
+            Kind::Flame => {
+                let hz = hz.to_string();
+                self.attach_flame(&["--type", "cpu", "--frequency", &hz], target)
+            }
             Kind::Perf => self.attach_perf("fp", hz, target),
             // The default's copies are of 8 KiB.
             Kind::PerfDwarf => self.attach_perf("dwarf", hz, target),
@@ -101,9 +104,10 @@ impl Place {
         .with_context(|| format!("start {}", kind.name()))
     }
 
-    fn attach_flame(&self, hz: u32, target: &Target) -> Result<Attached> {
+    /// Starts flame with these options.
+    pub(super) fn attach_flame(&self, options: &[&str], target: &Target) -> Result<Attached> {
         let mut flame = Command::new(&self.flame);
-        flame.args(["attach", "--json", "--frequency", &hz.to_string(), "--output-dir"]);
+        flame.args(["attach", "--json"]).args(options).arg("--output-dir");
         flame.arg(self.folder.join("flame")).args(self.arguments);
         match target {
             Target::Pids(pids) => flame.args(pids.iter().map(u32::to_string)),
@@ -264,7 +268,7 @@ pub(super) fn command_to_start(place: &Place, kind: Kind, runs: usize) -> Result
         let mut profiler = match kind {
             Kind::Flame => {
                 let mut flame = Command::new(&place.flame);
-                flame.args(["record", "-q", "-o"]).arg(place.folder.join("flame"));
+                flame.args(["record", "-q", "-t", "cpu", "-o"]).arg(place.folder.join("flame"));
                 flame
             }
             _ => {

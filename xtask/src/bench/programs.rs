@@ -18,7 +18,10 @@ use crate::{command, workspace};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Compile,
+    CompileCpp,
     Query,
+    Hash,
+    Render,
     Interpret,
     Compress,
     Serve,
@@ -27,7 +30,7 @@ enum Work {
 }
 
 /// A program and its work.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Program {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
@@ -36,7 +39,8 @@ pub(super) struct Program {
     version: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 5] = [
+/// Those that CPU profiles are measured on.
+pub(super) const CPU: &[Program] = &[
     Program {
         name: "gcc",
         what: "compiles a file of generated C at -O2",
@@ -69,6 +73,32 @@ const PROGRAMS: [Program; 5] = [
     },
 ];
 
+/// Those that heap profiles are measured on: from some thousands to millions of allocations a
+/// second.
+pub(super) const HEAP: &[Program] = &[
+    CPU[1],
+    Program {
+        name: "perl",
+        what: "fills hashes with strings and sorts them",
+        work: Work::Hash,
+        version: &["-e", "print $^V"],
+    },
+    CPU[4],
+    Program {
+        name: "node",
+        what: "builds and joins buffers and strings",
+        work: Work::Render,
+        version: &["--version"],
+    },
+    Program {
+        name: "g++",
+        what: "cc1plus compiles generated C++ at -O2",
+        work: Work::CompileCpp,
+        version: &["-dumpfullversion"],
+    },
+    CPU[2],
+];
+
 /// A program with its input made, ready to run any number of times.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -81,13 +111,19 @@ pub(super) struct Prepared {
 
 /// Those of the programs that are there and, if `only` names some, among them. The missing are
 /// told. `scale` is the amount of work, 1 for one to two seconds of CPU time.
-pub(super) fn prepare(folder: &Path, only: &[String], scale: f64) -> Result<Vec<Prepared>> {
-    if let Some(unknown) = only.iter().find(|name| PROGRAMS.iter().all(|p| p.name != **name)) {
-        let names = PROGRAMS.map(|program| program.name).join(", ");
+pub(super) fn prepare(
+    programs: &[Program],
+    folder: &Path,
+    only: &[String],
+    scale: f64,
+) -> Result<Vec<Prepared>> {
+    if let Some(unknown) = only.iter().find(|name| programs.iter().all(|p| p.name != **name)) {
+        let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+        let names = names.join(", ");
         bail!("no program {unknown} here; there are {names}");
     }
     let mut ready = Vec::new();
-    for program in PROGRAMS {
+    for &program in programs {
         if !only.is_empty() && !only.iter().any(|name| name == program.name) {
             continue;
         }
@@ -112,7 +148,7 @@ fn find(name: &str) -> Option<PathBuf> {
 
 impl Prepared {
     fn new(program: Program, folder: &Path, scale: f64) -> Result<Self> {
-        let path = find(program.name).context("find the program again")?;
+        let mut path = find(program.name).context("find the program again")?;
         let said = command::output(Command::new(&path).args(program.version))?;
         let version = said.lines().next().unwrap_or("").to_owned();
         let amount = |full: u32| (f64::from(full) * scale) as u32;
@@ -127,6 +163,17 @@ impl Prepared {
                 let file = input("input.c", c_source(amount(260)))?;
                 ["-O2", "-c", &file, "-o", "/dev/null"].map(str::to_owned).into()
             }
+            Work::CompileCpp => {
+                // The compiler proper, which its driver would start as a child.
+                let proper = command::output(Command::new(&path).arg("-print-prog-name=cc1plus"))?;
+                let file = input("input.cc", cpp_source(amount(40)))?;
+                let preprocessed = folder.join("input.ii").to_string_lossy().into_owned();
+                command::run(Command::new(&path).args(["-E", &file, "-o", &preprocessed]))?;
+                path = proper.trim().into();
+                ["-quiet", "-O2", &preprocessed, "-o", "/dev/null"].map(str::to_owned).into()
+            }
+            Work::Hash => vec!["-e".to_owned(), perl_hashes(amount(500_000))],
+            Work::Render => vec!["-e".to_owned(), node_buffers(amount(500_000))],
             Work::Query => {
                 let script = input("input.sql", sql_script(amount(1_200_000)))?;
                 [":memory:", &format!(".read {script}")].map(str::to_owned).into()
@@ -145,6 +192,19 @@ impl Prepared {
         };
         let words = std::iter::once(path.to_string_lossy().into_owned()).chain(arguments).collect();
         Ok(Self { program, version, words, socket, requests: amount(100_000) })
+    }
+
+    /// The library that it allocates by, as memleak wants it: its path or its name.
+    pub(super) fn allocator(&self) -> &'static str {
+        let jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+        // Debian's redis allocates by it.
+        if self.is_server() && Path::new(jemalloc).exists() { jemalloc } else { "c" }
+    }
+
+    /// The program at its gate, with variables of its environment set.
+    pub(super) fn start_with(&self, environment: &[String]) -> Result<Process> {
+        let words = [&["env".to_owned()], environment, &self.words].concat();
+        Process::gated(&words, 1)
     }
 
     /// The program at its gate; so many `copies` of it, where it can be had more than once.
@@ -243,6 +303,38 @@ fn c_source(functions: u32) -> String {
         );
     }
     source
+}
+
+/// Classes that the standard library's containers are made of.
+fn cpp_source(functions: u32) -> String {
+    let mut source = String::from("#include <map>\n#include <string>\n#include <vector>\n");
+    for n in 0..functions {
+        _ = writeln!(
+            source,
+            "struct s{n} {{ int a[{}]; std::string b; bool operator<(const s{n} &o) const {{ \
+             return b < o.b; }} }};\n\
+             int f{n}(int x) {{ std::map<s{n}, std::vector<s{n}>> m; s{n} k{{}}; \
+             m[k].push_back(k); return static_cast<int>(m.size()) + x; }}",
+            n % 7 + 1,
+        );
+    }
+    source
+}
+
+fn perl_hashes(rounds: u32) -> String {
+    format!(
+        "my %h; for my $i (1..{rounds}) {{ my $k = 'key' . ($i * 7919 % 20011); \
+         $h{{$k}} .= \"value $i \"; delete $h{{$k}} if length($h{{$k}}) > 100; }} \
+         print scalar(sort keys %h)"
+    )
+}
+
+fn node_buffers(rounds: u32) -> String {
+    format!(
+        "const kept = []; for (let i = 0; i < {rounds}; i++) {{ \
+         const b = Buffer.alloc(9000 + i % 5000); b.writeUInt32LE(i); \
+         kept[i % 500] = b; }} console.log(kept.length)"
+    )
 }
 
 fn sql_script(rows: u32) -> String {

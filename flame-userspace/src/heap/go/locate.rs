@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, bail, ensure};
 use iced_x86::{Code as Opcode, Instruction, OpKind};
-use object::elf::FileHeader64;
+use object::elf::{FileHeader64, SHF_COMPRESSED};
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use object::{Endianness, ReadCache};
 
@@ -105,7 +105,7 @@ fn sections(file: &File) -> anyhow::Result<Sections> {
             address: section.sh_addr(endian),
             offset: section.sh_offset(endian),
             length: section.sh_size(endian),
-            compressed: false,
+            compressed: section.sh_flags(endian) & u64::from(SHF_COMPRESSED) != 0,
         })
     };
     Ok(Sections {

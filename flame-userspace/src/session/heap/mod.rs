@@ -186,10 +186,10 @@ impl Heap {
                 },
                 RangeCode::Vdso | RangeCode::Generated => continue,
             };
+            self.unseen.maps(process, executable);
             if !self.asked.insert((owner, executable)) {
                 continue;
             }
-            self.unseen.maps(process, executable);
             let found = processes.executable(executable);
             let Some(Ok(file)) = found.file.as_ref().map(std::fs::File::try_clone) else {
                 continue;
@@ -330,6 +330,7 @@ impl Heap {
 
     /// A process runs another program.
     pub(super) fn exec(&mut self, process: ProcessId, time_ns: u64) {
+        self.unseen.exec(process);
         for (key, id) in self.ledger.exec(process, time_ns) {
             self.blocks.forget(key, id);
         }

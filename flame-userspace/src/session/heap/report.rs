@@ -169,11 +169,8 @@ impl HeapPart {
             share(total.allocated.space)
         );
         if self.knows_in_use {
-            text.push_str(&format!(
-                ", inuse_objects {}, inuse_space {}",
-                share(total.in_use.objects),
-                share(total.in_use.space)
-            ));
+            let (objects, space) = (total.in_use.objects, total.in_use.space);
+            text += &format!(", inuse_objects {}, inuse_space {}", share(objects), share(space));
         }
         Some(text)
     }

@@ -21,6 +21,11 @@ impl Unseen {
         self.mapped.entry(process).or_default().insert(executable);
     }
 
+    /// A process runs another program.
+    pub(super) fn exec(&mut self, process: ProcessId) {
+        self.mapped.remove(&process);
+    }
+
     /// A file has an allocator.
     pub(super) fn found(&mut self, executable: ExecutableId, hooks: &Arc<Hooks>) {
         self.hooks.insert(executable, Arc::clone(hooks));
@@ -64,8 +69,8 @@ impl Unseen {
             match choose(&objects) {
                 Ok(choice) => sentences.extend(choice.unseen),
                 Err(cannot) => {
-                    _ = sentences
-                        .insert(format!("nothing of {comm}'s heap is known: {}", cannot.reason))
+                    sentences
+                        .insert(format!("nothing of {comm}'s heap is known: {}", cannot.reason));
                 }
             }
         }

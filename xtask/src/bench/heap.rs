@@ -1,0 +1,378 @@
+//! `cargo xtask bench heap`: what heap profiles cost the program that is profiled, in its CPU time:
+//! flame within its budget and flame exact, beside heaptrack and bcc's memleak.
+//!
+//! In each round a program runs once bare and once under each tool, in random order; a run's CPU
+//! time over that of the same round's bare run is its slow-down. Rounds go on until the intervals
+//! of flame's medians are narrow; the other tools, which take minutes for what takes a second,
+//! take part in the first of them.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::cpu::{REACH, seed, shuffle};
+use super::interval::{Interval, middle};
+use super::process::{Process, Usage};
+use super::profiler::{self, Place, Target};
+use super::programs::Prepared;
+use crate::command;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// Rounds that a program gets in any case, and at most.
+    pub(super) least: usize,
+    pub(super) most: usize,
+    /// Rounds in which the other tools take part.
+    pub(super) others: usize,
+}
+
+/// What profiles the heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tool {
+    /// flame as it comes: within its budget.
+    Governed,
+    /// flame, every allocation's probe armed all the time.
+    Exact,
+    Heaptrack,
+    Memleak,
+}
+
+const TOOLS: [Tool; 4] = [Tool::Governed, Tool::Exact, Tool::Heaptrack, Tool::Memleak];
+/// Where heaptrack's library lies on Debian and Ubuntu, and where others put it.
+const HEAPTRACK: [&str; 3] = [
+    "/usr/lib/heaptrack/libheaptrack_preload.so",
+    "/usr/lib64/heaptrack/libheaptrack_preload.so",
+    "/usr/local/lib/heaptrack/libheaptrack_preload.so",
+];
+/// Names of memleak, as distributions call it.
+const MEMLEAK: [&str; 2] = ["memleak-bpfcc", "memleak"];
+/// How long memleak may take to arm its probes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Tool {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Governed => "flame",
+            Self::Exact => "flame, exact",
+            Self::Heaptrack => "heaptrack",
+            Self::Memleak => "memleak (bcc)",
+        }
+    }
+
+    const fn is_flame(self) -> bool {
+        matches!(self, Self::Governed | Self::Exact)
+    }
+
+    /// Why it cannot be measured here.
+    fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Governed | Self::Exact => None,
+            Self::Heaptrack => heaptrack().is_none().then_some("heaptrack is not installed"),
+            Self::Memleak => memleak().is_none().then_some("bpfcc-tools is not installed"),
+        }
+    }
+}
+
+fn heaptrack() -> Option<&'static str> {
+    HEAPTRACK.into_iter().find(|path| Path::new(path).exists())
+}
+
+fn memleak() -> Option<&'static str> {
+    MEMLEAK.into_iter().find(|name| command::exists(name))
+}
+
+/// A tool's slow-downs of a program.
+#[derive(Debug)]
+struct Measured {
+    tool: Tool,
+    /// CPU time, as ratios to the bare run of the same round.
+    cpu: Vec<f64>,
+    /// From the command to the first probe armed, in milliseconds; flame's alone.
+    armed_ms: Vec<f64>,
+    /// Why it was not measured, or no longer.
+    left_out: Option<String>,
+}
+
+/// A program's row.
+#[derive(Debug)]
+pub(super) struct Row {
+    name: &'static str,
+    what: &'static str,
+    version: String,
+    bare: Vec<f64>,
+    measured: Vec<Measured>,
+}
+
+/// All rows, written as Markdown.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) rows: Vec<Row>,
+}
+
+/// Runs a program in rounds.
+pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Result<Row> {
+    let name = program.program.name;
+    let measured = |tool: Tool| Measured {
+        tool,
+        cpu: Vec::new(),
+        armed_ms: Vec::new(),
+        left_out: tool.missing().map(str::to_owned),
+    };
+    let mut row = Row {
+        name,
+        what: program.program.what,
+        version: program.version.clone(),
+        bare: Vec::new(),
+        measured: TOOLS.map(measured).into(),
+    };
+    let mut order: Vec<Option<usize>> =
+        std::iter::once(None).chain((0..TOOLS.len()).map(Some)).collect();
+    let mut random = seed();
+    // The files are read and the caches filled before the first measurement.
+    run(program, place, None)?;
+    loop {
+        shuffle(&mut order, &mut random);
+        row.round(program, place, &order, row.bare.len() < effort.others)?;
+        let rounds = row.bare.len();
+        eprint!("\r{name}: {rounds} rounds");
+        let settled = row.measured.iter().filter(|m| m.tool.is_flame()).all(Measured::settled);
+        if rounds >= effort.least && (settled || rounds >= effort.most) {
+            eprintln!();
+            return Ok(row);
+        }
+    }
+}
+
+impl Row {
+    fn round(
+        &mut self,
+        program: &Prepared,
+        place: &Place,
+        order: &[Option<usize>],
+        with_others: bool,
+    ) -> Result<()> {
+        let mut bare = None;
+        let mut ratios: Vec<(usize, f64)> = Vec::new();
+        for &which in order {
+            let tool = which.map(|index| TOOLS[index]);
+            let takes_part = match which {
+                Some(index) => {
+                    self.measured[index].left_out.is_none()
+                        && (with_others || TOOLS[index].is_flame())
+                }
+                None => true,
+            };
+            if !takes_part {
+                continue;
+            }
+            let ran = run(program, place, tool);
+            profiler::tidy(&place.folder);
+            match (which, ran) {
+                (None, ran) => bare = Some(ran?.0.cpu.as_secs_f64()),
+                (Some(index), Ok((used, armed))) => {
+                    ratios.push((index, used.cpu.as_secs_f64()));
+                    self.measured[index].armed_ms.extend(armed.map(|t| t.as_secs_f64() * 1e3));
+                }
+                // Another tool's failure is its own, and is told in the table.
+                (Some(index), Err(error)) if !TOOLS[index].is_flame() => {
+                    self.measured[index].left_out = Some(format!("{error:#}"));
+                }
+                (Some(_), Err(error)) => return Err(error),
+            }
+        }
+        let bare = bare.context("each round has a bare run")?;
+        for (index, cpu) in ratios {
+            self.measured[index].cpu.push(cpu / bare);
+        }
+        self.bare.push(bare);
+        Ok(())
+    }
+}
+
+impl Measured {
+    fn interval(&self) -> Option<Interval> {
+        Interval::of(&self.cpu)
+    }
+
+    /// Whether the interval is as narrow as asked for, in percentage points.
+    fn settled(&self) -> bool {
+        self.interval().is_some_and(|i| i.holds() && i.reach() * 100.0 <= REACH)
+    }
+}
+
+/// Runs a program to its end, under a tool or none: what the program used, and how long flame took
+/// to arm its probes.
+fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, Option<Duration>)> {
+    let recording = place.folder.join("heaptrack.raw");
+    let mut process = match tool {
+        Some(Tool::Heaptrack) => {
+            let library = heaptrack().context("find heaptrack again")?;
+            program.start_with(&[
+                format!("LD_PRELOAD={library}"),
+                format!("DUMP_HEAPTRACK_OUTPUT={}", recording.display()),
+            ])?
+        }
+        _ => program.start(1)?,
+    };
+    let target = Target::Pids(vec![process.pid()]);
+    let flame = match tool {
+        Some(Tool::Governed) => Some(place.attach_flame(&["--type", "heap"], &target)?),
+        Some(Tool::Exact) => {
+            Some(place.attach_flame(&["--type", "heap", "--heap-mode", "exact"], &target)?)
+        }
+        _ => None,
+    };
+    let other = match tool {
+        Some(Tool::Memleak) => Some(attach_memleak(&process, program.allocator())?),
+        _ => None,
+    };
+    program.drive(&mut process)?;
+    let used = process.wait()?;
+    ensure!(used.succeeded, "{} failed", program.program.name);
+    // Best effort: the folder goes away at the end.
+    drop(fs::remove_file(recording));
+    drop(other);
+    let armed = flame.as_ref().map(|flame| flame.armed);
+    if let Some(flame) = flame {
+        flame.target_ended()?.wait()?;
+    }
+    Ok((used, armed))
+}
+
+/// Starts bcc's memleak; when this returns, its probes are armed. It wants tracefs at its usual
+/// place, which it gets in a mount namespace of its own, and headers of a kernel.
+fn attach_memleak(target: &Process, allocator: &str) -> Result<Process> {
+    let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; \
+                  exec \"$@\"";
+    let mut memleak = Command::new("unshare");
+    memleak.args(["--mount", "sh", "-c", script, "sh", self::memleak().context("find memleak")?]);
+    memleak.args(["-p", &target.pid().to_string(), "-O", allocator]);
+    // It prints each interval: never.
+    memleak.arg("1000000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut memleak = Process::start(&mut memleak)?;
+    // It says nothing when its probes are armed: that is when no more of them come.
+    let start = Instant::now();
+    let mut last = (0, Instant::now());
+    loop {
+        if memleak.child.try_wait().context("look at memleak")?.is_some() {
+            bail!("memleak ends at once here (it wants kernel headers)");
+        }
+        let events = perf_events(memleak.pid());
+        if events != last.0 {
+            last = (events, Instant::now());
+        }
+        if last.0 > 0 && last.1.elapsed() > Duration::from_secs(2) {
+            return Ok(memleak);
+        }
+        ensure!(start.elapsed() < PATIENCE, "memleak arms no probe");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// How many perf events a process holds.
+fn perf_events(pid: u32) -> usize {
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let targets = links.filter_map(|link| fs::read_link(link.path()).ok());
+    targets.filter(|target: &PathBuf| target.to_string_lossy().contains("[perf_event]")).count()
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "CPU time of the program, as a multiple of its bare run's: median [95 %].\n"
+        )?;
+        write!(out, "| program |")?;
+        for tool in TOOLS {
+            write!(out, " {} |", tool.name())?;
+        }
+        writeln!(out, " memleak's cost / flame exact's | armed |")?;
+        writeln!(out, "|---|{}---|---|", "---|".repeat(TOOLS.len()))?;
+        for row in &self.rows {
+            write!(out, "| {} {} |", row.name, row.version)?;
+            for measured in &row.measured {
+                write!(out, " {} |", cell(measured))?;
+            }
+            let cost = |tool: Tool| {
+                let measured = row.measured.iter().find(|measured| measured.tool == tool)?;
+                Some(measured.interval()?.median - 1.0)
+            };
+            match (cost(Tool::Memleak), cost(Tool::Exact)) {
+                (Some(other), Some(own)) if own > 0.0 => write!(out, " {:.1} |", other / own)?,
+                _ => write!(out, " - |")?,
+            }
+            let armed = row.measured.iter().flat_map(|measured| measured.armed_ms.iter().copied());
+            writeln!(out, " {:.0} ms |", middle(armed))?;
+        }
+        for row in &self.rows {
+            let bare = middle(row.bare.iter().copied());
+            write!(
+                out,
+                "\n- {}: {}; {bare:.2} s bare, {} rounds",
+                row.name,
+                row.what,
+                row.bare.len()
+            )?;
+            for measured in &row.measured {
+                if let Some(why) = &measured.left_out {
+                    write!(out, "; {}: {why}", measured.tool.name())?;
+                }
+            }
+        }
+        writeln!(out)
+    }
+}
+
+fn cell(measured: &Measured) -> String {
+    match measured.interval() {
+        Some(Interval { median, low, high, count }) => {
+            format!("{median:.3} [{low:.3} {high:.3}] ({count})")
+        }
+        None => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(tool: Tool, cpu: &[f64]) -> Measured {
+        Measured { tool, cpu: cpu.to_vec(), armed_ms: vec![40.0], left_out: None }
+    }
+
+    #[test]
+    fn a_narrow_interval_of_enough_rounds_settles() {
+        assert!(measured(Tool::Exact, &[1.5; 9]).settled());
+        assert!(!measured(Tool::Exact, &[1.5; 3]).settled());
+        let wide: Vec<f64> = (0..9).map(|n| 1.5 + f64::from(n) / 50.0).collect();
+        assert!(!measured(Tool::Exact, &wide).settled());
+    }
+
+    #[test]
+    fn the_table_tells_each_tool_and_what_was_left_out() {
+        let mut memleak = measured(Tool::Memleak, &[15.0]);
+        memleak.left_out = Some("it fell over".to_owned());
+        let row = Row {
+            name: "sqlite3",
+            what: "queries",
+            version: "3.40".to_owned(),
+            bare: vec![1.0],
+            measured: vec![
+                measured(Tool::Governed, &[1.04]),
+                measured(Tool::Exact, &[3.0]),
+                measured(Tool::Heaptrack, &[]),
+                memleak,
+            ],
+        };
+        let text = Table { rows: vec![row] }.to_string();
+        assert!(text.contains("| 1.040 [1.040 1.040] (1) | 3.000"), "{text}");
+        assert!(text.contains("| - | 15.000 [15.000 15.000] (1) | 7.0 | 40 ms |"), "{text}");
+        assert!(text.contains("memleak (bcc): it fell over"), "{text}");
+    }
+}
