@@ -101,7 +101,6 @@ fn sections(file: &File) -> anyhow::Result<Sections> {
     let find = |name: &[u8]| {
         let (_, section) = sections.section_by_name(endian, name)?;
         Some(Section {
-            compressed: false,
             address: section.sh_addr(endian),
             offset: section.sh_offset(endian),
             length: section.sh_size(endian),
