@@ -75,7 +75,8 @@ impl Recorder {
 
     /// How a session of `target` is to be.
     fn builder(&self, target: Target) -> SessionBuilder {
-        let mut builder = Session::builder(target.clone())
+        let profiles = self.args.profiles(&target);
+        let mut builder = Session::builder(target)
             .frequency(self.args.frequency)
             .event(self.args.event)
             .kernel_stacks(!self.args.no_kernel && self.only_user.is_none())
@@ -83,7 +84,7 @@ impl Recorder {
             .children(!self.args.no_children)
             .verbose(self.args.verbose > 1)
             .per_process(self.args.per_process)
-            .profiles(self.args.profiles(&target))
+            .profiles(profiles)
             .heap(self.args.heap())
             .comment(format!("command: flame {}", self.command_line));
         if let Some(uid) = self.only_user {

@@ -9,6 +9,7 @@ mod find;
 pub(crate) mod go;
 mod hook;
 mod ledger;
+#[expect(dead_code, reason = "the session is to use it")]
 mod limits;
 mod paths;
 mod probe_point;

@@ -77,7 +77,7 @@ impl Executables {
 
     /// The executable behind a mapping, opened now if it is new.
     pub(crate) fn intern(&mut self, mapped: Mapped<'_>) -> ExecutableId {
-        let sight = (mapped.path.to_owned(), mapped.identity.clone());
+        let sight = (mapped.path.to_owned(), *mapped.identity);
         if let Some(&id) = self.by_sight.get(&sight)
             && self.get(id).file.is_some()
         {

@@ -1,5 +1,10 @@
 //! Fuzz target: the text of `/proc/PID/maps`.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a target of fuzzing panics where it finds something"
+)]
+
 use super::maps as text;
 
 /// Reads the mappings in any text.

@@ -81,6 +81,7 @@ impl PlacedTables {
 
     /// Where the table of an object is; `None` if it has not been begun, `Some(None)` if there is
     /// none.
+    #[expect(clippy::option_option, reason = "not begun and without a table are not the same")]
     pub(super) fn of(&self, object: Object) -> Option<Option<Placed>> {
         self.objects.get(&object).copied()
     }

@@ -96,7 +96,7 @@ mod tests {
     fn folded_stacks_and_perfs_text_give_the_same() {
         let folded = Stacks::of_folded("_start;main;f 3\n_start;main 1\n");
         let frames = |names: &[&str]| -> String {
-            names.iter().map(|name| format!("\t  12ab {name} (/bin/x)\n")).collect()
+            names.iter().flat_map(|name| ["\t  12ab ", name, " (/bin/x)\n"]).collect()
         };
         let deep = frames(&["f", "main", "_start"]);
         let kernel = "\t ffff do_irq ([kernel.kallsyms])\n";

@@ -170,7 +170,10 @@ impl HeapPart {
         );
         if self.knows_in_use {
             let (objects, space) = (total.in_use.objects, total.in_use.space);
-            text += &format!(", inuse_objects {}, inuse_space {}", share(objects), share(space));
+            text += ", inuse_objects ";
+            text += &share(objects);
+            text += ", inuse_space ";
+            text += &share(space);
         }
         Some(text)
     }

@@ -100,7 +100,7 @@ impl fmt::Display for Report {
              | longest task | zoom | memory, peak |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|"
         )?;
         for Row { nodes, viewer, made, seen } in &self.rows {
-            let time = made.time.map_or("".to_owned(), |time| seconds(time));
+            let time = made.time.map_or(String::new(), seconds);
             let memory =
                 if made.time.is_some() { megabytes(made.peak_rss_bytes) } else { String::new() };
             write!(f, "| {nodes} | {viewer} | {} | {time} | {memory} ", kilobytes(made.bytes))?;
