@@ -5,7 +5,8 @@ mod allocator;
 mod choose;
 mod code;
 mod find;
-#[expect(dead_code, unused_imports, reason = "the session is to use it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the session is to use it"))]
+#[expect(unused_imports, reason = "the session is to use it")]
 pub(crate) mod go;
 mod hook;
 mod ledger;
