@@ -81,3 +81,12 @@ pub fn names(folder: &Path) -> Vec<String> {
 pub fn ending(folder: &Path, ending: &str) -> Vec<PathBuf> {
     names(folder).iter().filter(|n| n.ends_with(ending)).map(|n| folder.join(n)).collect()
 }
+
+/// The CPU profiles in a folder, in the order of their names.
+pub fn cpu_profiles(folder: &Path) -> Vec<PathBuf> {
+    let mut files = ending(folder, ".pb");
+    files.retain(|file| {
+        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cpu-profile-"))
+    });
+    files
+}

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use flame_tests::files::{ending, names};
+use flame_tests::files::{cpu_profiles, names};
 use flame_tests::machine::{Machine, skip};
 use flame_tests::user::User;
 use flame_tests::{Flame, Folder};
@@ -42,7 +42,7 @@ fn under_sudo_the_files_belong_to_the_user() {
             let meta = fs::metadata(folder.join(&name)).expect("a file");
             assert_eq!((meta.uid(), meta.gid()), (user.uid, user.gid), "{name}");
         }
-        assert_eq!(ending(&folder, ".pb").len(), 1);
+        assert_eq!(cpu_profiles(&folder).len(), 1);
     }
     assert_eq!(fs::metadata(there.join("to/be")).expect("a folder").uid(), user.uid);
 }

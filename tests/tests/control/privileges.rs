@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use flame_tests::files::{ending, names};
+use flame_tests::files::{cpu_profiles, names};
 use flame_tests::flame::read_profile;
 use flame_tests::machine::{Machine, skip};
 use flame_tests::process::{cpu_ns, signal, wait_for, with_argument};
@@ -31,7 +31,7 @@ fn run(command: &mut Command) -> Output {
 
 #[track_caller]
 fn seen_in(folder: &Path) -> Seen {
-    let files = ending(folder, ".pb");
+    let files = cpu_profiles(folder);
     assert_eq!(files.len(), 1, "{files:?}");
     Seen::new(&read_profile(&files[0]))
 }
@@ -214,7 +214,7 @@ fn with_file_capabilities_a_users_own_command_is_profiled_without_kernel_frames(
     assert!(seen.total_of("rounds") > 300_000_000, "{}", seen.shown());
     assert!(seen.comms().contains("dd"), "{}", seen.shown());
     assert_eq!(seen.kernel_frames().count(), 0, "{}", seen.shown());
-    assert_eq!(fs::metadata(&ending(&folder, ".pb")[0]).expect("a file").uid(), user.uid);
+    assert_eq!(fs::metadata(&cpu_profiles(&folder)[0]).expect("a file").uid(), user.uid);
 }
 
 #[test]

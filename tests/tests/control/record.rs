@@ -126,7 +126,7 @@ fn the_summary_is_one_json_object_that_agrees_with_the_profile() {
     assert_eq!(part["total"], seen.total());
     assert_eq!(part["heaviest"][0]["name"], "spin");
     let files = part["files"].as_array().expect("a list of files");
-    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(files.len(), 3, "{files:?}");
     for file in files {
         let path = file["path"].as_str().expect("a path");
         assert_eq!(fs::metadata(path).expect("the file").len(), file["bytes"]);

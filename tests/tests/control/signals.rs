@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flame_tests::files::ending;
+use flame_tests::files::cpu_profiles;
 use flame_tests::flame::read_profile;
 use flame_tests::machine::Machine;
 use flame_tests::process::{children, signal, wait_for, with_argument};
@@ -50,7 +50,7 @@ impl Stubborn {
     fn assert_ends_with_profile(mut self, code: i32) {
         let status = self.terminal.wait();
         assert_eq!(status, code);
-        let files = ending(self.folder.path(), ".pb");
+        let files = cpu_profiles(self.folder.path());
         assert_eq!(files.len(), 1, "{files:?}");
         assert_burning(&files[0]);
     }
@@ -87,7 +87,7 @@ fn after_ctrl_c_flame_waits_for_a_command_that_goes_on() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(stubborn.terminal.process.is_alive(), "flame waits");
     assert_eq!(stubborn.log(), "start\nINT\n", "once, from the terminal alone");
-    assert!(ending(stubborn.folder.path(), ".pb").is_empty(), "the session goes on");
+    assert!(cpu_profiles(stubborn.folder.path()).is_empty(), "the session goes on");
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn a_third_ctrl_c_leaves_the_command_and_writes_the_profile() {
     stubborn.wait_for_line("TERM");
     stubborn.terminal.wait_to_show("asked the command");
     stubborn.terminal.ctrl_c();
-    wait_for("a profile", || !ending(stubborn.folder.path(), ".pb").is_empty());
+    wait_for("a profile", || !cpu_profiles(stubborn.folder.path()).is_empty());
     assert_eq!(stubborn.terminal.wait(), 128 + libc::SIGINT);
     assert_eq!(stubborn.running().len(), 1, "the command is left running");
-    assert_burning(&ending(stubborn.folder.path(), ".pb")[0]);
+    assert_burning(&cpu_profiles(stubborn.folder.path())[0]);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn ctrl_c_on_a_terminal_ends_attach_with_a_profile() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     terminal.ctrl_c();
     assert_eq!(terminal.wait(), 0);
-    assert_burning(&ending(folder.path(), ".pb")[0]);
+    assert_burning(&cpu_profiles(folder.path())[0]);
 }
 
 #[test]

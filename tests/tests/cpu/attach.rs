@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use flame_tests::files::ending;
+use flame_tests::files::cpu_profiles;
 use flame_tests::flame::read_profile;
 use flame_tests::machine::{Machine, measured, skip};
 use flame_tests::process::{cpu_ns, wait_for};
@@ -246,7 +246,7 @@ fn rotation_writes_profiles_that_add_up() {
     let arguments = ["-F", "499", "--rotate", "600ms", &target.pid().to_string()];
     let flame = Flame::attach(&arguments).start_sampling();
     let before = cpu_ns(target.pid());
-    wait_for("two parts", || ending(flame.folder(), ".pb").len() >= 2);
+    wait_for("two parts", || cpu_profiles(flame.folder()).len() >= 2);
     let spent = (cpu_ns(target.pid()) - before) as f64;
     let outcome = flame.interrupt().with_code(0);
     let until_the_end = (cpu_ns(target.pid()) - before) as f64;
@@ -317,7 +317,7 @@ fn commands_and_their_children_are_recorded_in_a_pid_namespace() {
 }
 
 fn one_profile(folder: &Path) -> Seen {
-    let files = ending(folder, ".pb");
+    let files = cpu_profiles(folder);
     assert_eq!(files.len(), 1, "{files:?}");
     Seen::new(&read_profile(&files[0]))
 }
