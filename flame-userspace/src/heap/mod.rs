@@ -5,12 +5,11 @@ mod allocator;
 mod choose;
 mod code;
 mod find;
-#[cfg_attr(not(test), expect(dead_code, reason = "the session is to use it"))]
-#[expect(unused_imports, reason = "the session is to use it")]
+#[expect(dead_code, unused_imports, reason = "the session is to use it")]
 pub(crate) mod go;
 mod hook;
 mod ledger;
-#[expect(dead_code, reason = "the session is to use it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the session is to use it"))]
 mod limits;
 mod paths;
 mod probe_point;
