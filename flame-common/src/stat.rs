@@ -42,11 +42,15 @@ pub enum Stat {
     FreeRingFull = 17,
     /// A block was freed that is not known: not sampled, or from before the start.
     HeapFrees = 18,
+    /// The clock of probes' traps fired in a target.
+    Ticks = 19,
+    /// The same, in a trap.
+    TicksInTraps = 20,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Fired,
         Self::Sent,
         Self::RingFull,
@@ -66,6 +70,8 @@ impl Stat {
         Self::BlockReplaced,
         Self::FreeRingFull,
         Self::HeapFrees,
+        Self::Ticks,
+        Self::TicksInTraps,
     ];
 
     /// What it counts, for people.
@@ -92,6 +98,8 @@ impl Stat {
             Self::BlockReplaced => "sampled blocks whose end was missed",
             Self::FreeRingFull => "ends of sampled blocks lost: ring buffer full",
             Self::HeapFrees => "frees of blocks that were not sampled, or from before the start",
+            Self::Ticks => "times the clock of probes' traps fired in a target",
+            Self::TicksInTraps => "times it fired in a trap",
         }
     }
 }

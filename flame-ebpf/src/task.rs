@@ -107,6 +107,23 @@ pub(crate) fn interrupted_user_registers(regs: &pt_regs, to: &mut Registers) -> 
     true
 }
 
+/// The user instruction pointer of the current task, which an event interrupted; 0 if it has none.
+#[inline(always)]
+pub(crate) fn user_ip(regs: &pt_regs) -> u64 {
+    if is_user(regs) { regs.rip } else { saved_user_ip() }
+}
+
+// verifier: a function of its own, as below.
+#[inline(never)]
+fn saved_user_ip() -> u64 {
+    // SAFETY: as in `saved_user_registers`.
+    let regs = unsafe {
+        let task = generated::bpf_get_current_task_btf();
+        &*(generated::bpf_task_pt_regs(task) as *const pt_regs)
+    };
+    if is_user(regs) { regs.rip } else { 0 }
+}
+
 /// Takes the registers of a caller that a function just returned to.
 #[inline(always)]
 pub(crate) fn returned_registers(regs: &pt_regs, to: &mut Registers) {

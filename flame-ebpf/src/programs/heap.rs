@@ -17,14 +17,17 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
-use flame_common::block::{ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, NULL_IS_MALLOC};
+use flame_common::block::{
+    ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, LEADS_SHIFT, NULL_IS_MALLOC,
+};
 use flame_common::heap::{Arguments, Role};
 use flame_common::sample::{SampleHeader, SampleKind};
 use flame_common::stat::Stat;
+use flame_common::trap::ProbedPlace;
 
 use crate::collect::{self, Measured};
 use crate::filter::wanted;
-use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP};
+use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
 use crate::memory::{kernel, user};
 use crate::stat::bump;
 use crate::task::{self, Ids};
@@ -92,6 +95,7 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
         return None;
     }
     bump(Stat::HeapHits);
+    note(regs, cookie);
     if cookie & COUNT_ONLY != 0 {
         return None;
     }
@@ -101,6 +105,19 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
     }
     let role = Role::try_from(cookie as u32 & 0xff).ok()?;
     Some(Entry { role, ids, first, size: role.size(first, second, third) })
+}
+
+/// Keeps the probe's place for the clock of traps.
+#[inline(always)]
+fn note(regs: &pt_regs, cookie: u64) {
+    if let Some(places) = PROBED.get_ptr_mut(0) {
+        let address = regs.rip;
+        let distance = (cookie >> LEADS_SHIFT) as i32;
+        let leads_to = address.wrapping_add_signed(i64::from(distance));
+        let returns_to = user(regs.rsp).unwrap_or(0);
+        // SAFETY: the slot is this CPU's own; see the clock for what interrupts this.
+        unsafe { &mut *places }.note(ProbedPlace { address, leads_to, returns_to });
+    }
 }
 
 /// The function's first three arguments, in the registers that these bits tell of.

@@ -3,3 +3,4 @@
 mod cpu;
 mod heap;
 mod process;
+mod trap_clock;

@@ -11,6 +11,7 @@ use flame_common::block::{Block, BlockKey, HeapControl};
 use flame_common::stat::Stat;
 
 use super::features;
+use super::trap_clock::TrapClock;
 use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
 
 /// The programs on probes, by what this kernel can do.
@@ -100,24 +101,41 @@ impl HeapSwitch {
         self.control.set(0, control, 0).context("set the sampling interval of allocations")
     }
 
-    /// How often probes were hit, and how often by calls that free.
-    pub(crate) fn hits(&self) -> (u64, u64) {
+    /// What was counted up to now.
+    pub(crate) fn counts(&self) -> HeapCounts {
         let count = |stat: Stat| -> u64 {
             // A map of our own can always be read.
             self.stats.get(&(stat as u32), 0).map_or(0, |counts| counts.iter().sum())
         };
-        (count(Stat::HeapHits), count(Stat::HeapFrees))
+        HeapCounts {
+            hits: count(Stat::HeapHits),
+            frees: count(Stat::HeapFrees),
+            ticks: count(Stat::Ticks),
+            ticks_in_traps: count(Stat::TicksInTraps),
+        }
     }
 }
 
 /// The blocks that the programs on probes follow.
 pub(crate) struct HeapBlocks(HashMap<MapData, BlockKey, Block>);
 
+/// What the programs on probes, and the clock of their traps, counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeapCounts {
+    /// Hits of probes, and those of them by calls that free.
+    pub(crate) hits: u64,
+    pub(crate) frees: u64,
+    /// Ticks of the clock in targets, and those of them in traps.
+    pub(crate) ticks: u64,
+    pub(crate) ticks_in_traps: u64,
+}
+
 /// All that there is for heap profiles.
 pub(crate) struct HeapKernel {
     pub(crate) programs: HeapPrograms,
     pub(crate) switch: HeapSwitch,
     pub(crate) blocks: HeapBlocks,
+    pub(crate) clock: TrapClock,
 }
 
 impl HeapKernel {
@@ -126,6 +144,7 @@ impl HeapKernel {
     pub(super) fn load(
         object: &[u8],
         maps: &[(String, RawFd)],
+        clock: TrapClock,
         mut take: impl FnMut(&str) -> Result<Map>,
     ) -> Result<Self> {
         let programs = HeapPrograms::load(object, maps)?;
@@ -136,7 +155,7 @@ impl HeapKernel {
         let stats = PerCpuArray::try_from(Map::PerCpuArray(MapData::from_fd(stats)?))?;
         let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats };
         let blocks = HeapBlocks(HashMap::try_from(take("BLOCKS")?)?);
-        Ok(Self { programs, switch, blocks })
+        Ok(Self { programs, switch, blocks, clock })
     }
 }
 

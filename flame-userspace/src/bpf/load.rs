@@ -11,7 +11,9 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS};
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, HeapKernel, SampleRing, TableRoom, UnwindMaps, btf, features, online_cpus};
+use super::{
+    Counts, HeapKernel, SampleRing, TableRoom, TrapClock, UnwindMaps, btf, features, online_cpus,
+};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -86,8 +88,9 @@ impl Programs {
         }
         let mut ebpf = loader.load(OBJECT).context("load the kernel programs")?;
         let heap = options.heap.then(|| {
+            let clock = trap_clock(&mut ebpf)?;
             let maps = descriptors(&ebpf);
-            HeapKernel::load(OBJECT, &maps, |name| take(&mut ebpf, name))
+            HeapKernel::load(OBJECT, &maps, clock, |name| take(&mut ebpf, name))
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
@@ -199,6 +202,14 @@ impl Programs {
     pub(crate) fn counts(&self) -> Result<Counts> {
         Counts::read(&self.stats)
     }
+}
+
+/// Opens the clock of probes' traps on every CPU.
+fn trap_clock(ebpf: &mut Ebpf) -> Result<TrapClock> {
+    let program = ebpf.program_mut("trap_tick").ok_or_else(|| absent("trap_tick"))?;
+    let program: &mut PerfEvent = program.try_into()?;
+    program.load().context("load the kernel program trap_tick")?;
+    TrapClock::open(program.fd()?.as_fd(), &online_cpus()?)
 }
 
 /// What a refused sampling event means, and what to do.

@@ -27,3 +27,4 @@ pub(crate) use ledger::{ClosedLedger, HeapRow, Ledger};
 pub(crate) use limits::{Explained, Runtime};
 pub(crate) use traces::traces;
 pub(crate) use weight::Estimate;
+pub(crate) use windows::Window;

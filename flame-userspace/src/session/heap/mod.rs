@@ -21,7 +21,7 @@ pub(super) use self::report::HeapPart;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{HeapBlocks, HeapKernel};
-use crate::heap::{Allocator, Ledger};
+use crate::heap::{Allocator, Ledger, Window};
 use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode};
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
@@ -76,7 +76,7 @@ pub(super) struct Heap {
 /// What happens at a time, between samples.
 enum Coming {
     Probing { how: Probing, rate: f64, slow_down: f64 },
-    Window { work_ns: f64 },
+    Window { window: Option<Window> },
     Stratum { work_ns: f64 },
 }
 
@@ -98,8 +98,8 @@ impl Heap {
         every_process: bool,
     ) -> Result<Self> {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
-        let HeapKernel { programs, switch, blocks } = kernel;
-        let prober = Prober::start(programs, switch, &options, Vec::new(), interval)?;
+        let HeapKernel { programs, switch, blocks, clock } = kernel;
+        let prober = Prober::start(programs, switch, clock, &options, Vec::new(), interval)?;
         let probing = match options.mode {
             HeapMode::Auto | HeapMode::Exact => Probing::Follow,
             HeapMode::Alloc => Probing::Allocations,
@@ -226,8 +226,8 @@ impl Heap {
                 Told::Probing { at_ns, how, rate, slow_down } => {
                     self.coming.push_back((at_ns, Coming::Probing { how, rate, slow_down }));
                 }
-                Told::Window { end_ns, work_ns } => {
-                    self.coming.push_back((end_ns, Coming::Window { work_ns }));
+                Told::Window { end_ns, window } => {
+                    self.coming.push_back((end_ns, Coming::Window { window }));
                 }
                 Told::Stratum { end_ns, work_ns } => {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
@@ -248,8 +248,8 @@ impl Heap {
             let Some((_, coming)) = self.coming.pop_front() else { return };
             match coming {
                 Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
-                Coming::Window { work_ns } => {
-                    self.ledger.end_window(work_ns);
+                Coming::Window { window } => {
+                    self.ledger.end_window(window);
                     let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
                     self.adapted_samples = self.ledger.samples();
                     self.choose(samples as f64 / SAMPLES_A_WINDOW);
