@@ -1,5 +1,6 @@
 //! The hooks, a file each.
 
 mod cpu;
+mod growth;
 mod heap;
 mod process;
