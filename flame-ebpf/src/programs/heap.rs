@@ -6,6 +6,7 @@
 //! kernels without sessions two programs share the work, and every call returns through the
 //! second. `heap_alloc` knows entries alone: it samples allocations and does not know their fate.
 
+use core::ffi::c_void;
 use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext as _;
@@ -33,13 +34,20 @@ use crate::task::{self, Ids};
 const WITH_RETURN: u32 = 0;
 const WITHOUT_RETURN: u32 = 1;
 
-#[uprobe]
-fn heap_session(ctx: ProbeContext) -> u32 {
-    let regs = registers(&ctx);
+/// Not by aya's `uprobe`, which has every program return 0: then each call returns through this.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+fn heap_session(ctx: *mut c_void) -> u32 {
+    session(&ProbeContext::new(ctx))
+}
+
+#[inline(always)]
+fn session(ctx: &ProbeContext) -> u32 {
+    let regs = registers(ctx);
     // SAFETY: the helper takes the context and returns the probe's address, at both its ends.
     let probe = unsafe { bpf_get_func_ip(ctx.as_ptr()) };
     if regs.rip == probe {
-        enter(&ctx, regs).unwrap_or(WITHOUT_RETURN)
+        enter(ctx, regs).unwrap_or(WITHOUT_RETURN)
     } else {
         leave(regs);
         0
