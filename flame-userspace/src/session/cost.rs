@@ -1,5 +1,6 @@
 //! flame's own cost among the CPU samples: those that hit while the kernel served a trap of a heap
-//! probe. They count in a sample type of their own and in no other.
+//! probe, or at the instruction after one, where a clock hits that fired in the trap. They count in a
+//! sample type of their own and in no other.
 
 use std::collections::HashSet;
 
@@ -25,15 +26,13 @@ const TRAPS: [&str; 10] = [
     "__x64_sys_uprobe",
 ];
 
-/// Moves what the probes cost into a column of its own, if there is any.
+/// Moves these rows, which the probes cost, into a column of its own, if there are any.
 pub(super) fn set_apart(
-    sum: &Aggregate,
-    names: &Names,
+    cost: HashSet<Key>,
     values: &mut Values,
     frame: &mut Frame,
     quality: &mut Quality,
 ) {
-    let cost = keys(sum, names);
     if cost.is_empty() {
         return;
     }
@@ -59,8 +58,12 @@ pub(super) fn set_apart(
     quality.notes.insert(0, line);
 }
 
-/// The keys whose samples hit in a trap.
-fn keys(sum: &Aggregate, names: &Names) -> HashSet<Key> {
+/// The keys whose samples hit in a trap, or where threads go on after one.
+pub(super) fn keys(
+    sum: &Aggregate,
+    names: &Names,
+    after_traps: &HashSet<CodeAddress>,
+) -> HashSet<Key> {
     let mut in_trap: Vec<bool> = Vec::with_capacity(sum.stacks.frames().len());
     for (caller, address) in sum.stacks.frames() {
         let is_kernel = matches!(address, CodeAddress::Kernel(_));
@@ -69,7 +72,11 @@ fn keys(sum: &Aggregate, names: &Names) -> HashSet<Key> {
             is_kernel && (called() || names.get(address).iter().any(|at| is_trap(&at.name)));
         in_trap.push(found);
     }
-    let hit = |key: &&Key| key.stack.is_some_and(|innermost| in_trap[innermost as usize]);
+    let hit = |key: &&Key| {
+        key.stack.is_some_and(|innermost| {
+            in_trap[innermost as usize] || after_traps.contains(&sum.stacks.frame(innermost).1)
+        })
+    };
     sum.sums.keys().filter(hit).cloned().collect()
 }
 

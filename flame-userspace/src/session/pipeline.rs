@@ -359,8 +359,11 @@ impl Pipeline {
         let request = assemble::request(sum, &self.processes, &self.unwinder)?;
         let names = self.symbolizer.names(request).await?;
         assemble::judge_names(sum, &self.processes, &names, &mut quality);
-        if of == ProfileType::Cpu && self.live_heap().is_some_and(Heap::has_probes) {
-            cost::set_apart(sum, &names, &mut values, &mut frame, &mut quality);
+        if of == ProfileType::Cpu
+            && let Some(after_traps) = self.live_heap().and_then(Heap::after_traps)
+        {
+            let cost = cost::keys(sum, &names, after_traps);
+            cost::set_apart(cost, &mut values, &mut frame, &mut quality);
         }
         let rows = (sum, &values);
         frame.comments.extend(quality.comments());

@@ -26,8 +26,8 @@ pub(super) use self::report::HeapPart;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
-use crate::heap::{Allocator, Ledger};
-use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode};
+use crate::heap::{Allocator, Hooks, Ledger, after};
+use crate::process::{CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode};
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
 const FIRST_INTERVAL: u64 = 16 << 10;
@@ -57,6 +57,8 @@ pub(super) struct Heap {
     asked: HashSet<(Owner, ExecutableId)>,
     /// Return addresses of calls that allocators make to themselves, as they are looked up.
     own_calls: HashSet<CodeAddress>,
+    /// Where threads go on after the traps of probes.
+    after_traps: HashSet<CodeAddress>,
     found: Vec<FoundAllocator>,
     /// What tells of allocators that cannot be probed.
     unseen: Unseen,
@@ -130,6 +132,7 @@ impl Heap {
             looked: HashMap::new(),
             asked: HashSet::new(),
             own_calls: HashSet::new(),
+            after_traps: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
             failures: Vec::new(),
@@ -247,6 +250,7 @@ impl Heap {
                         let address = file.address_of_offset(offset).wrapping_sub(1);
                         CodeAddress::Executable(executable, address)
                     }));
+                    self.after_traps.extend(after_traps(executable, file, &hooks));
                     let stepped = hooks.probed.iter().filter(|hook| !hook.emulated);
                     self.unseen.found(executable, &hooks);
                     self.found.push(FoundAllocator {
@@ -401,9 +405,9 @@ impl Heap {
         }
     }
 
-    /// Whether allocators are probed.
-    pub(super) fn has_probes(&self) -> bool {
-        self.blocks.is_some()
+    /// Where threads go on after the traps of probes; `None` where nothing is probed.
+    pub(super) fn after_traps(&self) -> Option<&HashSet<CodeAddress>> {
+        self.blocks.as_ref().map(|_| &self.after_traps)
     }
 
     /// Samples taken in.
@@ -442,4 +446,11 @@ impl Heap {
             thinned: self.thinned,
         }
     }
+}
+
+/// Where threads go on after the traps of a file's probes.
+fn after_traps(id: ExecutableId, found: &Executable, hooks: &Hooks) -> Vec<CodeAddress> {
+    let Some(file) = &found.file else { return Vec::new() };
+    let offsets = hooks.probed.iter().flat_map(|hook| after(file, hook.offset));
+    offsets.map(|offset| CodeAddress::Executable(id, found.address_of_offset(offset))).collect()
 }
