@@ -4,4 +4,5 @@ mod cost;
 mod estimates;
 mod growth;
 mod processes;
+mod rounds;
 mod traces;
