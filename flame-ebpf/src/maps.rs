@@ -86,6 +86,19 @@ pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits:
 #[map]
 pub(crate) static HEAP: Array<HeapControl> = Array::with_max_entries(1, 0);
 
+/// The sampling of touched memory, from user space.
+#[map]
+pub(crate) static GROWTH: Array<HeapControl> = Array::with_max_entries(1, 0);
+
+/// How far each CPU is on the way to its next sample of touched memory.
+#[map]
+pub(crate) static GROWTH_COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);
+
+/// The sampled pieces of touched memory that are still there, by the kernel's address of their
+/// page. The programs put them in and take them out; user space thins them. It sets the size.
+#[map]
+pub(crate) static RESIDENT: HashMap<u64, Block> = HashMap::with_max_entries(1, 0);
+
 /// How far each CPU is on the way to its next sampled allocation.
 #[map]
 pub(crate) static COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);

@@ -5,6 +5,7 @@ mod btf;
 mod cpus;
 mod decode;
 mod features;
+mod growth;
 mod heap;
 mod load;
 mod perf;
@@ -21,6 +22,7 @@ pub(crate) use features::{
     Feature, OLDEST_KERNEL, has_capability, kernel_release, kernel_version, lockable_memory,
     too_old,
 };
+pub(crate) use growth::GrowthKernel;
 pub(crate) use heap::{HeapBlocks, HeapCounts, HeapKernel, HeapPrograms, HeapSwitch};
 pub(crate) use load::{LoadOptions, Loaded, Programs};
 pub use perf::{Counter, Event};

@@ -9,6 +9,7 @@
 mod advice;
 mod assemble;
 mod builder;
+mod cost;
 mod heap;
 mod pipeline;
 mod quality;

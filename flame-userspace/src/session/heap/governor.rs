@@ -102,7 +102,7 @@ impl Governor {
     pub(super) fn new(mode: HeapMode, overhead_percent: f64, price: Price) -> Self {
         let probing = match mode {
             HeapMode::Auto | HeapMode::Exact => Probing::Follow,
-            HeapMode::Alloc => Probing::Allocations,
+            HeapMode::Alloc | HeapMode::Growth => Probing::Allocations,
             HeapMode::Governed => Probing::Windows,
         };
         Self {

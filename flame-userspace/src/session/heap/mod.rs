@@ -1,6 +1,8 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
 mod governor;
+mod grown;
+mod growth;
 mod meter;
 mod options;
 mod price;
@@ -12,17 +14,20 @@ mod work;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
+use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
 use self::governor::Probing;
+use self::grown::Grown;
+use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
-use crate::bpf::{HeapBlocks, HeapKernel};
-use crate::heap::{Allocator, Ledger, Window};
-use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode};
+use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
+use crate::heap::{Allocator, Hooks, Ledger, Window, after};
+use crate::process::{CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode};
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
 const FIRST_INTERVAL: u64 = 16 << 10;
@@ -40,9 +45,11 @@ const MOST_BLOCKS: usize = BLOCKS / 10 * 9;
 /// The heap half of a session.
 pub(super) struct Heap {
     options: HeapOptions,
-    blocks: HeapBlocks,
+    /// None where nothing is probed.
+    blocks: Option<HeapBlocks>,
     prober: Prober,
     ledger: Ledger,
+    growth: Option<Growth>,
     /// Whether every process is a target: then a file has one link for all.
     every_process: bool,
     /// The state of the mappings of each process when its files were looked at.
@@ -50,6 +57,8 @@ pub(super) struct Heap {
     asked: HashSet<(Owner, ExecutableId)>,
     /// Return addresses of calls that allocators make to themselves, as they are looked up.
     own_calls: HashSet<CodeAddress>,
+    /// Where threads go on after the traps of probes.
+    after_traps: HashSet<CodeAddress>,
     found: Vec<FoundAllocator>,
     /// What tells of allocators that cannot be probed.
     unseen: Unseen,
@@ -94,15 +103,23 @@ impl Heap {
     /// Gets ready to probe; nothing is probed yet.
     pub(super) fn new(
         options: HeapOptions,
-        kernel: HeapKernel,
+        kernel: Option<HeapKernel>,
+        growth: Option<GrowthKernel>,
         every_process: bool,
     ) -> Result<Self> {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
-        let HeapKernel { programs, switch, blocks, clock } = kernel;
-        let prober = Prober::start(programs, switch, clock, &options, Vec::new(), interval)?;
+        let (prober, blocks) = match kernel {
+            Some(HeapKernel { programs, switch, blocks, clock }) => {
+                let own = Vec::new();
+                (Prober::start(programs, switch, clock, &options, own, interval)?, Some(blocks))
+            }
+            None => (Prober::none(), None),
+        };
+        let growth = growth.map(Growth::start).transpose()?;
         let probing = match options.mode {
+            _ if blocks.is_none() => Probing::Allocations,
             HeapMode::Auto | HeapMode::Exact => Probing::Follow,
-            HeapMode::Alloc => Probing::Allocations,
+            HeapMode::Alloc | HeapMode::Growth => Probing::Allocations,
             HeapMode::Governed => Probing::Windows,
         };
         Ok(Self {
@@ -110,10 +127,12 @@ impl Heap {
             blocks,
             prober,
             ledger: Ledger::default(),
+            growth,
             every_process,
             looked: HashMap::new(),
             asked: HashSet::new(),
             own_calls: HashSet::new(),
+            after_traps: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
             failures: Vec::new(),
@@ -148,8 +167,28 @@ impl Heap {
         self.adapt(settled_ns);
         if self.ledger.followed() > MOST_BLOCKS {
             self.thinned += 1;
-            for (key, id) in self.ledger.thin() {
-                self.blocks.forget(key, id);
+            let thinned = self.ledger.thin();
+            self.forget(thinned);
+        }
+        if let Some(growth) = &mut self.growth
+            && let Err(error) = growth.update(settled_ns)
+        {
+            self.fail(format!("{error:#}"));
+        }
+    }
+
+    /// Something could not be had.
+    pub(super) fn fail(&mut self, why: String) {
+        if !self.failures.contains(&why) {
+            self.failures.push(why);
+        }
+    }
+
+    /// Has the kernel forget blocks.
+    fn forget(&mut self, forgotten: Vec<(BlockKey, u64)>) {
+        if let Some(blocks) = &mut self.blocks {
+            for (key, id) in forgotten {
+                blocks.forget(key, id);
             }
         }
     }
@@ -211,6 +250,7 @@ impl Heap {
                         let address = file.address_of_offset(offset).wrapping_sub(1);
                         CodeAddress::Executable(executable, address)
                     }));
+                    self.after_traps.extend(after_traps(executable, file, &hooks));
                     let stepped = hooks.probed.iter().filter(|hook| !hook.emulated);
                     self.unseen.found(executable, &hooks);
                     self.found.push(FoundAllocator {
@@ -233,11 +273,7 @@ impl Heap {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
                 }
                 Told::Cost(cost) => self.cost = cost,
-                Told::Failed(why) => {
-                    if !self.failures.contains(&why) {
-                        self.failures.push(why);
-                    }
-                }
+                Told::Failed(why) => self.fail(why),
             }
         }
     }
@@ -269,9 +305,8 @@ impl Heap {
         if self.probing == Probing::Follow {
             self.stepped_down = Some((rate, slow_down));
             self.followed = false;
-            for (key, id) in self.ledger.abandon() {
-                self.blocks.forget(key, id);
-            }
+            let abandoned = self.ledger.abandon();
+            self.forget(abandoned);
         }
         self.probing = how;
         self.adapted_samples = self.ledger.samples();
@@ -323,22 +358,41 @@ impl Heap {
         self.ledger.allocate(sample, in_window, process, processes);
     }
 
-    /// Takes in the end of a sampled block.
+    /// Takes in a sample of touched memory.
+    pub(super) fn touch(
+        &mut self,
+        sample: &RawSample,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+    ) {
+        if let Some(growth) = &mut self.growth {
+            growth.touch(sample, process, processes);
+        }
+    }
+
+    /// Takes in the end of a sampled block, or of a sampled piece of touched memory.
     pub(super) fn free(&mut self, id: u64) {
         self.ledger.free(id);
+        if let Some(growth) = &mut self.growth {
+            growth.release(id);
+        }
     }
 
     /// A process runs another program.
     pub(super) fn exec(&mut self, process: ProcessId, time_ns: u64) {
         self.unseen.exec(process);
-        for (key, id) in self.ledger.exec(process, time_ns) {
-            self.blocks.forget(key, id);
+        let lost = self.ledger.exec(process, time_ns);
+        self.forget(lost);
+        if let Some(growth) = &mut self.growth {
+            growth.exec(process, time_ns);
         }
     }
 
     fn exit(&mut self, process: ProcessId) {
-        for (key, id) in self.ledger.exit(process) {
-            self.blocks.forget(key, id);
+        let held = self.ledger.exit(process);
+        self.forget(held);
+        if let Some(growth) = &mut self.growth {
+            growth.exit(process);
         }
     }
 
@@ -351,9 +405,14 @@ impl Heap {
         }
     }
 
+    /// Where threads go on after the traps of probes; `None` where nothing is probed.
+    pub(super) fn after_traps(&self) -> Option<&HashSet<CodeAddress>> {
+        self.blocks.as_ref().map(|_| &self.after_traps)
+    }
+
     /// Samples taken in.
     pub(super) fn samples(&self) -> u64 {
-        self.ledger.samples()
+        self.ledger.samples() + self.growth.as_ref().map_or(0, Growth::samples)
     }
 
     /// Closes the books of a part.
@@ -361,11 +420,20 @@ impl Heap {
         self.listen(processes);
         self.come_to(u64::MAX);
         self.adapted_samples = 0;
-        let books = self.ledger.close();
+        let mut books = self.ledger.close();
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
+        let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow);
+        let unseen =
+            if self.blocks.is_some() { self.unseen.sentences(processes) } else { Vec::new() };
+        // In its own part, since what is closed starts afresh.
+        let growth = self.growth.as_mut().map(Growth::close);
+        let shown = growth.filter(|_| !knows_in_use || !unseen.is_empty());
+        let grown = shown.map(|closed| Grown::new(closed, &mut books.sum, processes));
         HeapPart {
             books,
-            knows_in_use: std::mem::replace(&mut self.followed, self.probing == Probing::Follow),
+            knows_allocations: self.blocks.is_some(),
+            knows_in_use,
+            grown,
             probing: self.probing,
             stepped_down: self.stepped_down,
             overhead: self.options.overhead,
@@ -373,9 +441,16 @@ impl Heap {
             intervals,
             found: self.found.clone(),
             failures: self.failures.clone(),
-            unseen: self.unseen.sentences(processes),
+            unseen,
             left_out: std::mem::take(&mut self.left_out),
             thinned: self.thinned,
         }
     }
+}
+
+/// Where threads go on after the traps of a file's probes.
+fn after_traps(id: ExecutableId, found: &Executable, hooks: &Hooks) -> Vec<CodeAddress> {
+    let Some(file) = &found.file else { return Vec::new() };
+    let offsets = hooks.probed.iter().flat_map(|hook| after(file, hook.offset));
+    offsets.map(|offset| CodeAddress::Executable(id, found.address_of_offset(offset))).collect()
 }

@@ -105,6 +105,12 @@ impl Prober {
         Ok(Self { orders: Some(orders), told, thread: Some(thread) })
     }
 
+    /// A handle of no thread: nothing is probed.
+    pub(super) fn none() -> Self {
+        let (_, told) = mpsc::channel();
+        Self { orders: None, told, thread: None }
+    }
+
     pub(super) fn hook(&self, file: HookFile) {
         self.order(Order::Hook(file));
     }
