@@ -33,6 +33,14 @@ static CONFIG: Config = Config {
         upid_ns: 0,
         pid_namespace_inode: 0,
         known: 0,
+        return_probes_known: 0,
+        task_utask: 0,
+        utask_return_instances: 0,
+        utask_returned: 0,
+        return_instance_stack: 0,
+        return_instance_address: 0,
+        return_instance_next: 0,
+        pad: 0,
     },
 };
 

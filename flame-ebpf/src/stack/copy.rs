@@ -6,6 +6,7 @@ use flame_common::sample::SampleBuffer;
 use flame_common::stat::Stat;
 use flame_common::unwind::{REGISTER_WORDS, Registers};
 
+use super::return_probe;
 use crate::maps::COPIES;
 use crate::stat::bump;
 
@@ -43,8 +44,10 @@ pub(super) fn take(
         *to.add(at).cast::<Registers>() = *registers;
         to.add(at + REGISTER_WORDS).cast::<u8>()
     };
-    let copied = read(registers.sp().wrapping_sub(RED_ZONE), stack);
+    let start = registers.sp().wrapping_sub(RED_ZONE);
+    let copied = read(start, stack);
     if copied > 0 {
+        return_probe::mend_copy(start, copied, stack);
         bump(Stat::Copied);
     }
     Some(copied)

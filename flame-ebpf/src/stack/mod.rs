@@ -3,6 +3,7 @@
 
 mod copy;
 pub(crate) mod kernel;
+mod return_probe;
 mod table;
 pub(crate) mod user;
 

@@ -9,7 +9,7 @@ use flame_common::mapping::{MappedRange, ProcessRun};
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
 
-use super::{RememberedRules, copy, table};
+use super::{RememberedRules, copy, return_probe, table};
 use crate::config::config;
 use crate::maps::PROCESSES;
 use crate::memory::Window;
@@ -29,12 +29,12 @@ pub(crate) struct Walk {
     /// Index of the first user frame in the buffer.
     first: u64,
     /// Frames so far.
-    frames: u64,
+    pub(super) frames: u64,
     /// Whether the last frame is a guess, by frame pointer.
     guessed: u64,
     /// Why the walk ended, a [`StackEnd`].
     end: u64,
-    window: Window,
+    pub(super) window: Window,
 }
 
 /// A walk's outcome.
@@ -94,7 +94,8 @@ pub(crate) fn walk(
     let end = walk.end as u32;
     let goes_on = end == StackEnd::NoTable as u32
         || end == StackEnd::Expression as u32
-        || end == StackEnd::Unmapped as u32;
+        || end == StackEnd::Unmapped as u32
+        || end == StackEnd::Truncated as u32;
     if !goes_on {
         return UserStack { frames, end, copied: 0 };
     }
@@ -155,16 +156,26 @@ extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
 fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame, StackEnd> {
     let address = walk.registers.lookup();
     let rule = match table::rule_of(address, walk.run, &mut walk.range, remembered) {
-        // No code is there: the guess was wrong.
-        Err(StackEnd::Unmapped) if walk.guessed != 0 => {
-            walk.frames = walk.frames.wrapping_sub(1);
-            return Err(StackEnd::NoFramePointer);
-        }
+        Err(StackEnd::Unmapped) => return without_code(walk),
         found => found?,
     };
     let found = step(&mut walk.registers, rule, &mut walk.window)?;
     walk.guessed = u64::from(found == Step::Guessed);
     Ok(found.frame(&walk.registers))
+}
+
+/// What there is to do at an address at which no code is known.
+#[inline(always)]
+fn without_code(walk: &mut Walk) -> Result<RawFrame, StackEnd> {
+    if let Some(mended) = return_probe::mend(walk) {
+        return Ok(mended);
+    }
+    // The guess that led there was wrong.
+    if walk.guessed != 0 {
+        walk.frames = walk.frames.wrapping_sub(1);
+        return Err(StackEnd::NoFramePointer);
+    }
+    Err(StackEnd::Unmapped)
 }
 
 #[inline(always)]

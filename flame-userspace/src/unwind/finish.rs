@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flame_common::frame::RawFrame;
-use flame_common::limits::{RED_ZONE, STACK_COPY, USER_FRAMES};
+use flame_common::limits::{FINISHED_FRAMES, RED_ZONE, STACK_COPY};
 use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
@@ -43,6 +43,7 @@ impl<'a> Stopped<'a> {
     /// Why a walk over the copy ends, where its own end may be it.
     fn reason(&self, end: StackEnd) -> StackEnd {
         match end {
+            StackEnd::Unreadable if self.end == StackEnd::Truncated => StackEnd::Truncated,
             StackEnd::Unreadable if self.stack.len() >= STACK_COPY => StackEnd::CopyTooShort,
             end => end,
         }
@@ -161,7 +162,7 @@ impl Unwinder {
     ) -> StackEnd {
         let mut registers = stopped.registers;
         let mut memory = stopped.memory();
-        while frames.len() < USER_FRAMES {
+        while frames.len() < FINISHED_FRAMES {
             let Some(rule) = self.rule(process, registers.lookup(), processes) else {
                 return no_code(frames);
             };
@@ -186,7 +187,7 @@ impl Unwinder {
     ) -> StackEnd {
         let mut frame = Frame::new(stopped.registers);
         let mut memory = stopped.memory();
-        while frames.len() < USER_FRAMES {
+        while frames.len() < FINISHED_FRAMES {
             let lookup = frame.registers.lookup();
             let Some(rule) = self.rule(process, lookup, processes) else {
                 return no_code(frames);
@@ -224,8 +225,8 @@ impl Unwinder {
             };
             self.begun.push(object);
             let mut table = information.map(SlicedTable::new);
-            let slices = table.as_mut().map_or(0..0, SlicedTable::compile_if_small);
-            self.fresh.extend(slices.map(|number| Slice { object, number }));
+            let slices = table.as_mut().map(SlicedTable::compile_first).unwrap_or_default();
+            self.fresh.extend(slices.into_iter().map(|number| Slice { object, number }));
             table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
@@ -244,13 +245,19 @@ fn object_at(
     match processes.locate(process, address) {
         CodeAddress::Executable(id, address) => Some((Object::File(id), address)),
         CodeAddress::Vdso(offset) => Some((Object::Vdso, offset)),
-        CodeAddress::Generated(..) | CodeAddress::Unmapped(_) | CodeAddress::Kernel(_) => None,
+        CodeAddress::Generated(..)
+        | CodeAddress::ReturnProbe(_)
+        | CodeAddress::Unmapped(_)
+        | CodeAddress::Kernel(_) => None,
     }
 }
 
-/// Whether code is mapped at an address.
+/// Whether code that has frames is mapped at an address.
 fn is_code(process: ProcessId, address: u64, processes: &mut ProcessTable) -> bool {
-    !matches!(processes.locate(process, address), CodeAddress::Unmapped(_) | CodeAddress::Kernel(_))
+    !matches!(
+        processes.locate(process, address),
+        CodeAddress::ReturnProbe(_) | CodeAddress::Unmapped(_) | CodeAddress::Kernel(_)
+    )
 }
 
 /// Why a walk ends at an address without code. A guess that led there was wrong.
