@@ -64,6 +64,8 @@ pub enum SampleKind {
     /// A target was started or runs another program, whose allocator is to be probed soon: a header
     /// alone.
     Begun = 3,
+    /// A thread of a target ends: the stack with which it does, before its memory is given back.
+    Leaving = 4,
 }
 
 /// Why a stack has no further frame. The numbers are those of the wire.
@@ -146,6 +148,7 @@ impl TryFrom<u32> for SampleKind {
             1 => Ok(Self::Alloc),
             2 => Ok(Self::Free),
             3 => Ok(Self::Begun),
+            4 => Ok(Self::Leaving),
             other => Err(other),
         }
     }

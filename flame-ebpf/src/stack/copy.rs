@@ -53,25 +53,30 @@ pub(super) fn take(
     Some(copied)
 }
 
-/// Reads up to [`STACK_COPY`] bytes from `start` on: page by page, as far as they are there.
+/// Reads up to [`STACK_COPY`] bytes from `start` on, page by page, to the last that is there. A
+/// large frame may have pages that nobody has written to yet, which are not there: they are zeros
+/// in the copy. So many in a row are the stack's end.
 #[inline(always)]
 fn read(start: u64, to: *mut u8) -> usize {
-    let mut copied = 0;
+    const END: u32 = 6;
+    let (mut copied, mut at, mut absent) = (0, 0, 0);
     for _ in 0..=STACK_COPY / PAGE {
-        let from = start.wrapping_add(copied as u64);
+        let from = start.wrapping_add(at as u64);
         // verifier: always to the end of the page, for which there is room; kernels before 6.8
         // don't know that the lesser of two numbers is bounded by both.
         let to_page_end = PAGE - (from as usize & (PAGE - 1));
-        // SAFETY: `copied` is less than `STACK_COPY` and a page more fits, as the caller sees to;
-        // the helper checks the address to read from.
+        // SAFETY: `at` is less than `STACK_COPY` and a page more fits, as the caller sees to; the
+        // helper checks the address to read from, and writes zeros if it fails.
         let failed = unsafe {
-            bpf_probe_read_user(to.add(copied).cast(), to_page_end as u32, from as *const _) != 0
+            bpf_probe_read_user(to.add(at).cast(), to_page_end as u32, from as *const _) != 0
         };
+        at += to_page_end;
         if failed {
-            break;
+            absent += 1;
+        } else {
+            (copied, absent) = (at, 0);
         }
-        copied += to_page_end;
-        if copied >= STACK_COPY {
+        if at >= STACK_COPY || absent == END || copied == 0 {
             break;
         }
     }

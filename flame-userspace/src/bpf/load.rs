@@ -67,7 +67,7 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
-        options.config.places = if options.heap { 1 + HEAP_SLOTS } else { 1 };
+        options.config.places = if options.heap { 1 + HEAP_SLOTS } else { 2 };
         let places = options.config.places;
         let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
         let mut loader = EbpfLoader::new();
@@ -129,6 +129,9 @@ impl Programs {
         self.attach("process_fork", "task_newtask")?;
         self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
+        if let Err(error) = self.attach("thread_exit", "sched_process_exit") {
+            log::warn!("{error:#}; samples of a thread's end have shorter stacks");
+        }
         if !options.names.is_empty() {
             let map = self.ebpf.map_mut("NAMES").ok_or_else(|| absent("NAMES"))?;
             let mut names: HashMap<_, [u8; COMM], u8> = HashMap::try_from(map)?;

@@ -10,6 +10,7 @@ mod advice;
 mod assemble;
 mod builder;
 mod heap;
+mod leaving;
 mod pipeline;
 mod quality;
 mod recording;

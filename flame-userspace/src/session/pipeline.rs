@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assemble::{self, Frame, Values};
 use super::heap::{Heap, HeapPart};
+use super::leaving::LastStacks;
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
 use super::{ProfileType, Recorded, Recording, SessionBuilder};
@@ -66,6 +67,7 @@ pub(super) struct Pipeline {
     unwinder: Unwinder,
     timeline: Timeline,
     aggregator: Aggregator,
+    last_stacks: LastStacks,
     /// If it was asked for; or why it could not be had.
     heap: Option<Result<Heap, String>>,
     losses: SideLosses,
@@ -106,6 +108,7 @@ impl Pipeline {
             unwinder: Unwinder::default(),
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
+            last_stacks: LastStacks::default(),
             heap,
             losses: SideLosses::default(),
             counted: Counts::default(),
@@ -242,7 +245,9 @@ impl Pipeline {
                         );
                     }
                     match (sample.kind, &mut self.heap) {
+                        (SampleKind::Leaving, _) => self.last_stacks.keep(*sample),
                         (SampleKind::Cpu, _) => {
+                            self.last_stacks.complete(&mut sample);
                             self.aggregator.add(&sample, process, &mut self.processes);
                         }
                         (_, Some(Ok(heap))) => {

@@ -165,6 +165,7 @@ fn told() -> String {
 
 fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     let (_folder, place) = begin()?;
+    let place = Place { arguments: unwind::ARGUMENTS, ..place };
     let scale = if args.quick { 0.2 } else { 1.0 };
     let rounds = if args.quick { 1..=1 } else { 6..=args.rounds.max(6) };
     let effort = Effort {
