@@ -1,5 +1,7 @@
 //! Copying a stack to user space, where the kernel's own walk cannot go on.
 
+use core::hint::black_box;
+
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use flame_common::limits::{COPIES_A_SECOND, RED_ZONE, SAMPLE_FRAMES, STACK_COPY};
 use flame_common::sample::SampleBuffer;
@@ -58,8 +60,8 @@ pub(super) fn take(
 /// in the copy. So many in a row are the stack's end.
 #[inline(always)]
 fn read(start: u64, to: *mut u8) -> usize {
-    const END: u32 = 6;
-    let (mut copied, mut at, mut absent) = (0, 0, 0);
+    const END: usize = 6;
+    let (mut copied, mut at, mut absent) = (0, 0, 0_usize);
     for _ in 0..=STACK_COPY / PAGE {
         let from = start.wrapping_add(at as u64);
         // verifier: always to the end of the page, for which there is room; kernels before 6.8
@@ -71,12 +73,11 @@ fn read(start: u64, to: *mut u8) -> usize {
             bpf_probe_read_user(to.add(at).cast(), to_page_end as u32, from as *const _) != 0
         };
         at += to_page_end;
-        if failed {
-            absent += 1;
-        } else {
-            (copied, absent) = (at, 0);
-        }
-        if at >= STACK_COPY || absent == END || copied == 0 {
+        // verifier: a choice without a branch, each of which it would follow to the end.
+        let there = black_box(usize::from(failed).wrapping_sub(1));
+        copied = at & there | copied & !there;
+        absent = (absent + 1) & !there;
+        if at >= STACK_COPY || absent >= END || copied == 0 {
             break;
         }
     }

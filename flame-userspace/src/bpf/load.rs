@@ -40,6 +40,9 @@ pub(crate) struct Loaded {
     pub(crate) heap: Option<Result<HeapKernel>>,
 }
 
+/// The first kernel that tells of a thread's end before its memory goes.
+const EXIT_WITH_MEMORY: (u32, u32) = (6, 16);
+
 /// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
 /// does the same when the process dies in any other way.
 pub(crate) struct Programs {
@@ -129,7 +132,9 @@ impl Programs {
         self.attach("process_fork", "task_newtask")?;
         self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
-        if let Err(error) = self.attach("thread_exit", "sched_process_exit") {
+        if features::kernel_version() >= EXIT_WITH_MEMORY
+            && let Err(error) = self.attach("thread_exit", "sched_process_exit")
+        {
             log::warn!("{error:#}; samples of a thread's end have shorter stacks");
         }
         if !options.names.is_empty() {
