@@ -11,6 +11,7 @@ mod assemble;
 mod builder;
 mod cost;
 mod heap;
+mod leaving;
 mod pipeline;
 mod quality;
 mod recording;
