@@ -35,6 +35,8 @@ export class Flamegraph {
     this.zoom = 0;
     /** Whether the root stands at the bottom. */
     this.flipped = false;
+    /** Whether neighbours stand by name. */
+    this.byName = false;
     /** @type {import('./colours.js').Colouring | undefined} */
     this.colours = undefined;
     /** @type {Uint8Array | undefined} the frames that a search found */
@@ -62,7 +64,7 @@ export class Flamegraph {
     const { pane, canvas, space } = this.parts;
     const width = pane.clientWidth;
     if (width === 0) return;
-    const { rows, base } = layOut(this.view, this.type, this.zoom, width);
+    const { rows, base } = layOut(this.view, this.type, this.zoom, width, this.byName);
     this.rows = this.flipped ? rows.reverse() : rows;
     this.base = this.flipped ? rows.length - 1 - base : base;
     space.style.height = `${rows.length * ROW_HEIGHT}px`;

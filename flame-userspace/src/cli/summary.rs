@@ -27,6 +27,8 @@ const UNNAMED_PERCENT: u64 = 1;
 pub(super) struct Summary {
     written: Vec<Written>,
     heaviest: Vec<Heaviest>,
+    /// Who is told to people: of a heap not the functions that only pass on what they are asked for.
+    told: Vec<Heaviest>,
     total: i64,
     unit: Unit,
     duration: Duration,
@@ -43,10 +45,15 @@ impl Summary {
     pub(super) fn new(recorded: &Recorded, written: Vec<Written>) -> Self {
         let Recorded { profile, quality, of, .. } = recorded;
         let (heaviest, total) = heaviest(profile);
+        let told = match of {
+            ProfileType::Cpu => heaviest.clone(),
+            ProfileType::Heap => holders(profile),
+        };
         let column = profile.default_sample_type();
         Self {
             written,
             heaviest,
+            told,
             total,
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
@@ -98,14 +105,14 @@ impl Summary {
     }
 
     fn tell_heaviest(&self, talk: &Talk) {
-        if !self.heaviest.is_empty() {
+        if !self.told.is_empty() {
             talk.say(match (self.of, self.shown_type.as_str()) {
                 (ProfileType::Cpu, _) => "heaviest functions by self time:",
                 (ProfileType::Heap, "inuse_space") => "heaviest holders of memory:",
                 (ProfileType::Heap, _) => "heaviest allocators of memory:",
             });
         }
-        for function in &self.heaviest {
+        for function in &self.told {
             let share = function.self_value as f64 * 100.0 / self.total.max(1) as f64;
             let module = match function.module.as_str() {
                 "" => String::new(),
@@ -206,10 +213,19 @@ pub(super) fn heaviest(profile: &Profile) -> (Vec<Heaviest>, i64) {
         return (Vec::new(), 0);
     }
     let tree = CallTree::build(profile, options);
-    let mut functions = analyze::top(profile, &tree);
+    (first(analyze::top(profile, &tree)), tree.total)
+}
+
+/// The heaviest holders of a heap's memory.
+fn holders(profile: &Profile) -> Vec<Heaviest> {
+    let options = TreeOptions { sample_type: profile.default_sample_type(), by_process: false };
+    first(analyze::holders(profile, &CallTree::build(profile, options)))
+}
+
+fn first(mut functions: Vec<Heaviest>) -> Vec<Heaviest> {
     functions.retain(|function| function.self_value > 0);
     functions.truncate(HEAVIEST);
-    (functions, tree.total)
+    functions
 }
 
 /// A link to a file that terminals make clickable.

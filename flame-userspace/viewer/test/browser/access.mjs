@@ -51,7 +51,13 @@ export async function access(harness) {
     expect(await page.locator('#fold').getAttribute('aria-pressed') === 'true', 'r does not fold');
     await press('r i');
     expect(await page.locator('#flip').getAttribute('aria-pressed') === 'true', 'i does not flip');
-    await press('i k');
+    await press('i a');
+    expect(await page.locator('#names').getAttribute('aria-pressed') === 'true', 'a is no order by name');
+    await press('a l');
+    await sees(page, 'table-title', /lines/);
+    await press('l e');
+    expect(await page.locator('#regex').getAttribute('aria-pressed') === 'false', 'e is no plain search');
+    await press('e k');
     expect(await page.locator('#way').inputValue() === 'package', 'k does not colour');
     await press('d d');
     expect(await page.evaluate(() => document.documentElement.dataset.theme) === 'dark', 'd is no theme');
@@ -107,6 +113,7 @@ export async function access(harness) {
     for (const [view, file] of [['top-down', 'cpu.html'], ['bottom-up', 'cpu.html#v=up&q=json&flip=1'],
       ['callers and callees', 'cpu.html#v=around&of=json%3A%3Avalue%28char%29+%28libjson.so.1%29&fold=1'],
       ['filtered', 'cpu.html#focus=json&hide=serve&l.thread=worker-1&c=self'],
+      ['lines, by name', 'cpu.html#lines=1&names=1&plain=1&q=json'],
       ['heap', 'heap.html#t=alloc_space'], ['difference', 'diff.html'], ['hostile', 'hostile.html']]) {
       await check(`axe finds nothing (${view}, ${colorScheme})`, file, accessible, { colorScheme });
     }
