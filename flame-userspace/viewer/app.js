@@ -135,7 +135,7 @@ export class App {
     graph.colours = colouring(graph.view, query.type, this.way);
     this.showColours();
     graph.zoomTo(zoom);
-    this.tell(zoom);
+    this.#describe(zoom);
     this.showMatched();
     this.#showStatus();
     this.#later();
@@ -249,6 +249,7 @@ export class App {
     this.asked = asked;
     requestAnimationFrame(() => setTimeout(() => {
       if (asked !== this.asked) return;
+      showMirror(part('mirror'), this.pane, this.graph);
       this.table.update();
       if (this.graph.zoom === 0) {
         showFirst(part('first'), part('first-title'), this.table, {
@@ -261,9 +262,14 @@ export class App {
   }
 
   /** @param {number} node */
-  tell(node) {
+  #describe(node) {
     const prefix = node === this.graph.zoom && node !== 0 ? 'Zoomed: ' : '';
     part('detail').textContent = prefix + sentence(this.graph, node);
+  }
+
+  /** @param {number} node */
+  tell(node) {
+    this.#describe(node);
     showMirror(part('mirror'), this.pane, this.graph);
   }
 
@@ -299,7 +305,7 @@ export class App {
     this.tooltip.hidden = true;
     graph.zoomTo(node);
     this.#showControls(this.#query());
-    this.tell(node);
+    this.#describe(node);
     this.showMatched();
     this.#later();
   }

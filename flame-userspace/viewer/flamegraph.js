@@ -55,11 +55,14 @@ export class Flamegraph {
     parts.pane.addEventListener('scroll', () => this.ask(), { passive: true });
     new ResizeObserver(() => {
       const { clientWidth, clientHeight } = parts.pane;
-      if (clientWidth !== this.width || clientHeight !== this.height) this.resize();
+      if (clientWidth === this.width && clientHeight === this.height) return;
+      this.resize();
+      // A new canvas is empty, and this frame of the screen has asked what to draw already.
+      this.draw();
     }).observe(parts.pane);
   }
 
-  /** Fits the canvas to the pane and lays the boxes out anew. */
+  /** Fits the canvas to the pane and lays the boxes out anew; what draws them comes after. */
   resize() {
     const { pane, canvas, space } = this.parts;
     const width = pane.clientWidth;
@@ -82,7 +85,6 @@ export class Flamegraph {
     }
     this.mark(this.parts.hover, undefined);
     this.placeCursor();
-    this.draw();
   }
 
   /** Draws at the next frame of the screen. */

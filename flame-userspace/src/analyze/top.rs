@@ -34,7 +34,9 @@ pub fn holders(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
     let passing: Vec<bool> =
         tree.functions.iter().map(|function| passes_on(&function.name, &function.module)).collect();
     let mut worths = tree.worths();
-    worths.iter_mut().for_each(|worth| worth.self_value = 0);
+    for worth in &mut worths {
+        worth.self_value = 0;
+    }
     // By node, the function that holds what ends there.
     let mut holder: Vec<u32> = Vec::with_capacity(tree.nodes.len());
     for node in &tree.nodes {
