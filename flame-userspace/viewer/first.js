@@ -8,6 +8,9 @@ import { BASE } from './view.js';
 
 const MOST_FIRST = 3;
 
+/** Where none takes this share, none stands out. */
+const LITTLE = 0.01;
+
 /** Where no function takes this share by itself, what it calls counts too. */
 const STANDS_OUT = 0.1;
 
@@ -106,7 +109,9 @@ export function showFirst(list, title, table, actions) {
       });
     }
   }
-  title.textContent = question(kind, table.diff);
+  const spread = !table.diff && !cards.some((card) => card.part >= LITTLE);
+  title.textContent = spread && cards.length > 0 ? 'No function stands out; the heaviest are'
+    : question(kind, table.diff);
   list.replaceChildren(...cards.slice(0, MOST_FIRST).map((card) => {
     const item = document.createElement('li');
     const button = element('button', '');

@@ -214,6 +214,11 @@ export async function controls(harness) {
     await sees(page, 'tooltip', /base.*new.*change.*standard error of the change/s);
   });
 
+  await check('a heap grows in who holds it', 'heap-diff.html', async (page) => {
+    await sees(page, 'first', /^\+13 %cache_put\+3\.91 MiB through xmalloc/);
+    await sees(page, 'status', /^36\.16 MiB in use/);
+  });
+
   await check('hostile names are plain text', 'hostile.html', async (page) => {
     await sees(page, 'table', /<\/script><\/title><img src=x onerror=alert\(1\)>\\u\{202e\}/);
     expect(await page.locator('img').count() === 0, 'a name became an element');
