@@ -28,7 +28,8 @@ pub fn passes_on(name: &str, module: &str) -> bool {
         return true;
     }
     // Rust: `<alloc::vec::Vec<T> as Extend>::extend` is of `alloc`.
-    let name = name.trim_start_matches(['<', '&']);
+    let of_type = name.strip_prefix('<').and_then(|rest| rest.split(" as ").next());
+    let name = of_type.unwrap_or(name).trim_start_matches('&');
     // Without arguments, and then without a return type.
     let bare = name.split(['(', '<']).next().unwrap_or_default();
     let named = |text: &str| NAMESPACES.iter().any(|space| text.starts_with(space));

@@ -116,9 +116,9 @@ mod tests {
             let lines = vec![Line { function, line: 0, column: 0 }];
             b.location(Location { mapping: None, address, lines })
         };
-        let frames = [location("xmalloc", 1), location("put", 2), location("main", 3)];
+        let frames = [location("main", 1), location("put", 2), location("xmalloc", 3)];
         let none = b.label_set(Vec::new());
-        let (stack, alone) = (b.stack(frames), b.stack([frames[0]]));
+        let (stack, alone) = (b.stack(frames), b.stack([frames[2]]));
         b.sample(stack, none, &[10]);
         b.sample(alone, none, &[1]);
         let profile = b.finish();
