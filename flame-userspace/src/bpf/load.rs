@@ -126,7 +126,7 @@ impl Programs {
     fn log(&mut self) {
         match aya_log::EbpfLogger::init(&mut self.ebpf) {
             Ok(mut logger) => {
-                tokio::task::spawn_local(async move {
+                tokio::spawn(async move {
                     loop {
                         logger.flush();
                         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

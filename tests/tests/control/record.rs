@@ -42,6 +42,12 @@ fn a_command_that_is_not_there_has_127_and_one_that_cannot_run_126() {
 }
 
 #[test]
+fn what_the_kernel_programs_say_is_passed_on_when_asked_for() {
+    let Some(_machine) = Machine::take() else { return };
+    assert_eq!(status_of(&["-vv", "--", "true"]), 0);
+}
+
+#[test]
 fn a_wrong_command_line_has_2() {
     let Some(_machine) = Machine::take() else { return };
     let status = |arguments: &[&str]| {

@@ -41,6 +41,8 @@ const LEAST_TICKS: f64 = 100.0;
 const COLD: f64 = 1.6;
 /// Of the time outside of traps, what code that takes longer after a trap may make up at most.
 const MOST_AFTER: f64 = 0.7;
+/// How many times more it may be than in the loop.
+const MOST_TIMES: f64 = 3.0;
 /// How far that may be off, as a share of it: a program's code is not the one that was measured.
 const UNSURE: f64 = 0.5;
 
@@ -124,11 +126,24 @@ impl Governor {
 
     /// What a hit costs, in nanoseconds: as measured in windows, once there were some.
     pub(super) fn price_ns(&self) -> f64 {
-        let Usage { hits, cpu_ns, ticks, ticks_in_traps, .. } = self.inside;
-        if ticks_in_traps < LEAST_TICKS || hits <= 0.0 {
-            return self.price.hit_ns * COLD;
+        match self.trap_ns() {
+            Some(trap_ns) => trap_ns + self.after_ns(),
+            None => self.price.hit_ns * COLD,
         }
-        cpu_ns * (ticks_in_traps / ticks) / hits + self.price.after_ns
+    }
+
+    /// What a trap took in windows, in nanoseconds.
+    fn trap_ns(&self) -> Option<f64> {
+        let Usage { hits, cpu_ns, ticks, ticks_in_traps, .. } = self.inside;
+        let known = ticks_in_traps >= LEAST_TICKS && hits > 0.0;
+        known.then(|| cpu_ns * (ticks_in_traps / ticks) / hits)
+    }
+
+    /// What the code behind a trap takes longer: as many times more than in the loop as the trap
+    /// itself.
+    fn after_ns(&self) -> f64 {
+        let times = self.trap_ns().map_or(1.0, |trap_ns| trap_ns / self.price.hit_ns.max(1.0));
+        self.price.after_ns * times.clamp(1.0, MOST_TIMES)
     }
 
     /// What a window stands for, before which the targets did `usual_ns` of work in as much time.
@@ -144,7 +159,7 @@ impl Governor {
             return None;
         }
         let outside = cpu_ns * (ticks - ticks_in_traps + 1.0) / (ticks + 1.0);
-        let longer = (hits * self.price.after_ns).min(outside * MOST_AFTER);
+        let longer = (hits * self.after_ns()).min(outside * MOST_AFTER);
         let work_seen = outside - longer;
         Some(Window { work: usual_ns, work_seen, unsure: longer / work_seen * UNSURE })
     }
