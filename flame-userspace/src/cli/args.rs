@@ -322,7 +322,11 @@ impl RecordingArgs {
 
     /// How the heap is sampled.
     pub(super) fn heap(&self) -> HeapOptions {
-        HeapOptions { interval: self.heap_interval, mode: self.heap_mode, ..HeapOptions::default() }
+        HeapOptions {
+            interval: self.heap_interval,
+            mode: self.heap_mode,
+            overhead: self.heap_overhead,
+        }
     }
 
     /// The same as arguments, for the privileged part of a `record`.

@@ -28,6 +28,25 @@ struct Live {
     ended: bool,
 }
 
+impl ClosedLedger {
+    /// Adds what is known of a stack from elsewhere, and not by samples of flame's own.
+    pub(crate) fn add_known(
+        &mut self,
+        process: ProcessId,
+        innermost_first: &[CodeAddress],
+        row: HeapRow,
+        samples: u64,
+    ) {
+        self.total.allocated += row.allocated;
+        self.total.in_use += row.in_use;
+        if let Some(key) = self.sum.add_known(process, innermost_first, samples) {
+            let sum = self.rows.entry(key).or_default();
+            sum.allocated += row.allocated;
+            sum.in_use += row.in_use;
+        }
+    }
+}
+
 impl Live {
     fn blocks(&self) -> Blocks {
         Blocks::of_sample(self.size, self.interval, self.kept)
@@ -155,6 +174,11 @@ impl Ledger {
             .extract_if(|&id, live| dropped(id, live))
             .map(|(id, live)| (live.at, id))
             .collect()
+    }
+
+    /// Has an address among those that names are looked up for.
+    pub(crate) fn want(&mut self, address: CodeAddress) {
+        self.aggregator.want(address);
     }
 
     /// Samples that were taken in.

@@ -5,11 +5,9 @@ mod allocator;
 mod choose;
 mod code;
 mod find;
-#[expect(dead_code, unused_imports, reason = "the session is to use it")]
 pub(crate) mod go;
 mod hook;
 mod ledger;
-#[cfg_attr(not(test), expect(dead_code, reason = "the session is to use it"))]
 mod limits;
 mod paths;
 mod probe_point;
@@ -23,7 +21,6 @@ pub(crate) use choose::{Object, choose};
 pub(crate) use find::hooks;
 pub(crate) use hook::{Hook, Hooks};
 pub(crate) use ledger::{ClosedLedger, HeapRow, Ledger};
-#[expect(unused_imports, reason = "the session is to use it")]
 pub(crate) use limits::{Explained, Runtime};
 pub(crate) use traces::traces;
 pub(crate) use weight::Estimate;

@@ -1,11 +1,12 @@
 //! What heap profiles say, against what the workloads counted themselves.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use flame_tests::heap::{Pool, Quantity, Truth, compare, estimates};
 use flame_tests::machine::{Machine, measured};
 use flame_tests::{Flame, Outcome, Workload};
+
+use crate::stated::Stated;
 
 /// Bytes below which a site has too few samples for its error to be normal, at [`INTERVAL`].
 const LEAST: u64 = 64 << 10;
@@ -14,32 +15,11 @@ const LARGE: u64 = 2048;
 /// Bytes between two samples.
 const INTERVAL: &str = "512";
 
-/// The standard errors that a profile states, by function and sample type.
-fn errors(outcome: &Outcome) -> BTreeMap<(String, String), f64> {
-    let json = outcome.json();
-    let profiles = json["profiles"].as_array().expect("profiles");
-    let heap =
-        profiles.iter().find(|profile| profile["profile"] == "heap").expect("a heap profile");
-    let functions = heap["functions"].as_array().expect("functions");
-    let mut errors = BTreeMap::new();
-    for function in functions {
-        let name = function["name"].as_str().expect("a name");
-        for (kind, value) in function["values"].as_object().expect("values") {
-            let error = value["standard_error"].as_f64().expect("an error");
-            errors.insert((name.to_owned(), kind.clone()), error);
-        }
-    }
-    errors
-}
-
 /// Adds what a profile says of the sites that have enough of a quantity, where it is not known
 /// without error.
 fn add(pool: &mut Pool, outcome: &Outcome, truth: &Truth, quantity: Quantity) {
-    let errors = errors(outcome);
-    let of = |site: &str| {
-        let key = (site.to_owned(), quantity.sample_type().to_owned());
-        errors.get(&key).copied().unwrap_or(0.0)
-    };
+    let stated = Stated::of(outcome);
+    let of = |site: &str| stated.error(site, quantity);
     let (objects, bytes) = match quantity {
         Quantity::AllocObjects | Quantity::AllocSpace => {
             (Quantity::AllocObjects, Quantity::AllocSpace)

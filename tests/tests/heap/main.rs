@@ -1,5 +1,7 @@
 //! Heap profiles of programs that know what they allocate and hold.
 
 mod estimates;
+mod go;
 mod processes;
+mod stated;
 mod traces;

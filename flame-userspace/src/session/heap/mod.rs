@@ -1,11 +1,14 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
+mod go;
+mod go_reader;
 mod governor;
 mod meter;
 mod options;
 mod price;
 mod prober;
 mod report;
+mod residency;
 mod unseen;
 mod work;
 
@@ -14,15 +17,17 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use anyhow::Result;
 use flame_common::limits::BLOCKS;
 
+use self::go::GoHeaps;
 use self::governor::Probing;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
+use self::residency::Residency;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{HeapBlocks, HeapKernel};
 use crate::heap::{Allocator, Ledger};
-use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened};
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
 const FIRST_INTERVAL: u64 = 16 << 10;
@@ -53,6 +58,8 @@ pub(super) struct Heap {
     found: Vec<FoundAllocator>,
     /// What tells of allocators that cannot be probed.
     unseen: Unseen,
+    go: GoHeaps,
+    residency: Residency,
     failures: Vec<String>,
     interval: u64,
     intervals: (u64, u64),
@@ -116,6 +123,8 @@ impl Heap {
             own_calls: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
+            go: GoHeaps::start()?,
+            residency: Residency::default(),
             failures: Vec::new(),
             interval,
             intervals: (interval, interval),
@@ -132,9 +141,10 @@ impl Heap {
         })
     }
 
-    /// Probes what is new, and waits until it is probed.
+    /// Probes what is there when the session begins, and waits until it is probed.
     pub(super) fn probe_now(&mut self, processes: &mut ProcessTable) {
-        self.probe_new(processes);
+        self.residency.begin(processes);
+        self.probe_new(processes, true);
         self.prober.settle();
         self.listen(processes);
     }
@@ -142,7 +152,8 @@ impl Heap {
     /// Looks after everything: new files, processes that have gone, the interval.
     /// All samples of before `settled_ns` have been taken in.
     pub(super) fn update(&mut self, processes: &mut ProcessTable, settled_ns: u64) {
-        self.probe_new(processes);
+        self.probe_new(processes, false);
+        self.residency.update(processes, settled_ns);
         self.listen(processes);
         self.come_to(settled_ns);
         self.adapt(settled_ns);
@@ -155,7 +166,7 @@ impl Heap {
     }
 
     /// Has the files probed that processes have mapped since the last time.
-    fn probe_new(&mut self, processes: &mut ProcessTable) {
+    fn probe_new(&mut self, processes: &mut ProcessTable, at_start: bool) {
         let current: HashSet<ProcessId> = processes.current_ids().collect();
         let gone: Vec<ProcessId> =
             self.looked.keys().filter(|id| !current.contains(id)).copied().collect();
@@ -168,33 +179,37 @@ impl Heap {
         for process in current {
             let epoch = processes.epoch(process);
             if self.looked.insert(process, epoch) != Some(epoch) {
-                self.probe_files(process, processes);
+                self.probe_files(process, processes, at_start);
             }
         }
     }
 
-    fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable) {
+    fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable, at_start: bool) {
         let owner = (!self.every_process).then_some(process);
         let pid = if self.every_process { 0 } else { processes.get(process).pid };
         let ranges: Vec<_> = processes.code_ranges(process).collect();
         for range in ranges {
-            let executable = match range.code {
-                RangeCode::Executable(executable, _) => executable,
+            let (executable, address) = match range.code {
+                RangeCode::Executable(executable, address) => (executable, address),
                 RangeCode::Unopened => match processes.locate(process, range.start) {
-                    CodeAddress::Executable(executable, _) => executable,
+                    CodeAddress::Executable(executable, address) => (executable, Some(address)),
                     _ => continue,
                 },
                 RangeCode::Vdso | RangeCode::Generated => continue,
             };
             self.unseen.maps(process, executable);
+            if let Some(address) = address {
+                let place = (executable, address);
+                self.go.maps(process, place, range.start, at_start, processes);
+            }
             if !self.asked.insert((owner, executable)) {
                 continue;
             }
             let found = processes.executable(executable);
-            let Some(Ok(file)) = found.file.as_ref().map(std::fs::File::try_clone) else {
+            let Some(Ok(file)) = found.file.as_ref().map(reopened) else {
                 continue;
             };
-            let debug_file = found.debug_file.as_ref().and_then(|file| file.try_clone().ok());
+            let debug_file = found.debug_file.as_ref().and_then(|file| reopened(file).ok());
             let path = found.path.display().to_string();
             self.prober.hook(HookFile { owner, pid, executable, file, debug_file, path });
         }
@@ -331,6 +346,8 @@ impl Heap {
     /// A process runs another program.
     pub(super) fn exec(&mut self, process: ProcessId, time_ns: u64) {
         self.unseen.exec(process);
+        self.go.exec(process);
+        self.residency.exec(process);
         for (key, id) in self.ledger.exec(process, time_ns) {
             self.blocks.forget(key, id);
         }
@@ -361,11 +378,19 @@ impl Heap {
         self.listen(processes);
         self.come_to(u64::MAX);
         self.adapted_samples = 0;
+        let go = self.go.close(processes);
+        go.addresses().for_each(|address| self.ledger.want(address));
         let books = self.ledger.close();
+        let has_samples = books.sum.samples > 0;
+        let mut in_use = go::in_use(&books.rows);
+        go.add_in_use(&mut in_use);
+        let explained = self.residency.explained(&in_use, processes);
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
         HeapPart {
             books,
-            knows_in_use: std::mem::replace(&mut self.followed, self.probing == Probing::Follow),
+            knows_in_use: std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
+                || (!has_samples && go.knows()),
+            has_samples,
             probing: self.probing,
             stepped_down: self.stepped_down,
             overhead: self.options.overhead,
@@ -373,7 +398,9 @@ impl Heap {
             intervals,
             found: self.found.clone(),
             failures: self.failures.clone(),
-            unseen: self.unseen.sentences(processes),
+            unseen: self.unseen.sentences(&go.processes, &explained, processes),
+            memory: residency::lines(&explained, processes),
+            go,
             left_out: std::mem::take(&mut self.left_out),
             thinned: self.thinned,
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::FoundAllocator;
+use super::go::GoPart;
 use super::governor::Probing;
 use super::prober::Cost;
 use crate::aggregate::Key;
@@ -19,6 +20,8 @@ const MOST_FUNCTIONS: usize = 200;
 pub(in crate::session) struct HeapPart {
     pub(in crate::session) books: ClosedLedger,
     pub(super) knows_in_use: bool,
+    /// Whether flame itself sampled anything.
+    pub(super) has_samples: bool,
     /// How allocators were probed at the end.
     pub(super) probing: Probing,
     /// Why blocks were not followed to the end: hits a second, and the slow-down by them.
@@ -32,6 +35,10 @@ pub(in crate::session) struct HeapPart {
     pub(super) failures: Vec<String>,
     /// What cannot be seen, a sentence each.
     pub(super) unseen: Vec<String>,
+    /// How much of the targets' memory is explained.
+    pub(super) memory: Vec<String>,
+    /// What Go programs know themselves.
+    pub(super) go: GoPart,
     /// Samples of calls that an allocator made to itself.
     pub(super) left_out: u64,
     /// How often the blocks that were followed were halved.
@@ -39,6 +46,11 @@ pub(in crate::session) struct HeapPart {
 }
 
 impl HeapPart {
+    /// Puts together what can be only now that names are known.
+    pub(in crate::session) fn settle(&mut self, names: &Names) {
+        self.go.settle(names, &mut self.books);
+    }
+
     /// The columns of the profile.
     pub(in crate::session) fn sample_types(&self) -> Vec<SampleType> {
         let mut types = vec![("alloc_objects", "count"), ("alloc_space", "bytes")];
@@ -56,7 +68,12 @@ impl HeapPart {
     /// The mean distance between samples, in bytes, if there is one.
     pub(in crate::session) fn interval(&self) -> i64 {
         let (least, most) = self.intervals;
-        if least == most { least as i64 } else { 0 }
+        match self.go.interval {
+            // Nothing but what Go programs sampled themselves.
+            Some(interval) if !self.has_samples => interval as i64,
+            _ if least == most => least as i64,
+            _ => 0,
+        }
     }
 
     /// The rows of the profile.
@@ -154,6 +171,8 @@ impl HeapPart {
                 found.probes
             ));
         }
+        lines.extend(self.go.comments.iter().cloned());
+        lines.extend(self.memory.iter().cloned());
         lines
     }
 
@@ -182,6 +201,7 @@ impl HeapPart {
     pub(in crate::session) fn notes(&self) -> Vec<String> {
         let mut notes = self.failures.clone();
         notes.extend(self.unseen.iter().cloned());
+        notes.extend(self.go.notes.iter().cloned());
         if let Some((rate, slow_down)) = self.stepped_down {
             notes.push(format!(
                 "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; so what is in use is not known; {}",

@@ -1,0 +1,33 @@
+//! The standard errors that flame states of a heap profile's functions.
+
+use std::collections::BTreeMap;
+
+use flame_tests::Outcome;
+use flame_tests::heap::Quantity;
+
+/// Errors by function and sample type.
+pub(crate) struct Stated(BTreeMap<(String, String), f64>);
+
+impl Stated {
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        let json = outcome.json();
+        let profiles = json["profiles"].as_array().expect("profiles");
+        let heap = profiles.iter().find(|profile| profile["profile"] == "heap");
+        let functions = heap.expect("a heap profile")["functions"].as_array().expect("functions");
+        let mut errors = BTreeMap::new();
+        for function in functions {
+            let name = function["name"].as_str().expect("a name");
+            for (kind, value) in function["values"].as_object().expect("values") {
+                let error = value["standard_error"].as_f64().expect("an error");
+                errors.insert((name.to_owned(), kind.clone()), error);
+            }
+        }
+        Self(errors)
+    }
+
+    /// That of a function; 0 if it is not among those told.
+    pub(crate) fn error(&self, function: &str, quantity: Quantity) -> f64 {
+        let key = (function.to_owned(), quantity.sample_type().to_owned());
+        self.0.get(&key).copied().unwrap_or(0.0)
+    }
+}
