@@ -10,6 +10,7 @@ mod advice;
 mod assemble;
 mod builder;
 mod heap;
+mod holder;
 mod pipeline;
 mod quality;
 mod recording;
@@ -19,6 +20,7 @@ mod timeline;
 
 pub use builder::{Frequency, Session, SessionBuilder};
 pub use heap::{HeapMode, HeapOptions};
+pub use holder::{HeapGrowth, HeapHolder};
 pub use pipeline::Progress;
 pub use quality::{Quality, UnnamedFile};
 pub use recording::{HeapFunction, ProfileType, Recorded, Recording};

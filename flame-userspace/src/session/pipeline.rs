@@ -13,7 +13,7 @@ use super::assemble::{self, Frame, Values};
 use super::heap::{Heap, HeapPart};
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
-use super::{ProfileType, Recorded, Recording, SessionBuilder};
+use super::{ProfileType, Recorded, Recording, SessionBuilder, holder};
 use crate::aggregate::{Aggregate, Aggregator};
 use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
@@ -330,10 +330,13 @@ impl Pipeline {
                 let sum = &part.books.sum;
                 let mut quality = Quality::count_allocations(sum, &counts, &losses);
                 quality.notes.splice(0..0, part.notes());
-                let frame = self.heap_frame(time, &part);
+                let (holders, growing) = part.holders(&names, &self.processes);
+                let mut frame = self.heap_frame(time, &part);
+                frame.comments.extend(holder::comments(&holders, &growing));
                 let rows = (sum, &part.values());
                 let mut recorded = self.recorded(ProfileType::Heap, rows, frame, quality, &names);
                 recorded.functions = part.functions(&names);
+                (recorded.holders, recorded.growing) = (holders, growing);
                 profiles.push(recorded);
             }
             Some(Err(why)) => missing.push((ProfileType::Heap, why.clone())),
@@ -374,8 +377,8 @@ impl Pipeline {
             .collect();
         processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
         let profile = profile(None);
-        let functions = Vec::new();
-        Recorded { of, profile, processes, quality, functions }
+        let (functions, holders, growing) = Default::default();
+        Recorded { of, profile, processes, quality, functions, holders, growing }
     }
 
     fn running(&self) -> Vec<(String, u32)> {

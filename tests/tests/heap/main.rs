@@ -2,6 +2,7 @@
 
 mod estimates;
 mod go;
+mod held;
 mod processes;
 mod stated;
 mod traces;

@@ -27,7 +27,11 @@ impl Stated {
 
     /// That of a function; 0 if it is not among those told.
     pub(crate) fn error(&self, function: &str, quantity: Quantity) -> f64 {
-        let key = (function.to_owned(), quantity.sample_type().to_owned());
-        self.0.get(&key).copied().unwrap_or(0.0)
+        self.of_type(function, quantity.sample_type())
+    }
+
+    /// The same of a sample type by its name.
+    pub(crate) fn of_type(&self, function: &str, kind: &str) -> f64 {
+        self.0.get(&(function.to_owned(), kind.to_owned())).copied().unwrap_or(0.0)
     }
 }

@@ -209,7 +209,11 @@ impl GoPart {
         let inlines = self.addresses().any(|address| names.get(address).len() > 1);
         for Row { process, stack, blocks } in self.rows.drain(..) {
             let stack = callers(&folded(&stack, symbols, inlines), symbols);
-            let row = HeapRow { allocated: blocks.allocated, in_use: blocks.in_use };
+            let row = HeapRow {
+                allocated: blocks.allocated,
+                in_use: blocks.in_use,
+                ..HeapRow::default()
+            };
             books.add_known(process, &stack, row, blocks.samples);
         }
     }

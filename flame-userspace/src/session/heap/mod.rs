@@ -3,6 +3,7 @@
 mod go;
 mod go_reader;
 mod governor;
+mod holders;
 mod meter;
 mod options;
 mod price;
@@ -61,6 +62,8 @@ pub(super) struct Heap {
     go: GoHeaps,
     residency: Residency,
     failures: Vec<String>,
+    /// When the part began.
+    began_ns: u64,
     interval: u64,
     intervals: (u64, u64),
     adapted_ns: u64,
@@ -126,6 +129,7 @@ impl Heap {
             go: GoHeaps::start()?,
             residency: Residency::default(),
             failures: Vec::new(),
+            began_ns: super::timeline::now_ns(),
             interval,
             intervals: (interval, interval),
             adapted_ns: super::timeline::now_ns(),
@@ -156,6 +160,7 @@ impl Heap {
         self.residency.update(processes, settled_ns);
         self.listen(processes);
         self.come_to(settled_ns);
+        self.ledger.come_to(settled_ns);
         self.adapt(settled_ns);
         if self.ledger.followed() > MOST_BLOCKS {
             self.thinned += 1;
@@ -354,7 +359,8 @@ impl Heap {
     }
 
     fn exit(&mut self, process: ProcessId) {
-        for (key, id) in self.ledger.exit(process) {
+        let now_ns = super::timeline::now_ns();
+        for (key, id) in self.ledger.exit(process, now_ns) {
             self.blocks.forget(key, id);
         }
     }
@@ -380,7 +386,8 @@ impl Heap {
         self.adapted_samples = 0;
         let go = self.go.close(processes);
         go.addresses().for_each(|address| self.ledger.want(address));
-        let books = self.ledger.close();
+        let now_ns = super::timeline::now_ns();
+        let books = self.ledger.close(now_ns);
         let has_samples = books.sum.samples > 0;
         let mut in_use = go::in_use(&books.rows);
         go.add_in_use(&mut in_use);
@@ -388,6 +395,8 @@ impl Heap {
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
         HeapPart {
             books,
+            closed_ns: now_ns,
+            began_ns: std::mem::replace(&mut self.began_ns, now_ns),
             knows_in_use: std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
                 || (!has_samples && go.knows()),
             has_samples,
@@ -400,6 +409,7 @@ impl Heap {
             failures: self.failures.clone(),
             unseen: self.unseen.sentences(&go.processes, &explained, processes),
             memory: residency::lines(&explained, processes),
+            go_knows: go.knows(),
             go,
             left_out: std::mem::take(&mut self.left_out),
             thinned: self.thinned,

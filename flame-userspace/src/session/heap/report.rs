@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::FoundAllocator;
 use super::go::GoPart;
 use super::governor::Probing;
+use super::holders;
 use super::prober::Cost;
 use crate::aggregate::Key;
 use crate::heap::{ClosedLedger, Estimate, HeapRow};
+use crate::process::ProcessTable;
 use crate::profile::{SampleType, Unit};
-use crate::session::HeapFunction;
 use crate::session::assemble::Values;
+use crate::session::{HeapFunction, HeapHolder};
 use crate::symbolize::Names;
 
 /// Functions that are told with their errors, at most.
@@ -19,6 +21,9 @@ const MOST_FUNCTIONS: usize = 200;
 /// A closed part.
 pub(in crate::session) struct HeapPart {
     pub(in crate::session) books: ClosedLedger,
+    /// When it began and was closed (`CLOCK_MONOTONIC`, nanoseconds).
+    pub(super) began_ns: u64,
+    pub(super) closed_ns: u64,
     pub(super) knows_in_use: bool,
     /// Whether flame itself sampled anything.
     pub(super) has_samples: bool,
@@ -37,8 +42,9 @@ pub(in crate::session) struct HeapPart {
     pub(super) unseen: Vec<String>,
     /// How much of the targets' memory is explained.
     pub(super) memory: Vec<String>,
-    /// What Go programs know themselves.
+    /// What Go programs know themselves, and whether they do.
     pub(super) go: GoPart,
+    pub(super) go_knows: bool,
     /// Samples of calls that an allocator made to itself.
     pub(super) left_out: u64,
     /// How often the blocks that were followed were halved.
@@ -54,6 +60,9 @@ impl HeapPart {
     /// The columns of the profile.
     pub(in crate::session) fn sample_types(&self) -> Vec<SampleType> {
         let mut types = vec![("alloc_objects", "count"), ("alloc_space", "bytes")];
+        if self.knows_peak() {
+            types.extend([("peak_objects", "count"), ("peak_space", "bytes")]);
+        }
         if self.knows_in_use {
             types.extend([("inuse_objects", "count"), ("inuse_space", "bytes")]);
         }
@@ -62,7 +71,28 @@ impl HeapPart {
 
     /// The column that is shown first: bytes in use, or else bytes allocated.
     pub(in crate::session) fn default_type(&self) -> usize {
-        if self.knows_in_use { 3 } else { 1 }
+        let columns = self.columns(&HeapRow::default()).len();
+        if self.knows_in_use { columns - 1 } else { 1 }
+    }
+
+    /// Whether it is known what lived when most did: Go programs do not tell that of themselves.
+    fn knows_peak(&self) -> bool {
+        self.knows_in_use && !self.go_knows
+    }
+
+    /// The functions that hold most, and the stacks whose holdings grow.
+    pub(in crate::session) fn holders(
+        &self,
+        names: &Names,
+        processes: &ProcessTable,
+    ) -> (Vec<HeapHolder>, Vec<HeapHolder>) {
+        if !self.knows_in_use {
+            return (Vec::new(), Vec::new());
+        }
+        (
+            holders::heaviest(&self.books, names, processes, self.closed_ns),
+            holders::growing(&self.books, names, processes, self.closed_ns),
+        )
     }
 
     /// The mean distance between samples, in bytes, if there is one.
@@ -96,6 +126,7 @@ impl HeapPart {
             for name in functions {
                 let sum = rows.entry(name).or_default();
                 sum.allocated += row.allocated;
+                sum.at_peak += row.at_peak;
                 sum.in_use += row.in_use;
             }
         }
@@ -118,6 +149,9 @@ impl HeapPart {
     /// A row's estimates in the order of the profile's columns.
     fn columns(&self, row: &HeapRow) -> Vec<Estimate> {
         let mut estimates = vec![row.allocated.objects, row.allocated.space];
+        if self.knows_peak() {
+            estimates.extend([row.at_peak.objects, row.at_peak.space]);
+        }
         if self.knows_in_use {
             estimates.extend([row.in_use.objects, row.in_use.space]);
         }
@@ -150,6 +184,11 @@ impl HeapPart {
         } else {
             lines.push("in use: not recorded (allocations alone)".to_owned());
         }
+        lines.extend(self.peak().map(|peak| {
+            format!(
+                "peak: what lived when the estimated sum over all processes was highest: {peak}"
+            )
+        }));
         if self.probing == Probing::Windows {
             lines.push(
                 "windows: allocations were sampled in short windows at random moments; totals by the targets' work (CPU time) in and out of them; errors by how windows differ".to_owned(),
@@ -197,9 +236,19 @@ impl HeapPart {
         Some(text)
     }
 
+    /// How much lived when most did, and when that was.
+    fn peak(&self) -> Option<String> {
+        let peak = self.books.total.at_peak.space;
+        (self.knows_peak() && self.books.peak_ns > 0).then(|| {
+            let after = self.books.peak_ns.saturating_sub(self.began_ns);
+            format!("{}, {:.2} s after the start", bytes(peak), after as f64 / 1e9)
+        })
+    }
+
     /// What is to be said of the numbers' gaps.
     pub(in crate::session) fn notes(&self) -> Vec<String> {
         let mut notes = self.failures.clone();
+        notes.extend(self.peak().map(|peak| format!("most was in use: {peak}")));
         notes.extend(self.unseen.iter().cloned());
         notes.extend(self.go.notes.iter().cloned());
         if let Some((rate, slow_down)) = self.stepped_down {
