@@ -26,3 +26,5 @@ pub use quality::{Quality, UnnamedFile};
 pub use recording::{HeapFunction, ProfileType, Recorded, Recording};
 pub use spawn::Waiting;
 pub use target::Target;
+
+pub use crate::heap::OwnFunction;

@@ -3,6 +3,7 @@
 mod estimates;
 mod go;
 mod held;
+mod own;
 mod processes;
 mod stated;
 mod traces;

@@ -62,6 +62,8 @@ pub(super) struct Heap {
     go: GoHeaps,
     residency: Residency,
     failures: Vec<String>,
+    /// The functions of the user's that were found.
+    own_found: HashSet<String>,
     /// When the part began.
     began_ns: u64,
     interval: u64,
@@ -109,7 +111,7 @@ impl Heap {
     ) -> Result<Self> {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
         let HeapKernel { programs, switch, blocks } = kernel;
-        let prober = Prober::start(programs, switch, &options, Vec::new(), interval)?;
+        let prober = Prober::start(programs, switch, &options, interval)?;
         let probing = match options.mode {
             HeapMode::Auto | HeapMode::Exact => Probing::Follow,
             HeapMode::Alloc => Probing::Allocations,
@@ -129,6 +131,7 @@ impl Heap {
             go: GoHeaps::start()?,
             residency: Residency::default(),
             failures: Vec::new(),
+            own_found: HashSet::new(),
             began_ns: super::timeline::now_ns(),
             interval,
             intervals: (interval, interval),
@@ -252,6 +255,7 @@ impl Heap {
                 Told::Stratum { end_ns, work_ns } => {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
                 }
+                Told::Own(names) => self.own_found.extend(names),
                 Told::Cost(cost) => self.cost = cost,
                 Told::Failed(why) => {
                     if !self.failures.contains(&why) {
@@ -374,6 +378,17 @@ impl Heap {
         }
     }
 
+    /// The functions of the user's that no file has.
+    fn own_missing(&self) -> impl Iterator<Item = String> {
+        let missing = self.options.own.iter().filter(|own| !self.own_found.contains(&own.name));
+        missing.map(|own| {
+            format!(
+                "{}: no file of the targets has such a function in its symbol table: it may be inlined everywhere, or have another linker's name",
+                own.text()
+            )
+        })
+    }
+
     /// Samples taken in.
     pub(super) fn samples(&self) -> u64 {
         self.ledger.samples()
@@ -406,7 +421,7 @@ impl Heap {
             cost: self.cost,
             intervals,
             found: self.found.clone(),
-            failures: self.failures.clone(),
+            failures: self.failures.iter().cloned().chain(self.own_missing()).collect(),
             unseen: self.unseen.sentences(&go.processes, &explained, processes),
             memory: residency::lines(&explained, processes),
             go_knows: go.knows(),
