@@ -168,12 +168,12 @@ mod tests {
     #[test]
     fn the_median_age_is_by_blocks() {
         let mut holds = Holds::default();
-        for (size, age) in [(1 << 20, 50), (16, 10), (16, 20)] {
+        for (size, age) in [(1 << 20, 50), (16, 10), (16, 20), (16, 30)] {
             holds.add(Blocks::of_sample(size, 1 << 14, 1.0), 0, age, &[]);
         }
-        assert_eq!(holds.ages_ns(), (50, 10));
+        assert_eq!(holds.ages_ns(), (50, 20));
         let mut both = Holds::default();
         both.join(&holds);
-        assert_eq!(both.ages_ns(), (50, 10));
+        assert_eq!(both.ages_ns(), (50, 20));
     }
 }

@@ -198,6 +198,15 @@ impl Ledger {
         held
     }
 
+    /// Ends the blocks that the kernel does not follow any more: their ends were lost on the way.
+    /// How many there were.
+    pub(crate) fn settle(&mut self, lives: impl Fn(BlockKey, u64) -> bool) -> u64 {
+        let lost = |id: u64, live: &Live| live.ended_ns.is_none() && !lives(live.at, id);
+        let lost: Vec<(u64, Live)> = self.live.extract_if(|&id, live| lost(id, live)).collect();
+        lost.iter().for_each(|(_, live)| self.end(live));
+        lost.len() as u64
+    }
+
     /// The number of blocks that the kernel follows.
     pub(crate) fn followed(&self) -> usize {
         self.live.values().filter(|live| live.ended_ns.is_none()).count()
@@ -363,6 +372,13 @@ mod tests {
         let closed = ledger.close(100);
         assert_eq!(closed.not_followed.space.rounded(), 50);
         assert_eq!(closed.total.in_use.objects.rounded(), 0);
+    }
+
+    #[test]
+    fn blocks_whose_end_was_lost_are_found_out() {
+        let (mut ledger, ..) = with_blocks(4);
+        assert_eq!(ledger.settle(|at, id| at.address == 0x1000 * id && id != 3), 1);
+        assert_eq!(ledger.close(100).total.in_use.space.rounded(), 300);
     }
 
     #[test]

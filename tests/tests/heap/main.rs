@@ -3,6 +3,7 @@
 mod estimates;
 mod go;
 mod held;
+mod limits;
 mod own;
 mod processes;
 mod stated;

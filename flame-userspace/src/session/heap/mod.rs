@@ -72,6 +72,9 @@ pub(super) struct Heap {
     adapted_samples: u64,
     left_out: u64,
     thinned: u32,
+    /// Ends of blocks that were lost up to now, and blocks that were found to have ended so.
+    lost_ends: u64,
+    settled: u64,
     /// How allocators are probed, as far as samples have been taken in.
     probing: Probing,
     /// What was told of times whose samples have not been taken in.
@@ -139,6 +142,8 @@ impl Heap {
             adapted_samples: 0,
             left_out: 0,
             thinned: 0,
+            lost_ends: 0,
+            settled: 0,
             probing,
             coming: VecDeque::new(),
             unseen_work_ns: 0.0,
@@ -363,9 +368,18 @@ impl Heap {
     }
 
     fn exit(&mut self, process: ProcessId) {
+        self.settle();
         let now_ns = super::timeline::now_ns();
         for (key, id) in self.ledger.exit(process, now_ns) {
             self.blocks.forget(key, id);
+        }
+    }
+
+    /// Finds out what was freed without being told: the ring was full.
+    fn settle(&mut self) {
+        if self.blocks.lost_ends() > self.lost_ends {
+            self.lost_ends = self.blocks.lost_ends();
+            self.settled += self.ledger.settle(|key, id| self.blocks.lives(key, id));
         }
     }
 
@@ -399,6 +413,7 @@ impl Heap {
         self.listen(processes);
         self.come_to(u64::MAX);
         self.adapted_samples = 0;
+        self.settle();
         let go = self.go.close(processes);
         go.addresses().for_each(|address| self.ledger.want(address));
         let now_ns = super::timeline::now_ns();
@@ -428,6 +443,7 @@ impl Heap {
             go,
             left_out: std::mem::take(&mut self.left_out),
             thinned: self.thinned,
+            settled: std::mem::take(&mut self.settled),
         }
     }
 }

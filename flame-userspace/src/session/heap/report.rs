@@ -49,6 +49,8 @@ pub(in crate::session) struct HeapPart {
     pub(super) left_out: u64,
     /// How often the blocks that were followed were halved.
     pub(super) thinned: u32,
+    /// Blocks whose end was not told and found out.
+    pub(super) settled: u64,
 }
 
 impl HeapPart {
@@ -282,6 +284,12 @@ impl HeapPart {
             notes.push(format!(
                 "{} sampled calls of an allocator to itself were left out",
                 self.left_out
+            ));
+        }
+        if self.settled > 0 {
+            notes.push(format!(
+                "{} sampled blocks were found to have been freed without being told: what is in use is right, the peak and what grows may be high by them",
+                self.settled
             ));
         }
         if self.thinned > 0 {
