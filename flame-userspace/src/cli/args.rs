@@ -358,7 +358,9 @@ impl RecordingArgs {
             option("--heap-interval", bytes.to_string().into());
         }
         for (name, functions) in [("--alloc-fn", &self.alloc_fn), ("--free-fn", &self.free_fn)] {
-            functions.iter().for_each(|function| option(name, function.text().into()));
+            for function in functions {
+                option(name, function.text().into());
+            }
         }
         option("--output-dir", self.output_dir.clone().into());
         option("--color", self.color.name().into());

@@ -181,7 +181,9 @@ impl Ledger {
     pub(crate) fn exec(&mut self, process: ProcessId, time_ns: u64) -> Vec<(BlockKey, u64)> {
         let gone = |live: &Live| live.key.process == process && live.time_ns <= time_ns;
         let lost: Vec<(u64, Live)> = self.live.extract_if(|_, live| gone(live)).collect();
-        lost.iter().for_each(|(_, live)| self.end(live));
+        for (_, live) in &lost {
+            self.end(live);
+        }
         lost.into_iter().map(|(id, live)| (live.at, id)).collect()
     }
 
@@ -203,7 +205,9 @@ impl Ledger {
     pub(crate) fn settle(&mut self, lives: impl Fn(BlockKey, u64) -> bool) -> u64 {
         let lost = |id: u64, live: &Live| live.ended_ns.is_none() && !lives(live.at, id);
         let lost: Vec<(u64, Live)> = self.live.extract_if(|&id, live| lost(id, live)).collect();
-        lost.iter().for_each(|(_, live)| self.end(live));
+        for (_, live) in &lost {
+            self.end(live);
+        }
         lost.len() as u64
     }
 
@@ -223,7 +227,9 @@ impl Ledger {
         }
         let dropped = |id: u64, live: &Live| live.ended_ns.is_none() && coin(id, live.kept);
         let lost: Vec<(u64, Live)> = self.live.extract_if(|&id, live| dropped(id, live)).collect();
-        lost.iter().for_each(|(_, live)| self.end(live));
+        for (_, live) in &lost {
+            self.end(live);
+        }
         lost.into_iter().map(|(id, live)| (live.at, id)).collect()
     }
 

@@ -5,6 +5,7 @@
 //! is exact at a price that does not grow with the heap.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::weight::Blocks;
 use crate::aggregate::Key;
@@ -85,11 +86,15 @@ impl Peak {
 }
 
 fn add(rows: &mut HashMap<Key, Held>, key: Key, held: Held) {
-    let sum = rows.entry(key.clone()).or_default();
-    sum.add(held);
-    // Sums of rounded numbers would leave something behind.
-    if sum.samples == 0 && sum.blocks.objects.value.abs() < 0.5 {
-        rows.remove(&key);
+    match rows.entry(key) {
+        Entry::Vacant(vacant) => _ = vacant.insert(held),
+        Entry::Occupied(mut row) => {
+            row.get_mut().add(held);
+            // Sums of rounded numbers would leave something behind.
+            if row.get().samples == 0 && row.get().blocks.objects.value.abs() < 0.5 {
+                row.remove();
+            }
+        }
     }
 }
 

@@ -118,9 +118,10 @@ impl Reader {
     fn run(mut self, orders: &Receiver<Order>) {
         let mut due = Instant::now() + SHORTEST;
         loop {
-            let wait = match self.watched.is_empty() {
-                true => Duration::from_secs(3600),
-                false => due.saturating_duration_since(Instant::now()),
+            let wait = if self.watched.is_empty() {
+                Duration::from_secs(3600)
+            } else {
+                due.saturating_duration_since(Instant::now())
             };
             match orders.recv_timeout(wait) {
                 Ok(Order::Watch(program)) => self.watch(*program),
