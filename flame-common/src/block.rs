@@ -68,6 +68,9 @@ pub const COUNT_ONLY: u64 = 1 << 8;
 pub const NULL_IS_MALLOC: u64 = 1 << 9;
 /// How far up in a probe's cookie the packed [`Arguments`](crate::heap::Arguments) are.
 pub const ARGUMENTS_SHIFT: u32 = 16;
+/// How far up in a probe's cookie the distance is to where its instruction leads: a signed number of
+/// 32 bits.
+pub const LEADS_SHIFT: u32 = 32;
 
 const _: () = assert!(size_of::<BlockKey>() == 16);
 const _: () = assert!(size_of::<Block>() == 16);

@@ -79,13 +79,25 @@ pub struct KernelOffsets {
     pub upid_ns: u32,
     /// `pid_namespace.ns.inum`
     pub pid_namespace_inode: u32,
+    /// `task_struct.flags`
+    pub task_flags: u32,
+    /// `task_struct.utask`; 0 where the kernel has no probes of user code.
+    pub task_utask: u32,
+    /// `uprobe_task.return_instances`
+    pub utask_instances: u32,
+    /// `return_instance.stack`
+    pub instance_stack: u32,
+    /// `return_instance.orig_ret_vaddr`
+    pub instance_address: u32,
+    /// `return_instance.next`
+    pub instance_next: u32,
     /// Whether the offsets were found; without them children are followed from user space.
     pub known: u32,
 }
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
-const _: () = assert!(size_of::<KernelOffsets>() == 56);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 56);
+const _: () = assert!(size_of::<KernelOffsets>() == 80);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 80);
 
 #[cfg(feature = "user")]
 mod pod {

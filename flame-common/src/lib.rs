@@ -19,4 +19,5 @@ pub mod mapping;
 pub mod poisson;
 pub mod sample;
 pub mod stat;
+pub mod trap;
 pub mod unwind;

@@ -72,6 +72,10 @@ pub const COMM: usize = 16;
 /// Sampled blocks that can live at one time: with the usual interval, more than 4 GiB of them.
 pub const BLOCKS: usize = 65_536;
 
+/// Sampled pieces of touched memory that can be followed at one time. Each page that the machine
+/// frees is looked up among them: they are to fit into a cache.
+pub const RESIDENT: usize = 16_384;
+
 /// Calls into allocators that can wait for their return at one time.
 pub const CALLS: usize = 16_384;
 

@@ -12,13 +12,16 @@ use crate::unwind::REGISTER_WORDS;
 pub struct SampleHeader {
     /// When it was taken: `CLOCK_MONOTONIC`, nanoseconds.
     pub time_ns: u64,
-    /// What it weighs, in the unit of its kind (CPU: the event's period; heap: bytes asked for).
+    /// What it weighs, in the unit of its kind (CPU: the event's period; heap: bytes asked for;
+    /// growth: bytes got).
     pub value: u64,
-    /// Heap: the number of the block's sample, by which its end is told. Else 0.
+    /// Heap and growth: the number of the block's sample, by which its end is told. CPU: where on
+    /// the stack the kernel put another return address, for a probe. Else 0.
     pub id: u64,
     /// Heap: the sampling interval by which it was chosen, in bytes. Else 0.
     pub interval: u64,
-    /// Heap: where the block is, if its end will be told. Else 0.
+    /// Heap and growth: where the block is, if its end will be told. CPU: the return address that
+    /// is meant at `id`. Else 0.
     pub address: u64,
     /// Process (thread group) in flame's pid namespace.
     pub pid: u32,
@@ -64,6 +67,8 @@ pub enum SampleKind {
     /// A target was started or runs another program, whose allocator is to be probed soon: a header
     /// alone.
     Begun = 3,
+    /// Memory that a process got from the kernel by touching it.
+    Growth = 4,
 }
 
 /// Why a stack has no further frame. The numbers are those of the wire.
@@ -146,6 +151,7 @@ impl TryFrom<u32> for SampleKind {
             1 => Ok(Self::Alloc),
             2 => Ok(Self::Free),
             3 => Ok(Self::Begun),
+            4 => Ok(Self::Growth),
             other => Err(other),
         }
     }

@@ -42,11 +42,23 @@ pub enum Stat {
     FreeRingFull = 17,
     /// A block was freed that is not known: not sampled, or from before the start.
     HeapFrees = 18,
+    /// Memory that was touched was sampled and sent.
+    GrowthSent = 19,
+    /// A sample of touched memory was lost: the ring buffer was full.
+    GrowthRingFull = 20,
+    /// A sample of touched memory was lost: the CPU was taking others.
+    GrowthBusy = 21,
+    /// The release of sampled memory will not be told: the set of it was full.
+    ResidentFull = 22,
+    /// The clock of probes' traps fired in a target.
+    Ticks = 23,
+    /// The same, in a trap.
+    TicksInTraps = 24,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::Fired,
         Self::Sent,
         Self::RingFull,
@@ -66,6 +78,12 @@ impl Stat {
         Self::BlockReplaced,
         Self::FreeRingFull,
         Self::HeapFrees,
+        Self::GrowthSent,
+        Self::GrowthRingFull,
+        Self::GrowthBusy,
+        Self::ResidentFull,
+        Self::Ticks,
+        Self::TicksInTraps,
     ];
 
     /// What it counts, for people.
@@ -92,6 +110,14 @@ impl Stat {
             Self::BlockReplaced => "sampled blocks whose end was missed",
             Self::FreeRingFull => "ends of sampled blocks lost: ring buffer full",
             Self::HeapFrees => "frees of blocks that were not sampled, or from before the start",
+            Self::GrowthSent => "samples of touched memory sent",
+            Self::GrowthRingFull => "samples of touched memory lost: ring buffer full",
+            Self::GrowthBusy => "samples of touched memory lost: CPU taking others",
+            Self::ResidentFull => {
+                "samples of touched memory not followed to its release: their set was full"
+            }
+            Self::Ticks => "times the clock of probes' traps fired in a target",
+            Self::TicksInTraps => "times it fired in a trap",
         }
     }
 }

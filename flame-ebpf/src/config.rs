@@ -32,6 +32,12 @@ static CONFIG: Config = Config {
         upid_nr: 0,
         upid_ns: 0,
         pid_namespace_inode: 0,
+        task_flags: 0,
+        task_utask: 0,
+        utask_instances: 0,
+        instance_stack: 0,
+        instance_address: 0,
+        instance_next: 0,
         known: 0,
     },
 };

@@ -4,6 +4,7 @@ use aya_ebpf::bindings::{
     BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
 };
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use flame_common::block::Block;
 use flame_common::limits::{COMM, SAMPLE_FRAMES, STACK_COPY};
 use flame_common::sample::{HEADER_BYTES, SampleBuffer, SampleHeader, SampleKind, StackEnd};
 use flame_common::stat::Stat;
@@ -28,6 +29,7 @@ pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize, kind: Sa
     let used = unsafe { core::slice::from_raw_parts((&raw const *buffer).cast::<u8>(), bytes) };
     let (sent, lost) = match kind {
         SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
+        SampleKind::Growth => (Stat::GrowthSent, Stat::GrowthRingFull),
         SampleKind::Alloc | SampleKind::Free | SampleKind::Begun => {
             (Stat::HeapSent, Stat::HeapRingFull)
         }
@@ -66,6 +68,16 @@ pub(crate) fn send_header(header: &SampleHeader, urgent: bool) -> bool {
     let bytes =
         unsafe { core::slice::from_raw_parts((&raw const *header).cast::<u8>(), HEADER_BYTES) };
     SAMPLES.output::<[u8]>(bytes, wakeup(urgent)).is_ok()
+}
+
+/// Tells user space that what was sampled is no more.
+#[inline(always)]
+pub(crate) fn tell_end(ids: Ids, block: Block, address: u64) {
+    let header =
+        SampleHeader { value: block.size, id: block.id, address, ..header(SampleKind::Free, ids) };
+    if !send_header(&header, false) {
+        bump(Stat::FreeRingFull);
+    }
 }
 
 /// Whether to wake user space: the flags of the ring's helper.

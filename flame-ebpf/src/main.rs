@@ -11,6 +11,7 @@ mod emit;
 mod filter;
 mod maps;
 mod memory;
+mod poisson;
 mod programs;
 mod scratch;
 mod stack;

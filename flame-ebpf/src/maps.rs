@@ -9,6 +9,7 @@ use flame_common::limits;
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::sample::SampleBuffer;
 use flame_common::stat::Stat;
+use flame_common::trap::ProbedPlaces;
 use flame_common::unwind::{Row, Rule};
 
 use crate::stack::{CopyBudget, RememberedRules, Walk};
@@ -85,9 +86,26 @@ pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits:
 #[map]
 pub(crate) static HEAP: Array<HeapControl> = Array::with_max_entries(1, 0);
 
+/// The sampling of touched memory, from user space.
+#[map]
+pub(crate) static GROWTH: Array<HeapControl> = Array::with_max_entries(1, 0);
+
+/// How far each CPU is on the way to its next sample of touched memory.
+#[map]
+pub(crate) static GROWTH_COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);
+
+/// The sampled pieces of touched memory that are still there, by the kernel's address of their
+/// page. The programs put them in and take them out; user space thins them. It sets the size.
+#[map]
+pub(crate) static RESIDENT: HashMap<u64, Block> = HashMap::with_max_entries(1, 0);
+
 /// How far each CPU is on the way to its next sampled allocation.
 #[map]
 pub(crate) static COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);
+
+/// The probes that each CPU met last, by which its clock tells their traps.
+#[map]
+pub(crate) static PROBED: PerCpuArray<ProbedPlaces> = PerCpuArray::with_max_entries(1, 0);
 
 /// Calls whose return is awaited, by the thread's pid and tid in the machine's own namespace.
 #[map]

@@ -30,6 +30,15 @@ pub(crate) fn is_idle() -> bool {
     bpf_get_current_pid_tgid() == 0
 }
 
+/// Whether the current task is about to end (`PF_EXITING` in its flags).
+#[inline(always)]
+pub(crate) fn is_exiting() -> bool {
+    const PF_EXITING: u32 = 4;
+    let offset = config!(offsets.task_flags);
+    let flags = if offset == 0 { None } else { kernel::<u32>(current(), offset) };
+    flags.is_some_and(|flags| flags & PF_EXITING != 0)
+}
+
 /// The ids of the current task; `None` where flame's pid namespace does not see it.
 #[inline(always)]
 pub(crate) fn current_ids() -> Option<Ids> {
@@ -107,6 +116,23 @@ pub(crate) fn interrupted_user_registers(regs: &pt_regs, to: &mut Registers) -> 
     true
 }
 
+/// The user instruction pointer of the current task, which an event interrupted; 0 if it has none.
+#[inline(always)]
+pub(crate) fn user_ip(regs: &pt_regs) -> u64 {
+    if is_user(regs) { regs.rip } else { saved_user_ip() }
+}
+
+// verifier: a function of its own, as below.
+#[inline(never)]
+fn saved_user_ip() -> u64 {
+    // SAFETY: as in `saved_user_registers`.
+    let regs = unsafe {
+        let task = generated::bpf_get_current_task_btf();
+        &*(generated::bpf_task_pt_regs(task) as *const pt_regs)
+    };
+    if is_user(regs) { regs.rip } else { 0 }
+}
+
 /// Takes the registers of a caller that a function just returned to.
 #[inline(always)]
 pub(crate) fn returned_registers(regs: &pt_regs, to: &mut Registers) {
@@ -146,5 +172,20 @@ pub(crate) fn saved_user_registers(to: &mut Registers) -> bool {
         return false;
     }
     take_over(regs, to);
+    if is_at_breakpoint(regs) {
+        to.ip = regs.rip.wrapping_sub(1);
+    }
     true
+}
+
+/// Whether the task has just run into a probe's breakpoint: the instruction under it, whose first
+/// byte it has taken, has not been carried out.
+///
+/// For some nanoseconds after the kernel emulated a probed instruction of one byte this is wrong.
+#[inline(always)]
+fn is_at_breakpoint(regs: &pt_regs) -> bool {
+    /// What traps have in place of a system call's number.
+    const NO_SYSTEM_CALL: u64 = u64::MAX;
+    const INT3: u8 = 0xcc;
+    regs.orig_rax == NO_SYSTEM_CALL && user::<u8>(regs.rip.wrapping_sub(1)) == Some(INT3)
 }

@@ -10,6 +10,9 @@ const KINDS = {
   alloc_objects: ['allocations', 'How many objects were allocated while recorded, freed since or not.'],
   inuse_space: ['in use', 'Allocated while recorded and not freed at the end. Growth here may be a leak, or a cache.'],
   inuse_objects: ['objects in use', 'How many objects were allocated while recorded and not freed at the end.'],
+  growth_space: ['growth', 'Memory first touched while recorded, by the code that touched it first. What was given back since is not taken off.'],
+  resident_space: ['resident', 'What of that the processes still had at the end. Growth here may be a leak, or a cache.'],
+  flame_cpu: ['flame’s own cost', 'CPU time in the traps of flame’s heap probes. It is in no other number.'],
   peak_space: ['at the peak', 'In use at the moment when all that was in use was at its largest.'],
   peak_objects: ['objects at the peak', 'Objects in use at the moment when all that was in use was at its largest.'],
 };

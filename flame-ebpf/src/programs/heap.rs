@@ -6,41 +6,51 @@
 //! kernels without sessions two programs share the work, and every call returns through the
 //! second. `heap_alloc` knows entries alone: it samples allocations and does not know their fate.
 
+use core::ffi::c_void;
 use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{BPF_ANY, pt_regs};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{
-    bpf_get_attach_cookie, bpf_get_func_ip, bpf_get_prandom_u32, bpf_get_smp_processor_id,
-    bpf_ktime_get_ns,
-};
+use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_get_func_ip};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
-use flame_common::block::{ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, NULL_IS_MALLOC};
+use flame_common::block::{
+    ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, LEADS_SHIFT, NULL_IS_MALLOC,
+};
 use flame_common::heap::{Arguments, Role};
-use flame_common::sample::{SampleHeader, SampleKind};
+use flame_common::sample::SampleKind;
 use flame_common::stat::Stat;
+use flame_common::trap::ProbedPlace;
 
 use crate::collect::{self, Measured};
+use crate::emit::tell_end;
 use crate::filter::wanted;
-use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP};
+use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
 use crate::memory::{kernel, user};
+use crate::poisson::{self, new_id};
+use crate::scratch;
 use crate::stat::bump;
 use crate::task::{self, Ids};
-use crate::{emit, scratch};
 
 /// What a session's program returns for its return to be called, and for it to be left out.
 const WITH_RETURN: u32 = 0;
 const WITHOUT_RETURN: u32 = 1;
 
-#[uprobe]
-fn heap_session(ctx: ProbeContext) -> u32 {
-    let regs = registers(&ctx);
+/// Not by aya's `uprobe`, which has every program return 0: then each call returns through this.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "uprobe")]
+fn heap_session(ctx: *mut c_void) -> u32 {
+    session(&ProbeContext::new(ctx))
+}
+
+#[inline(always)]
+fn session(ctx: &ProbeContext) -> u32 {
+    let regs = registers(ctx);
     // SAFETY: the helper takes the context and returns the probe's address, at both its ends.
     let probe = unsafe { bpf_get_func_ip(ctx.as_ptr()) };
     if regs.rip == probe {
-        enter(&ctx, regs).unwrap_or(WITHOUT_RETURN)
+        enter(ctx, regs).unwrap_or(WITHOUT_RETURN)
     } else {
         leave(regs);
         0
@@ -92,6 +102,7 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
         return None;
     }
     bump(Stat::HeapHits);
+    note(regs, cookie);
     if cookie & COUNT_ONLY != 0 {
         return None;
     }
@@ -101,6 +112,19 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
     }
     let role = Role::try_from(cookie as u32 & 0xff).ok()?;
     Some(Entry { role, ids, first, size: role.size(first, second, third) })
+}
+
+/// Keeps the probe's place for the clock of traps.
+#[inline(always)]
+fn note(regs: &pt_regs, cookie: u64) {
+    if let Some(places) = PROBED.get_ptr_mut(0) {
+        let address = regs.rip;
+        let distance = (cookie >> LEADS_SHIFT) as i32;
+        let leads_to = address.wrapping_add_signed(i64::from(distance));
+        let returns_to = user(regs.rsp).unwrap_or(0);
+        // SAFETY: the slot is this CPU's own; see the clock for what interrupts this.
+        unsafe { &mut *places }.note(ProbedPlace { address, leads_to, returns_to });
+    }
 }
 
 /// The function's first three arguments, in the registers that these bits tell of.
@@ -269,36 +293,11 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     Some(())
 }
 
-/// More bytes than an address space has: such a call fails.
-const IMPOSSIBLE: u64 = 1 << 47;
-
 /// Counts an allocation; the interval by which it is sampled, if it is.
 #[inline(always)]
 fn sampled(size: u64) -> Option<u64> {
-    let control = HEAP.get_ptr(0)?;
-    // SAFETY: user space replaces the word as a whole.
-    let interval = unsafe { (&raw const (*control).interval).read_volatile() };
-    if interval == 0 || size >= IMPOSSIBLE {
-        return None;
-    }
-    // SAFETY: the slot is this CPU's own. Another task that preempts this one here makes it lose
-    // its bytes, or draw once more, whatever they are: the distance that is left is as random.
-    let countdown = unsafe { &mut *COUNTDOWN.get_ptr_mut(0)? };
-    // SAFETY: the helper takes nothing and cannot fail.
-    let random = || unsafe { bpf_get_prandom_u32() };
-    countdown.passes(size, interval, random).then_some(interval)
+    poisson::sampled(size, &HEAP, &COUNTDOWN)
 }
-
-/// A number that no other sample has: a CPU takes no two in a nanosecond.
-#[inline(always)]
-fn new_id() -> u64 {
-    // SAFETY: the helpers take nothing and cannot fail.
-    unsafe { bpf_ktime_get_ns() << CPU_BITS | u64::from(bpf_get_smp_processor_id()) }
-}
-
-/// Bits for the number of a CPU (the kernel's own limit on x86-64 is 8192); what is left of the
-/// time comes again after 26 days, which no block's number needs to outlast.
-const CPU_BITS: u32 = 13;
 
 #[inline(always)]
 fn key(ids: Ids, address: u64) -> BlockKey {
@@ -323,18 +322,4 @@ fn keep_block(ids: Ids, address: u64, block: &Block) -> bool {
         bump(Stat::BlocksFull);
     }
     kept
-}
-
-/// Tells user space that a sampled block is no more.
-#[inline(always)]
-fn tell_end(ids: Ids, block: Block, address: u64) {
-    let header = SampleHeader {
-        value: block.size,
-        id: block.id,
-        address,
-        ..emit::header(SampleKind::Free, ids)
-    };
-    if !emit::send_header(&header, false) {
-        bump(Stat::FreeRingFull);
-    }
 }

@@ -3,6 +3,7 @@
 
 mod copy;
 pub(crate) mod kernel;
+mod replaced;
 mod table;
 pub(crate) mod user;
 

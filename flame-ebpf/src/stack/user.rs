@@ -9,6 +9,7 @@ use flame_common::mapping::{MappedRange, ProcessRun};
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
 
+use super::replaced::Replaced;
 use super::{RememberedRules, copy, table};
 use crate::config::config;
 use crate::maps::PROCESSES;
@@ -34,6 +35,8 @@ pub(crate) struct Walk {
     guessed: u64,
     /// Why the walk ended, a [`StackEnd`].
     end: u64,
+    /// Return addresses that are not those on the stack.
+    replaced: Replaced,
     window: Window,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct UserStack {
     pub(crate) end: u32,
     /// Bytes of stack behind the frames.
     pub(crate) copied: usize,
+    /// Where on the stack another return address is than is meant, and the one that is.
+    pub(crate) replaced: (u64, u64),
 }
 
 /// What a frame's step is given, by address.
@@ -66,7 +71,12 @@ pub(crate) fn walk(
     innermost_registers: impl FnOnce(&mut Registers),
 ) -> UserStack {
     if !has_user {
-        return UserStack { frames: 0, end: StackEnd::NoUserStack as u32, copied: 0 };
+        return UserStack {
+            frames: 0,
+            end: StackEnd::NoUserStack as u32,
+            copied: 0,
+            replaced: (0, 0),
+        };
     }
     let walk = &mut *scratch.walk;
     let innermost = match walk.registers.is_return {
@@ -82,6 +92,8 @@ pub(crate) fn walk(
     walk.guessed = 0;
     walk.end = StackEnd::Truncated as u64;
     walk.window.clear();
+    walk.replaced.begin();
+    let replaced = (walk.replaced.at, walk.replaced.address);
     let mut context = Context {
         walk: &raw mut *scratch.walk,
         remembered: &raw mut *scratch.remembered,
@@ -96,15 +108,15 @@ pub(crate) fn walk(
         || end == StackEnd::Expression as u32
         || end == StackEnd::Unmapped as u32;
     if !goes_on {
-        return UserStack { frames, end, copied: 0 };
+        return UserStack { frames, end, copied: 0, replaced };
     }
     if end == StackEnd::Expression as u32 {
         innermost_registers(&mut scratch.walk.registers);
     }
     match copy::take(&scratch.walk.registers, first + frames, time_ns, scratch.buffer) {
-        Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0 },
-        Some(copied) => UserStack { frames, end, copied },
-        None => UserStack { frames, end, copied: 0 },
+        Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0, replaced },
+        Some(copied) => UserStack { frames, end, copied, replaced },
+        None => UserStack { frames, end, copied: 0, replaced },
     }
 }
 
@@ -163,6 +175,10 @@ fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame
         found => found?,
     };
     let found = step(&mut walk.registers, rule, &mut walk.window)?;
+    let at = walk.registers.sp().wrapping_sub(8);
+    if let Some(meant) = walk.replaced.take(at) {
+        walk.registers.ip = meant;
+    }
     walk.guessed = u64::from(found == Step::Guessed);
     Ok(found.frame(&walk.registers))
 }

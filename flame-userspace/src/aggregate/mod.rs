@@ -1,5 +1,6 @@
 //! Adding up samples as they come: no symbols here, only addresses and counts.
 
+mod absorb;
 mod aggregator;
 mod places;
 mod raw;

@@ -45,16 +45,39 @@ impl Stacks {
             let number = match self.node_numbers.get(&node) {
                 Some(&number) => number,
                 None if self.nodes.len() >= MOST_NODES => return None,
-                None => {
-                    self.nodes.push(node);
-                    let number = (self.nodes.len() - 1) as u32;
-                    self.node_numbers.insert(node, number);
-                    number
-                }
+                None => self.add(node),
             };
             caller = Some(number);
         }
         Some(caller)
+    }
+
+    /// Adds the stacks of another tree; where each of its frames is in this one.
+    pub(super) fn absorb(&mut self, other: &Self) -> Vec<u32> {
+        self.open();
+        let mut places: Vec<u32> = Vec::with_capacity(other.nodes.len());
+        for (caller, address) in other.frames() {
+            let node = Node {
+                caller: caller.map(|caller| places[caller as usize]),
+                address: self.address(address),
+            };
+            places.push(self.add(node));
+        }
+        self.close();
+        places
+    }
+
+    fn add(&mut self, node: Node) -> u32 {
+        *self.node_numbers.entry(node).or_insert_with(|| {
+            self.nodes.push(node);
+            (self.nodes.len() - 1) as u32
+        })
+    }
+
+    /// Makes adding possible again.
+    fn open(&mut self) {
+        self.address_numbers = (0..).zip(&self.addresses).map(|(at, &found)| (found, at)).collect();
+        self.node_numbers = (0..).zip(&self.nodes).map(|(at, &node)| (node, at)).collect();
     }
 
     /// Lets go of what only adding takes.
@@ -100,6 +123,23 @@ mod tests {
         assert_eq!(stacks.stack([main, a].into_iter()), Some(first));
         assert_eq!(stacks.stack([].into_iter()), Some(None));
         let read: Vec<_> = stacks.of(second).collect();
+        assert_eq!(read, [CodeAddress::Kernel(3), CodeAddress::Kernel(1)]);
+        assert_eq!((stacks.frames().count(), stacks.addresses().len()), (3, 3));
+    }
+
+    #[test]
+    fn the_stacks_of_another_tree_find_their_like() {
+        let mut stacks = Stacks::default();
+        let [main, a] = [1, 2].map(|at| stacks.address(CodeAddress::Kernel(at)));
+        let known = stacks.stack([main, a].into_iter()).expect("room");
+        stacks.close();
+        let mut other = Stacks::default();
+        let [b, main, a] = [3, 1, 2].map(|at| other.address(CodeAddress::Kernel(at)));
+        let same = other.stack([main, a].into_iter()).expect("room").expect("a frame");
+        let new = other.stack([main, b].into_iter()).expect("room").expect("a frame");
+        let places = stacks.absorb(&other);
+        assert_eq!(Some(places[same as usize]), known);
+        let read: Vec<_> = stacks.of(Some(places[new as usize])).collect();
         assert_eq!(read, [CodeAddress::Kernel(3), CodeAddress::Kernel(1)]);
         assert_eq!((stacks.frames().count(), stacks.addresses().len()), (3, 3));
     }

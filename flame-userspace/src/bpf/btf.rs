@@ -22,6 +22,7 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         types.structs(["task_struct", "cred", "pid", "upid", "pid_namespace"])?;
     let ns_common = types.structs(["ns_common"])?[0];
     let at = |of: Struct<'_>, field| types.field(of, field);
+    let probes = probe_offsets(&types, task).unwrap_or_default();
     Ok(KernelOffsets {
         task_pid: at(task, "pid")?,
         task_tgid: at(task, "tgid")?,
@@ -36,7 +37,22 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         upid_nr: at(upid, "nr")?,
         upid_ns: at(upid, "ns")?,
         pid_namespace_inode: at(namespace, "ns")? + at(ns_common, "inum")?,
+        task_flags: at(task, "flags")?,
         known: 1,
+        ..probes
+    })
+}
+
+/// What kernels with probes of user code have besides.
+fn probe_offsets<'a>(types: &Types<'a>, task: Struct<'a>) -> Result<KernelOffsets> {
+    let [utask, instance] = types.structs(["uprobe_task", "return_instance"])?;
+    Ok(KernelOffsets {
+        task_utask: types.field(task, "utask")?,
+        utask_instances: types.field(utask, "return_instances")?,
+        instance_stack: types.field(instance, "stack")?,
+        instance_address: types.field(instance, "orig_ret_vaddr")?,
+        instance_next: types.field(instance, "next")?,
+        ..KernelOffsets::default()
     })
 }
 

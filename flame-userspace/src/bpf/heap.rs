@@ -11,6 +11,7 @@ use flame_common::block::{Block, BlockKey, HeapControl};
 use flame_common::stat::Stat;
 
 use super::features;
+use super::trap_clock::TrapClock;
 use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
 
 /// The programs on probes, by what this kernel can do.
@@ -100,9 +101,15 @@ impl HeapSwitch {
         self.control.set(0, control, 0).context("set the sampling interval of allocations")
     }
 
-    /// How often probes were hit, and how often by calls that free.
-    pub(crate) fn hits(&self) -> (u64, u64) {
-        (count(&self.stats, Stat::HeapHits), count(&self.stats, Stat::HeapFrees))
+    /// What was counted up to now.
+    pub(crate) fn counts(&self) -> HeapCounts {
+        let count = |stat| count(&self.stats, stat);
+        HeapCounts {
+            hits: count(Stat::HeapHits),
+            frees: count(Stat::HeapFrees),
+            ticks: count(Stat::Ticks),
+            ticks_in_traps: count(Stat::TicksInTraps),
+        }
     }
 }
 
@@ -112,11 +119,23 @@ pub(crate) struct HeapBlocks {
     stats: PerCpuArray<MapData, u64>,
 }
 
+/// What the programs on probes, and the clock of their traps, counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeapCounts {
+    /// Hits of probes, and those of them by calls that free.
+    pub(crate) hits: u64,
+    pub(crate) frees: u64,
+    /// Ticks of the clock in targets, and those of them in traps.
+    pub(crate) ticks: u64,
+    pub(crate) ticks_in_traps: u64,
+}
+
 /// All that there is for heap profiles.
 pub(crate) struct HeapKernel {
     pub(crate) programs: HeapPrograms,
     pub(crate) switch: HeapSwitch,
     pub(crate) blocks: HeapBlocks,
+    pub(crate) clock: TrapClock,
 }
 
 impl HeapKernel {
@@ -125,6 +144,7 @@ impl HeapKernel {
     pub(super) fn load(
         object: &[u8],
         maps: &[(String, RawFd)],
+        clock: TrapClock,
         mut take: impl FnMut(&str) -> Result<Map>,
     ) -> Result<Self> {
         let programs = HeapPrograms::load(object, maps)?;
@@ -138,7 +158,7 @@ impl HeapKernel {
         };
         let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats: own_stats()? };
         let blocks = HeapBlocks { live: HashMap::try_from(take("BLOCKS")?)?, stats: own_stats()? };
-        Ok(Self { programs, switch, blocks })
+        Ok(Self { programs, switch, blocks, clock })
     }
 }
 

@@ -8,10 +8,13 @@ use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{PerfEvent, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use flame_common::config::{Config, KernelOffsets};
-use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS};
+use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS, RESIDENT};
 
 use super::perf::{Event, SamplingEvent};
-use super::{Counts, HeapKernel, SampleRing, TableRoom, UnwindMaps, btf, features, online_cpus};
+use super::{
+    Counts, GrowthKernel, HeapKernel, SampleRing, TableRoom, TrapClock, UnwindMaps, btf, features,
+    online_cpus,
+};
 
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
@@ -27,8 +30,10 @@ pub(crate) struct LoadOptions {
     pub(crate) names: Vec<String>,
     /// How much the unwind tables may hold.
     pub(crate) tables: TableRoom,
-    /// Whether allocations are sampled.
+    /// Whether allocations are sampled, by probes of allocators.
     pub(crate) heap: bool,
+    /// Whether touched memory is sampled.
+    pub(crate) growth: bool,
 }
 
 /// What was loaded.
@@ -38,6 +43,8 @@ pub(crate) struct Loaded {
     pub(crate) tables: UnwindMaps,
     /// For allocations, if they were asked for; or why not.
     pub(crate) heap: Option<Result<HeapKernel>>,
+    /// For touched memory, likewise.
+    pub(crate) growth: Option<Result<GrowthKernel>>,
 }
 
 /// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
@@ -67,8 +74,8 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
-        options.config.places = if options.heap { 1 + HEAP_SLOTS } else { 1 };
-        let places = options.config.places;
+        let places = if options.heap || options.growth { 1 + HEAP_SLOTS } else { 1 };
+        options.config.places = places;
         let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
         let mut loader = EbpfLoader::new();
         loader
@@ -84,10 +91,14 @@ impl Programs {
         if options.heap {
             loader.map_max_entries("CALLS", CALLS as u32).map_max_entries("BLOCKS", BLOCKS as u32);
         }
+        if options.growth {
+            loader.map_max_entries("RESIDENT", RESIDENT as u32);
+        }
         let mut ebpf = loader.load(OBJECT).context("load the kernel programs")?;
         let heap = options.heap.then(|| {
+            let clock = trap_clock(&mut ebpf)?;
             let maps = descriptors(&ebpf);
-            HeapKernel::load(OBJECT, &maps, |name| take(&mut ebpf, name))
+            HeapKernel::load(OBJECT, &maps, clock, |name| take(&mut ebpf, name))
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
@@ -104,7 +115,8 @@ impl Programs {
             programs.log();
         }
         programs.follow_processes(&options)?;
-        Ok(Loaded { programs, ring: SampleRing::new(samples), tables, heap })
+        let growth = options.growth.then(|| programs.watch_growth());
+        Ok(Loaded { programs, ring: SampleRing::new(samples), tables, heap, growth })
     }
 
     /// Passes on what the programs log, through the `log` crate.
@@ -141,6 +153,14 @@ impl Programs {
             }
         }
         Ok(())
+    }
+
+    /// First what tells of releases, so that no sampled page is given back unseen.
+    fn watch_growth(&mut self) -> Result<GrowthKernel> {
+        let kernel = GrowthKernel::open(|name| take(&mut self.ebpf, name))?;
+        self.attach("growth_release", "mm_page_free")?;
+        self.attach("growth_touch", "mm_page_alloc")?;
+        Ok(kernel)
     }
 
     fn attach(&mut self, name: &str, tracepoint: &str) -> Result<()> {
@@ -199,6 +219,14 @@ impl Programs {
     pub(crate) fn counts(&self) -> Result<Counts> {
         Counts::read(&self.stats)
     }
+}
+
+/// Opens the clock of probes' traps on every CPU.
+fn trap_clock(ebpf: &mut Ebpf) -> Result<TrapClock> {
+    let program = ebpf.program_mut("trap_tick").ok_or_else(|| absent("trap_tick"))?;
+    let program: &mut PerfEvent = program.try_into()?;
+    program.load().context("load the kernel program trap_tick")?;
+    TrapClock::open(program.fd()?.as_fd(), &online_cpus()?)
 }
 
 /// What a refused sampling event means, and what to do.

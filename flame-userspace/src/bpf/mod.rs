@@ -5,6 +5,7 @@ mod btf;
 mod cpus;
 mod decode;
 mod features;
+mod growth;
 mod heap;
 mod load;
 mod perf;
@@ -12,6 +13,7 @@ mod ring;
 mod side_band;
 mod stat;
 mod tables;
+mod trap_clock;
 mod uprobe;
 
 pub(crate) use btf::kernel_types;
@@ -20,11 +22,13 @@ pub(crate) use features::{
     Feature, OLDEST_KERNEL, has_capability, kernel_release, kernel_version, lockable_memory,
     too_old,
 };
-pub(crate) use heap::{HeapBlocks, HeapKernel, HeapPrograms, HeapSwitch};
+pub(crate) use growth::GrowthKernel;
+pub(crate) use heap::{HeapBlocks, HeapCounts, HeapKernel, HeapPrograms, HeapSwitch};
 pub(crate) use load::{LoadOptions, Loaded, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;
 pub(crate) use side_band::{SideBand, SideBandBatch};
 pub(crate) use stat::Counts;
 pub(crate) use tables::{TableRoom, UnwindMaps};
+pub(crate) use trap_clock::TrapClock;
 pub(crate) use uprobe::{Probe, ProbeLink};

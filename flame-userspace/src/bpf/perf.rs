@@ -77,6 +77,8 @@ const FLAG_CLOEXEC: libc::c_ulong = 1 << 3;
 const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 /// `_IO('$', 0)`
 const IOC_ENABLE: libc::c_ulong = 0x2400;
+/// `_IO('$', 1)`
+const IOC_DISABLE: libc::c_ulong = 0x2401;
 
 /// All fields zero: an event that counts nothing special.
 fn zeroed() -> perf_event_attr {
@@ -137,8 +139,13 @@ impl SamplingEvent {
         self.ioctl(IOC_ENABLE, 0)
     }
 
+    /// Stops it.
+    pub(crate) fn disable(&self) -> io::Result<()> {
+        self.ioctl(IOC_DISABLE, 0)
+    }
+
     fn ioctl(&self, request: libc::c_ulong, argument: libc::c_ulong) -> io::Result<()> {
-        // SAFETY: both requests take a number and touch no memory of this process.
+        // SAFETY: all requests take a number and touch no memory of this process.
         match unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),

@@ -66,7 +66,7 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
             _ => eprintln!("{}", shown(&path.to_string_lossy())),
         }
     }
-    let (functions, total) = heaviest(&profile);
+    let (functions, total) = heaviest(&profile, profile.default_sample_type());
     for function in functions {
         let share = function.self_value as f64 * 100.0 / total.max(1) as f64;
         eprintln!("  {share:5.1} %  {}", shown(&function.name));

@@ -24,11 +24,18 @@ const SHORT: Duration = Duration::from_secs(10);
 /// A file whose share of the unnamed frames, in percent of all frames, is worth a line.
 const UNNAMED_PERCENT: u64 = 1;
 
+/// The sample type of memory that is there, by who touched it.
+const RESIDENT: &str = "resident_space";
+/// What its functions are.
+const TOUCHED: &str = "who touched the memory that the processes grew by and still have:";
+
 /// A finished part of a session.
 #[derive(Debug)]
 pub(super) struct Summary {
     written: Vec<Written>,
     heaviest: Vec<Heaviest>,
+    /// Who touched what is resident, and how much that is, where it is not what is shown anyway.
+    grown: (Vec<Heaviest>, i64),
     total: i64,
     unit: Unit,
     duration: Duration,
@@ -46,11 +53,14 @@ impl Summary {
     /// Sums up a profile and its files.
     pub(super) fn new(recorded: &Recorded, written: Vec<Written>) -> Self {
         let Recorded { profile, quality, of, .. } = recorded;
-        let (heaviest, total) = heaviest(profile);
         let column = profile.default_sample_type();
+        let resident = profile.sample_type_index(RESIDENT).filter(|&other| other != column);
+        let grown = resident.map(|resident| heaviest(profile, resident)).unwrap_or_default();
+        let (heaviest, total) = heaviest(profile, column);
         Self {
             written,
             heaviest,
+            grown,
             total,
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
@@ -93,6 +103,7 @@ impl Summary {
         match (self.of, self.shown_type.as_str()) {
             (ProfileType::Cpu, _) => "of CPU time",
             (ProfileType::Heap, "inuse_space") => "of heap in use at the end",
+            (ProfileType::Heap, RESIDENT) => "of memory touched and still there at the end",
             (ProfileType::Heap, _) => "allocated",
         }
     }
@@ -112,11 +123,20 @@ impl Summary {
             talk.say(match (self.of, self.shown_type.as_str()) {
                 (ProfileType::Cpu, _) => "heaviest functions by self time:",
                 (ProfileType::Heap, "inuse_space") => "heaviest holders of memory:",
+                (ProfileType::Heap, RESIDENT) => TOUCHED,
                 (ProfileType::Heap, _) => "heaviest allocators of memory:",
             });
         }
-        for function in &self.heaviest {
-            let share = function.self_value as f64 * 100.0 / self.total.max(1) as f64;
+        Self::tell_functions(talk, &self.heaviest, self.total);
+        if !self.grown.0.is_empty() {
+            talk.say(TOUCHED);
+            Self::tell_functions(talk, &self.grown.0, self.grown.1);
+        }
+    }
+
+    fn tell_functions(talk: &Talk, functions: &[Heaviest], total: i64) {
+        for function in functions {
+            let share = function.self_value as f64 * 100.0 / total.max(1) as f64;
             let module = match function.module.as_str() {
                 "" => String::new(),
                 module => format!("  ({})", shown(module)),
@@ -251,9 +271,9 @@ fn holder_json(holder: &HeapHolder) -> Value {
     })
 }
 
-/// The heaviest functions of a profile's default sample type, and its total.
-pub(super) fn heaviest(profile: &Profile) -> (Vec<Heaviest>, i64) {
-    let options = TreeOptions { sample_type: profile.default_sample_type(), by_process: false };
+/// The heaviest functions of a profile by one of its sample types, and its total.
+pub(super) fn heaviest(profile: &Profile, column: usize) -> (Vec<Heaviest>, i64) {
+    let options = TreeOptions { sample_type: column, by_process: false };
     if profile.sample_types().is_empty() {
         return (Vec::new(), 0);
     }

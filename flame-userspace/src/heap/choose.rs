@@ -125,6 +125,7 @@ mod tests {
             offset: 0,
             entry: 0,
             emulated: true,
+            leads_to: 1,
             arguments: Arguments::AT_ENTRY,
             null_is_malloc: false,
         };

@@ -214,6 +214,7 @@ impl Search<'_> {
             offset: entry + point.distance,
             entry,
             emulated: point.emulated,
+            leads_to: point.leads_to,
             arguments: point.arguments,
             null_is_malloc: matches!(row.role, Role::Realloc | Role::ReallocArray)
                 && paths.jumps.iter().any(leads_to_malloc),

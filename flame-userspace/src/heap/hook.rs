@@ -18,6 +18,9 @@ pub(crate) struct Hook {
     /// Whether the kernel emulates the instruction at `offset`. Others are single-stepped, which
     /// costs many times as much.
     pub(crate) emulated: bool,
+    /// From the instruction at `offset` to where it leads if it is a branch that is taken, else to
+    /// the next one, in bytes.
+    pub(crate) leads_to: i32,
     /// In which registers the arguments are at `offset`.
     pub(crate) arguments: Arguments,
     /// For `realloc`: called without an old block it jumps on to `malloc`, which has a hook of its

@@ -12,7 +12,7 @@ use super::history::History;
 use super::holders::{Collecting, Holder};
 use super::peak::Peak;
 use super::weight::Blocks;
-use super::windows::Windows;
+use super::windows::{Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
 
@@ -151,9 +151,9 @@ impl Ledger {
         self.history.come_to(time_ns);
     }
 
-    /// A window is over, in which so much work was done.
-    pub(crate) fn end_window(&mut self, work: f64) {
-        self.windows.end_window(work);
+    /// A window is over; `None` if nothing can be told of it.
+    pub(crate) fn end_window(&mut self, window: Option<Window>) {
+        self.windows.end_window(window);
     }
 
     /// A stratum of windows is over, in which so much work was done; `false` if it had no window.

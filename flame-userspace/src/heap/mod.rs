@@ -1,6 +1,7 @@
 //! Heap profiling in user space: which functions of a process allocate, where they are probed, and
 //! the books of what they allocate.
 
+mod after;
 mod allocator;
 mod choose;
 mod code;
@@ -20,6 +21,7 @@ mod traces;
 mod weight;
 mod windows;
 
+pub(crate) use after::after;
 pub(crate) use allocator::Allocator;
 pub(crate) use choose::{Object, choose};
 pub(crate) use find::hooks;
@@ -30,3 +32,4 @@ pub(crate) use limits::{Explained, Runtime};
 pub use own::OwnFunction;
 pub(crate) use traces::traces;
 pub(crate) use weight::Estimate;
+pub(crate) use windows::Window;

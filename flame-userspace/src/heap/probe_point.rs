@@ -38,6 +38,8 @@ pub(crate) struct ProbePoint {
     pub(crate) distance: u64,
     /// Whether the kernel emulates the instruction there.
     pub(crate) emulated: bool,
+    /// From there to where the instruction leads: for a branch its target, else the next one.
+    pub(crate) leads_to: i32,
     /// Where the arguments are then. Those that do not matter to the role are as at the entry.
     pub(crate) arguments: Arguments,
 }
@@ -62,13 +64,25 @@ pub(crate) fn probe_point(
         }
         let start = distance as usize;
         if is_emulated(&bytes[start..start + instruction.len()]) {
-            return ProbePoint { distance, emulated: true, arguments: holders.arguments() };
+            let arguments = holders.arguments();
+            let leads_to = leads_to(&instruction);
+            return ProbePoint { distance, emulated: true, leads_to, arguments };
         }
         if !may_precede(&instruction, &mut uses) || !holders.follow(&instruction, &mut uses) {
             break;
         }
     }
-    ProbePoint { distance: 0, emulated: false, arguments: at_entry }
+    ProbePoint { distance: 0, emulated: false, leads_to: 0, arguments: at_entry }
+}
+
+/// From an instruction to where it leads.
+fn leads_to(instruction: &Instruction) -> i32 {
+    let to = match instruction.op0_kind() {
+        OpKind::NearBranch64 => instruction.near_branch_target(),
+        _ => instruction.next_ip(),
+    };
+    // A near branch reaches 2 GiB.
+    to.wrapping_sub(instruction.ip()) as i32
 }
 
 /// Whether the kernel emulates an instruction, of all versions from 4.16 on.

@@ -1,9 +1,14 @@
 //! Estimates from windows: stretches of time, chosen at random, in which allocations are sampled,
 //! where sampling all the time would cost too much.
 //!
+//! A window picks a moment of the targets' time. While it is open the probes slow the targets down,
+//! and the more so the more they allocate: in the same stretch of time a program that allocates
+//! much does a small part of its usual work. So what is seen in the work `v_i` of a window counts
+//! for the work `u_i` that was done just before it in as much time: `y_i = u_i (seen / v_i)`.
+//!
 //! Windows come in strata, within which they come at a constant rate. Of a stratum with the work
-//! `W` (CPU time of the targets, the probes' own left out), `n` windows with the work `u_i` each
-//! and the estimates `y_i` of what was allocated in them, the total is estimated by the ratio
+//! `W` (CPU time of the targets, the probes' own left out) and `n` windows, which stand for the
+//! work `u_i` and the estimates `y_i` of what was allocated, the total is estimated by the ratio
 //! `W Σy / Σu`, with the variance `(1 - Σu/W) W² n s² / (Σu)²`, where
 //! `s² = Σ(y_i - u_i Σy/Σu)² / (n - 1)` (Cochran, "Sampling Techniques", 3rd edition 1977, section
 //! 6.4). The `y_i` are themselves estimates by samples: what they vary by is a part of `s²`.
@@ -63,6 +68,17 @@ impl Work {
     }
 }
 
+/// The work of the targets about a window, in any unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Window {
+    /// In a stretch of time just before it, as long as the window, while nothing was probed.
+    pub(crate) work: f64,
+    /// In the window itself, above 0.
+    pub(crate) work_seen: f64,
+    /// How far that may be off, as a share of it: in all windows the same way.
+    pub(crate) unsure: f64,
+}
+
 /// The estimates of a session's windows.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
@@ -74,6 +90,25 @@ pub(super) struct Windows {
     total: [Sums; 2],
     done: HashMap<Key, Blocks>,
     done_in_all: Blocks,
+    /// What was seen, and by how much it may be off because the windows' work is not sure.
+    unsure: Unsure,
+}
+
+/// A sum of values, and of their possible errors that all have the same sign.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unsure {
+    values: f64,
+    errors: f64,
+}
+
+impl Unsure {
+    /// The estimate with this error too.
+    fn widen(self, mut estimate: Estimate) -> Estimate {
+        if self.values > 0.0 {
+            estimate.variance += (estimate.value * self.errors / self.values).powi(2);
+        }
+        estimate
+    }
 }
 
 impl Windows {
@@ -84,13 +119,17 @@ impl Windows {
         *space += blocks.space.value;
     }
 
-    /// The window is over, in which so much work (of any unit) was done.
-    pub(super) fn end_window(&mut self, work: f64) {
-        let work = work.max(0.0);
+    /// The window is over; `None` if nothing can be told of it.
+    pub(super) fn end_window(&mut self, window: Option<Window>) {
+        let Some(Window { work, work_seen, unsure }) = window else {
+            self.open.clear();
+            return;
+        };
         let mut all = [0.0; 2];
         for (key, values) in self.open.drain() {
             let sums = self.sums.entry(key).or_default();
             for ((sums, value), all) in sums.iter_mut().zip(values).zip(&mut all) {
+                let value = value * work / work_seen;
                 sums.add(value, work);
                 *all += value;
             }
@@ -98,6 +137,9 @@ impl Windows {
         for (sums, all) in self.total.iter_mut().zip(all) {
             sums.add(all, work);
         }
+        let [_, space] = all;
+        self.unsure.values += space;
+        self.unsure.errors += space * unsure;
         self.work.n += 1.0;
         self.work.u += work;
         self.work.uu += work * work;
@@ -123,7 +165,13 @@ impl Windows {
 
     /// The estimates of the strata that are over, by key and in all.
     pub(super) fn take(&mut self) -> (HashMap<Key, Blocks>, Blocks) {
-        (std::mem::take(&mut self.done), std::mem::take(&mut self.done_in_all))
+        let unsure = std::mem::take(&mut self.unsure);
+        let widen = |Blocks { objects, space }: Blocks| Blocks {
+            objects: unsure.widen(objects),
+            space: unsure.widen(space),
+        };
+        let rows = self.done.drain().map(|(key, blocks)| (key, widen(blocks))).collect();
+        (rows, widen(std::mem::take(&mut self.done_in_all)))
     }
 }
 
@@ -149,7 +197,7 @@ mod tests {
         let mut windows = Windows::default();
         for work in [10.0, 20.0, 5.0] {
             windows.add(&key(), blocks(work * 3.0));
-            windows.end_window(work);
+            windows.end_window(Some(Window { work, work_seen: work, unsure: 0.0 }));
         }
         assert!(windows.end_stratum(350.0));
         let (rows, all) = windows.take();
@@ -157,6 +205,22 @@ mod tests {
         assert!((all.space.value - 1050.0).abs() < 1e-6, "{all:?}");
         assert!(all.space.standard_error() < 1e-3, "{all:?}");
         assert!(!windows.end_stratum(1.0), "no window, no estimate");
+    }
+
+    #[test]
+    fn a_window_that_saw_less_work_than_usual_stands_for_the_usual() {
+        let mut windows = Windows::default();
+        // Slow phases at rate 1, and fast ones at rate 10, which the probes slow down by ten times.
+        for (rate, work_seen) in [(1.0, 10.0), (10.0, 1.0), (1.0, 10.0), (10.0, 1.0)] {
+            windows.add(&key(), blocks(rate * work_seen));
+            windows.end_window(Some(Window { work: 10.0, work_seen, unsure: 0.1 }));
+        }
+        windows.add(&key(), blocks(1e9));
+        windows.end_window(None);
+        assert!(windows.end_stratum(1000.0));
+        let (_, all) = windows.take();
+        assert!((all.space.value - 5500.0).abs() < 1e-6, "{all:?}");
+        assert!(all.space.standard_error() > 550.0, "{all:?}");
     }
 
     #[test]
@@ -176,7 +240,7 @@ mod tests {
             let mut windows = Windows::default();
             for _ in 0..200 {
                 windows.add(&key(), blocks(rate(random())));
-                windows.end_window(1.0);
+                windows.end_window(Some(Window { work: 1.0, work_seen: 1.0, unsure: 0.0 }));
             }
             windows.end_stratum(moments as f64);
             let (_, all) = windows.take();

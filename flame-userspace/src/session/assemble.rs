@@ -1,6 +1,6 @@
 //! From sums of addresses to a profile with names.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 
@@ -36,6 +36,8 @@ pub(super) struct Frame {
     pub(super) start_ns: i64,
     pub(super) duration_ns: i64,
     pub(super) comments: Vec<String>,
+    /// Rows that are flame's own cost, and are labelled so.
+    pub(super) cost: HashSet<Key>,
 }
 
 /// The addresses of a sum that want names.
@@ -229,7 +231,7 @@ pub(super) fn profile(
     assembly.map_main_program(&rows);
     for (key, values) in rows {
         let stack = assembly.stack(key.stack);
-        let labels = assembly.labels(key);
+        let labels = assembly.labels(key, frame.cost.contains(key));
         assembly.builder.sample(Some(stack), labels, values);
     }
     assembly.builder.finish()
@@ -287,7 +289,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn labels(&mut self, key: &Key) -> LabelSetId {
+    fn labels(&mut self, key: &Key, is_cost: bool) -> LabelSetId {
         let process = self.processes.get(key.process);
         let mut labels = vec![self.builder.number_label("pid", process.pid.into(), "")];
         let thread = (key.tid != 0).then_some(&key.thread);
@@ -297,6 +299,9 @@ impl<'a> Assembly<'a> {
         labels.push(self.builder.text_label("comm", &process.comm));
         if let Some(thread) = thread {
             labels.push(self.builder.text_label("thread", thread));
+        }
+        if is_cost {
+            labels.push(self.builder.text_label("cost", "flame"));
         }
         self.builder.label_set(labels)
     }

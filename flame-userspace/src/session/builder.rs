@@ -13,7 +13,10 @@ use super::heap::{Heap, HeapOptions};
 use super::pipeline::{Control, Pipeline, Progress, Sources};
 use super::target::Target;
 use super::{ProfileType, Recording};
-use crate::bpf::{Event, LoadOptions, Loaded, Programs, SideBand, TableRoom, online_cpus, too_old};
+use crate::bpf::{
+    Event, GrowthKernel, HeapKernel, LoadOptions, Loaded, Programs, SideBand, TableRoom,
+    online_cpus, too_old,
+};
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
@@ -287,9 +290,10 @@ impl SessionBuilder {
             ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
-            heap: self.takes(ProfileType::Heap),
+            heap: self.takes(ProfileType::Heap) && self.heap.mode.probes(),
+            growth: self.takes(ProfileType::Heap) && self.heap.mode.takes_growth(),
         };
-        let Loaded { mut programs, ring, tables, heap } = Programs::load(options)?;
+        let Loaded { mut programs, ring, tables, heap, growth } = Programs::load(options)?;
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
         let mut processes = ProcessTable::new(every_process, names);
@@ -298,25 +302,42 @@ impl SessionBuilder {
             processes.add_running(pid);
         }
         let symbolizer = Symbolizer::start(self.inlined)?;
-        let heap = heap.map(|loaded| {
-            let heap = loaded.and_then(|kernel| {
-                // For as long as the price of a hit is measured on flame itself.
-                let own = std::process::id();
-                programs.add_target(own)?;
-                let heap = Heap::new(self.heap.clone(), kernel, every_process);
-                programs.remove_target(own);
-                let mut heap = heap?;
-                heap.probe_now(&mut processes);
-                Ok(heap)
-            });
-            // The other profiles go on without it.
-            heap.map_err(|error| format!("{error:#}"))
+        let heap = self.takes(ProfileType::Heap).then(|| {
+            let heap = self.set_up_heap(&mut programs, (heap, growth), every_process);
+            let mut heap = heap.map_err(|error| format!("{error:#}"))?;
+            heap.probe_now(&mut processes);
+            Ok(heap)
         });
         if self.takes(ProfileType::Cpu) {
             programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
         }
         let sources = Sources { programs, ring, side_band, tables, heap };
         Pipeline::new(self.clone(), cpus.len(), sources, processes, symbolizer)
+    }
+
+    /// The heap's part, with as much as could be had; the other profiles go on without it.
+    fn set_up_heap(
+        &self,
+        programs: &mut Programs,
+        (probes, growth): (Option<Result<HeapKernel>>, Option<Result<GrowthKernel>>),
+        every_process: bool,
+    ) -> Result<Heap> {
+        let mut failures = Vec::new();
+        let growth = growth.and_then(|opened| opened.map_err(|why| failures.push(why)).ok());
+        let probes = probes.and_then(|loaded| loaded.map_err(|why| failures.push(why)).ok());
+        if growth.is_none() && probes.is_none() {
+            return Err(failures.pop().context("nothing of the heap was asked for")?);
+        }
+        // For as long as the price of a hit is measured on flame itself.
+        let own = std::process::id();
+        programs.add_target(own)?;
+        let heap = Heap::new(self.heap.clone(), probes, growth, every_process);
+        programs.remove_target(own);
+        let mut heap = heap?;
+        for why in failures {
+            heap.fail(format!("{why:#}"));
+        }
+        Ok(heap)
     }
 
     fn config(&self) -> Result<Config> {

@@ -9,6 +9,7 @@
 mod advice;
 mod assemble;
 mod builder;
+mod cost;
 mod heap;
 mod holder;
 mod pipeline;

@@ -1,5 +1,6 @@
 //! The one task that owns a session's state, and takes in what the kernel sends.
 
+use std::collections::HashSet;
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assemble::{self, Frame, Values};
+use super::cost;
 use super::heap::{Heap, HeapPart};
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
@@ -233,6 +235,8 @@ impl Pipeline {
                             end: sample.user_end,
                             registers: copy.registers,
                             stack: &copy.stack,
+                            replaced: (sample.kind == SampleKind::Cpu)
+                                .then_some((sample.id, sample.address)),
                         };
                         sample.user_end = self.unwinder.finish(
                             stopped,
@@ -244,6 +248,9 @@ impl Pipeline {
                     match (sample.kind, &mut self.heap) {
                         (SampleKind::Cpu, _) => {
                             self.aggregator.add(&sample, process, &mut self.processes);
+                        }
+                        (SampleKind::Growth, Some(Ok(heap))) => {
+                            heap.touch(&sample, process, &mut self.processes);
                         }
                         (_, Some(Ok(heap))) => {
                             heap.allocate(&sample, process, &mut self.processes);
@@ -318,7 +325,7 @@ impl Pipeline {
             let quality = Quality::count(&sum, &counts, &losses, expected);
             let (frame, values) = (self.frame(time), assemble::values_of_samples(&sum));
             let names = self.names(&sum).await?;
-            let rows = (&sum, &values);
+            let rows = (&sum, values);
             profiles.push(self.recorded(ProfileType::Cpu, rows, frame, quality, &names));
         }
         let mut missing = Vec::new();
@@ -333,7 +340,7 @@ impl Pipeline {
                 let (holders, growing) = part.holders(&names, &self.processes);
                 let mut frame = self.heap_frame(time, &part);
                 frame.comments.extend(holder::comments(&holders, &growing));
-                let rows = (sum, &part.values());
+                let rows = (sum, part.values());
                 let mut recorded = self.recorded(ProfileType::Heap, rows, frame, quality, &names);
                 recorded.functions = part.functions(&names);
                 (recorded.holders, recorded.growing) = (holders, growing);
@@ -355,13 +362,19 @@ impl Pipeline {
     fn recorded(
         &self,
         of: ProfileType,
-        rows: (&Aggregate, &Values),
+        (sum, mut values): (&Aggregate, Values),
         mut frame: Frame,
         mut quality: Quality,
         names: &Names,
     ) -> Recorded {
-        let (sum, values) = rows;
         assemble::judge_names(sum, &self.processes, names, &mut quality);
+        if of == ProfileType::Cpu
+            && let Some(after_traps) = self.live_heap().and_then(Heap::after_traps)
+        {
+            let cost = cost::keys(sum, names, after_traps);
+            cost::set_apart(cost, &mut values, &mut frame, &mut quality);
+        }
+        let rows = (sum, &values);
         frame.comments.extend(quality.comments());
         let profile = |only| assemble::profile(rows, &self.processes, names, &frame, only);
         let wanted = values.keys().filter(|_| self.options.per_process);
@@ -425,6 +438,7 @@ impl Pipeline {
             start_ns: since_epoch(began),
             duration_ns: duration_ns as i64,
             comments,
+            cost: HashSet::new(),
         }
     }
 
@@ -439,6 +453,7 @@ impl Pipeline {
             start_ns: since_epoch(began),
             duration_ns: duration_ns as i64,
             comments,
+            cost: HashSet::new(),
         }
     }
 

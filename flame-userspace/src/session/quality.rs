@@ -67,7 +67,13 @@ impl Quality {
     /// The same for allocations.
     pub(super) fn count_allocations(sum: &Aggregate, kernel: &Counts, side: &SideLosses) -> Self {
         let lost = [Stat::HeapRingFull, Stat::HeapBusy, Stat::CallsFull];
-        let noted = [Stat::FreeRingFull, Stat::BlockReplaced];
+        let noted = [
+            Stat::FreeRingFull,
+            Stat::BlockReplaced,
+            Stat::GrowthRingFull,
+            Stat::GrowthBusy,
+            Stat::ResidentFull,
+        ];
         Self::of(sum, kernel, side, &lost, &noted)
     }
 

@@ -33,11 +33,17 @@ pub(crate) struct Stopped<'a> {
     pub(crate) registers: Registers,
     /// The stack, from the red zone below the registers' stack pointer on.
     pub(crate) stack: &'a [u8],
+    /// A place on it, and the return address that is meant there where another is.
+    pub(crate) replaced: Option<(u64, u64)>,
 }
 
 impl<'a> Stopped<'a> {
     fn memory(&self) -> CopiedStack<'a> {
-        CopiedStack { start: self.registers.sp().wrapping_sub(RED_ZONE), bytes: self.stack }
+        CopiedStack {
+            start: self.registers.sp().wrapping_sub(RED_ZONE),
+            bytes: self.stack,
+            replaced: self.replaced,
+        }
     }
 
     /// Why a walk over the copy ends, where its own end may be it.
@@ -53,10 +59,14 @@ impl<'a> Stopped<'a> {
 struct CopiedStack<'a> {
     start: u64,
     bytes: &'a [u8],
+    replaced: Option<(u64, u64)>,
 }
 
 impl Memory for CopiedStack<'_> {
     fn word(&mut self, address: u64) -> Option<u64> {
+        if let Some((_, meant)) = self.replaced.filter(|(at, _)| *at == address) {
+            return Some(meant);
+        }
         let at = usize::try_from(address.checked_sub(self.start)?).ok()?;
         let word = self.bytes.get(at..)?.first_chunk::<8>()?;
         Some(u64::from_ne_bytes(*word))

@@ -1,10 +1,13 @@
 //! Heap profiles of programs that know what they allocate and hold.
 
+mod cost;
 mod estimates;
 mod go;
+mod growth;
 mod held;
 mod limits;
 mod own;
 mod processes;
+mod rounds;
 mod stated;
 mod traces;

@@ -43,6 +43,9 @@ fn a_program_without_a_known_allocator_is_told_and_its_cpu_profile_is_whole() {
     let outcome = Flame::record(&["--", shares.path(), "500"]).run();
     let outcome = outcome.with_code(0);
     assert!(outcome.profile().total(1) > 300_000_000, "{}", outcome.stderr);
-    assert_eq!(outcome.heap().samples().count(), 0);
+    let heap = outcome.heap();
+    let of = |kind| heap.total(heap.sample_type_index(kind).expect("a column"));
+    assert_eq!(of("alloc_space"), 0);
+    assert!(of("growth_space") > 0, "who made it grow is known: {}", outcome.stderr);
     assert!(outcome.stderr.contains("heap is known"), "{}", outcome.stderr);
 }

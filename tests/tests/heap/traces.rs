@@ -11,12 +11,17 @@ use flame_tests::{Flame, Guarded, Workload};
 
 /// How many bytes of a process's C library differ from the file's.
 fn changed_bytes(pid: u32) -> usize {
+    changed_bytes_of(pid, "/libc.so.6")
+}
+
+/// How many bytes of a library's code differ in a process from the file's.
+pub(crate) fn changed_bytes_of(pid: u32, library: &str) -> usize {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
     let line = maps
         .lines()
-        .find(|line| line.contains("r-xp") && line.contains("/libc.so.6"))
-        .unwrap_or_else(|| panic!("no C library in {maps}"));
+        .find(|line| line.contains("r-xp") && line.contains(library))
+        .unwrap_or_else(|| panic!("no {library} in {maps}"));
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (start, end) = fields[0].split_once('-').expect("a range");
     let number = |text: &str| u64::from_str_radix(text, 16).expect("a number");

@@ -1,84 +1,66 @@
-/* A call rate that changes tenfold between phases, whose sites differ: `heap_phases MS`. In the
- * calm phases some 20 us of work lie between two blocks, in the busy ones some 2 us, and each
- * phase takes the same CPU time; what observes the one kind of phase more readily than the other
- * gets the sites' shares wrong. */
+/* Allocates at two rates, a tenth of one the other, in phases and from functions of their own:
+ * `heap_phases MILLISECONDS [WORK]`. The fast phase does WORK rounds of arithmetic for each block,
+ * 100 by default, and the slow phase ten times as many. Phases have lengths of 40 to 400 ms of CPU
+ * time, by chance. */
 #include "heap.h"
 
-#define PHASE_MS 300
+#include <time.h>
 
-#define SITES(each)                                                                                \
-	each(calm_small) each(calm_large) each(calm_held) each(busy_small) each(busy_large)        \
-	each(busy_held) each(both_phases)
-
+#define SITES(each) each(fast_blocks) each(slow_blocks)
 #define DECLARE(name) static struct site *name##_site;
 SITES(DECLARE)
 
-static uint64_t state = 1;
+static volatile uint64_t sink;
 
-static void work(int steps)
+/* CPU time of the process, in microseconds. */
+static uint64_t cpu_us(void)
 {
-	for (int i = 0; i < steps; i++)
-		known_sink += (uint64_t)i;
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
 }
 
-#define TEMPORARY(name, least, limit)                                                              \
-	FRAME void name(void)                                                                      \
+FRAME void work(uint64_t rounds)
+{
+	uint64_t x = rounds | 1;
+	for (uint64_t i = 0; i < rounds; i++)
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+	sink = x;
+}
+
+#define BLOCKS(name, least, limit)                                                                 \
+	FRAME void name(uint64_t *random, uint64_t rounds)                                         \
 	{                                                                                          \
-		size_t size = (least) + random_below(&state, (limit) - (least));                   \
-		void *at = made(name##_site, malloc(size), size);                                  \
-		free(at);                                                                          \
-		gone(name##_site, size);                                                           \
+		for (int i = 0; i < 32; i++) {                                                     \
+			size_t size = (least) + random_below(random, (limit) - (least));           \
+			void *at = made(name##_site, malloc(size), size);                          \
+			work(rounds);                                                              \
+			free(at);                                                                  \
+			gone(name##_site, size);                                                   \
+		}                                                                                  \
 	}
 
-#define HELD(name, size)                                                                           \
-	FRAME void name(void)                                                                      \
-	{                                                                                          \
-		made(name##_site, malloc(size), size);                                             \
-	}
-
-TEMPORARY(calm_small, 16, 128)
-TEMPORARY(calm_large, 2048, 8192)
-TEMPORARY(busy_small, 16, 128)
-TEMPORARY(busy_large, 2048, 8192)
-TEMPORARY(both_phases, 256, 1024)
-HELD(calm_held, 40)
-HELD(busy_held, 40)
-
-FRAME void calm_phase(uint64_t until)
-{
-	for (int i = 0; i % 16 || thread_cpu_ns() < until; i++) {
-		work(40000 / 4);
-		switch (i % 8) {
-		case 0: calm_large(); break;
-		case 1: calm_held(); break;
-		case 2: both_phases(); break;
-		default: calm_small();
-		}
-	}
-}
-
-FRAME void busy_phase(uint64_t until)
-{
-	for (int i = 0; i % 160 || thread_cpu_ns() < until; i++) {
-		work(4000 / 4);
-		switch (i % 8) {
-		case 0: busy_large(); break;
-		case 1: busy_held(); break;
-		case 2: both_phases(); break;
-		default: busy_small();
-		}
-	}
-}
+BLOCKS(fast_blocks, 24, 200)
+BLOCKS(slow_blocks, 400, 1600)
 
 int main(int argc, char **argv)
 {
-	uint64_t ns = milliseconds(argc, argv, 1) * MS;
+	uint64_t end = 1000ull * (argc > 1 ? strtoull(argv[1], 0, 10) : 1000);
+	uint64_t rounds = argc > 2 ? strtoull(argv[2], 0, 10) : 100;
+	uint64_t random = 0x9e3779b97f4a7c15ull ^ (uint64_t)time(0);
+	int fast = 1;
 	sites_begin();
 #define NAME(name) name##_site = site_named(#name);
 	SITES(NAME)
-	for (uint64_t end = PHASE_MS * MS; end <= ns; end += 2 * PHASE_MS * MS) {
-		calm_phase(end);
-		busy_phase(end + PHASE_MS * MS);
+	for (uint64_t now = cpu_us(); now < end; now = cpu_us(), fast = !fast) {
+		uint64_t until = now + 40000 + random_below(&random, 360000);
+		if (until > end)
+			until = end;
+		while (cpu_us() < until)
+			if (fast)
+				fast_blocks(&random, rounds);
+			else
+				slow_blocks(&random, 10 * rounds);
 	}
 	sites_tell();
 	return 0;

@@ -61,7 +61,8 @@ pub struct Report {
     pub comments: Vec<String>,
     /// What speaks against conclusions.
     pub warnings: Vec<String>,
-    /// The columns that are told of: the default one, and what a heap allocated in all.
+    /// The columns that are told of: the default one, what a heap allocated in all, and who
+    /// touched the memory that is there.
     pub views: Vec<View>,
 }
 
@@ -99,8 +100,10 @@ fn columns(profile: &Profile) -> Vec<usize> {
         return Vec::new();
     }
     let mut columns = vec![profile.default_sample_type()];
-    columns.extend(profile.sample_type_index("alloc_space"));
-    columns.dedup();
+    for kind in ["alloc_space", "resident_space"] {
+        let other = profile.sample_type_index(kind);
+        columns.extend(other.filter(|other| *other != columns[0]));
+    }
     columns
 }
 

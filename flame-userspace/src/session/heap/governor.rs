@@ -9,6 +9,8 @@
 use std::time::Duration;
 
 use super::HeapMode;
+use super::price::Price;
+use crate::heap::Window;
 
 /// How allocators are probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +35,14 @@ pub(super) const WINDOW: Duration = Duration::from_millis(10);
 const STRATUM: u32 = 8;
 /// The mean gap between windows: opening and closing takes tens of milliseconds of flame's time.
 const GAPS_NS: (f64, f64) = (100e6, 10e9);
+/// Ticks in traps from which on they tell the price of a hit.
+const LEAST_TICKS: f64 = 100.0;
 /// What a hit costs in a program beyond its price in a tight loop, whose caches are warm.
 const COLD: f64 = 1.6;
+/// Of the time outside of traps, what code that takes longer after a trap may make up at most.
+const MOST_AFTER: f64 = 0.7;
+/// How far that may be off, as a share of it: a program's code is not the one that was measured.
+const UNSURE: f64 = 0.5;
 
 /// What was used since some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -44,6 +52,9 @@ pub(super) struct Usage {
     pub(super) frees: f64,
     /// CPU time of the targets, in nanoseconds.
     pub(super) cpu_ns: f64,
+    /// Ticks of the clock of traps in the targets, and those of them in traps.
+    pub(super) ticks: f64,
+    pub(super) ticks_in_traps: f64,
 }
 
 impl Usage {
@@ -53,6 +64,8 @@ impl Usage {
             hits: (self.hits - earlier.hits).max(0.0),
             frees: (self.frees - earlier.frees).max(0.0),
             cpu_ns: (self.cpu_ns - earlier.cpu_ns).max(0.0),
+            ticks: (self.ticks - earlier.ticks).max(0.0),
+            ticks_in_traps: (self.ticks_in_traps - earlier.ticks_in_traps).max(0.0),
         }
     }
 
@@ -61,6 +74,8 @@ impl Usage {
             hits: self.hits + other.hits,
             frees: self.frees + other.frees,
             cpu_ns: self.cpu_ns + other.cpu_ns,
+            ticks: self.ticks + other.ticks,
+            ticks_in_traps: self.ticks_in_traps + other.ticks_in_traps,
         }
     }
 }
@@ -71,8 +86,7 @@ pub(super) struct Governor {
     mode: HeapMode,
     /// The slow-down that is allowed, as a share.
     budget: f64,
-    /// Price of a hit, in nanoseconds.
-    price_ns: f64,
+    price: Price,
     probing: Probing,
     /// What the probes cost beyond the budget.
     debt_ns: f64,
@@ -84,17 +98,17 @@ pub(super) struct Governor {
 }
 
 impl Governor {
-    /// `price_ns` is what a hit costs in a tight loop.
-    pub(super) fn new(mode: HeapMode, overhead_percent: f64, price_ns: f64) -> Self {
+    /// `price` is what a hit costs in a tight loop.
+    pub(super) fn new(mode: HeapMode, overhead_percent: f64, price: Price) -> Self {
         let probing = match mode {
             HeapMode::Auto | HeapMode::Exact => Probing::Follow,
-            HeapMode::Alloc => Probing::Allocations,
+            HeapMode::Alloc | HeapMode::Growth => Probing::Allocations,
             HeapMode::Governed => Probing::Windows,
         };
         Self {
             mode,
             budget: overhead_percent / 100.0,
-            price_ns: price_ns * COLD,
+            price,
             probing,
             debt_ns: 0.0,
             inside: Usage::default(),
@@ -108,9 +122,31 @@ impl Governor {
         self.probing
     }
 
-    /// What a hit costs, in nanoseconds.
+    /// What a hit costs, in nanoseconds: as measured in windows, once there were some.
     pub(super) fn price_ns(&self) -> f64 {
-        self.price_ns
+        let Usage { hits, cpu_ns, ticks, ticks_in_traps, .. } = self.inside;
+        if ticks_in_traps < LEAST_TICKS || hits <= 0.0 {
+            return self.price.hit_ns * COLD;
+        }
+        cpu_ns * (ticks_in_traps / ticks) / hits + self.price.after_ns
+    }
+
+    /// What a window stands for, before which the targets did `usual_ns` of work in as much time.
+    /// `None` if there is nothing to tell its own work by.
+    ///
+    /// That is their time outside of traps, less what their own code takes longer after a trap. It
+    /// is divided by: of `n` ticks each finds the target outside of traps with the chance `p`, `k`
+    /// do so; then `(n + 1) / (k + 1)` has the mean `(1 - (1 - p)^(n + 1)) / p` (Chao and
+    /// Strawderman, "Negative moments of positive random variables", JASA 67, 1972).
+    pub(super) fn window_of(&self, inside: Usage, usual_ns: f64) -> Option<Window> {
+        let Usage { cpu_ns, ticks, ticks_in_traps, hits, .. } = inside;
+        if ticks <= 0.0 || cpu_ns <= 0.0 {
+            return None;
+        }
+        let outside = cpu_ns * (ticks - ticks_in_traps + 1.0) / (ticks + 1.0);
+        let longer = (hits * self.price.after_ns).min(outside * MOST_AFTER);
+        let work_seen = outside - longer;
+        Some(Window { work: usual_ns, work_seen, unsure: longer / work_seen * UNSURE })
     }
 
     /// What of a time was the targets' own work, in nanoseconds.
@@ -174,14 +210,15 @@ mod tests {
     use super::*;
 
     const MS: f64 = 1e6;
+    const PRICE: Price = Price { hit_ns: 1000.0, after_ns: 50.0 };
 
     fn used(hits: f64, frees: f64, cpu_ns: f64) -> Usage {
-        Usage { hits, frees, cpu_ns }
+        Usage { hits, frees, cpu_ns, ..Usage::default() }
     }
 
     #[test]
     fn a_frugal_program_is_followed_for_good() {
-        let mut governor = Governor::new(HeapMode::Auto, 5.0, 1000.0);
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
         for _ in 0..1000 {
             // 20,000 hits a second of CPU.
             assert!(!governor.account(used(2000.0, 1000.0, 100.0 * MS)));
@@ -191,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_busy_program_is_sampled_in_windows_after_the_allowance() {
-        let mut governor = Governor::new(HeapMode::Auto, 5.0, 1000.0);
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
         let rounds = (1..100).find(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS)));
         assert!(rounds.is_some_and(|rounds| rounds <= 8), "{rounds:?}");
         assert_eq!(governor.probing(), Probing::Windows);
@@ -199,17 +236,28 @@ mod tests {
 
     #[test]
     fn what_is_too_dear_by_its_frees_alone_is_sampled_all_the_time() {
-        let mut governor = Governor::new(HeapMode::Auto, 5.0, 1000.0);
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
         let rounds = (1..1000).find(|_| governor.account(used(4500.0, 2400.0, 100.0 * MS)));
         assert!(rounds.is_some());
         assert_eq!(governor.probing(), Probing::Allocations);
-        let mut exact = Governor::new(HeapMode::Exact, 5.0, 1000.0);
+        let mut exact = Governor::new(HeapMode::Exact, 5.0, PRICE);
         assert!(!(0..1000).any(|_| exact.account(used(20_000.0, 0.0, 20.0 * MS))));
     }
 
     #[test]
+    fn a_windows_work_is_what_lies_outside_of_traps() {
+        let governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
+        let usage = Usage { ticks: 99.0, ticks_in_traps: 60.0, ..used(4000.0, 0.0, 10.0 * MS) };
+        let window = governor.window_of(usage, 9.0 * MS).expect("a window");
+        // 4 ms outside of traps, 50 ns of which after each of 4000 hits are not the program's.
+        assert!((window.work_seen - 3.8 * MS).abs() < 1.0, "{window:?}");
+        assert!((window.unsure - 0.1 / 3.8).abs() < 1e-6, "{window:?}");
+        assert_eq!(governor.window_of(used(0.0, 0.0, 0.0), MS), None);
+    }
+
+    #[test]
     fn windows_come_as_seldom_as_they_are_dear() {
-        let mut governor = Governor::new(HeapMode::Governed, 5.0, 1000.0);
+        let mut governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
         let ends = (0..8).filter(|_| governor.window(used(7000.0, 0.0, 10.0 * MS))).count();
         assert_eq!(ends, 1);
         governor.begin_stratum(8.0, 1.0);

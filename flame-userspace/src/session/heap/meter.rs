@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::governor::Usage;
-use crate::bpf::HeapSwitch;
+use crate::bpf::{HeapCounts, HeapSwitch};
 use crate::process;
 
 /// Adds up the CPU time of processes that come and go.
@@ -23,8 +23,14 @@ impl Meter {
             let before = self.seen.insert(pid, now).unwrap_or(now);
             self.cpu_ns += now.saturating_sub(before);
         }
-        let (hits, frees) = switch.hits();
-        Usage { hits: hits as f64, frees: frees as f64, cpu_ns: self.cpu_ns as f64 }
+        let HeapCounts { hits, frees, ticks, ticks_in_traps } = switch.counts();
+        Usage {
+            hits: hits as f64,
+            frees: frees as f64,
+            cpu_ns: self.cpu_ns as f64,
+            ticks: ticks as f64,
+            ticks_in_traps: ticks_in_traps as f64,
+        }
     }
 
     /// A process has gone.

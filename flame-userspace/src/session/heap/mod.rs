@@ -3,6 +3,8 @@
 mod go;
 mod go_reader;
 mod governor;
+mod grown;
+mod growth;
 mod holders;
 mod meter;
 mod options;
@@ -16,19 +18,24 @@ mod work;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
+use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
 use self::go::GoHeaps;
 use self::governor::Probing;
+use self::grown::Grown;
+use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
 use self::residency::Residency;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
-use crate::bpf::{HeapBlocks, HeapKernel};
-use crate::heap::{Allocator, Ledger};
-use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened};
+use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
+use crate::heap::{Allocator, Hooks, Ledger, Window, after};
+use crate::process::{
+    CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened,
+};
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
 const FIRST_INTERVAL: u64 = 16 << 10;
@@ -46,9 +53,11 @@ const MOST_BLOCKS: usize = BLOCKS / 10 * 9;
 /// The heap half of a session.
 pub(super) struct Heap {
     options: HeapOptions,
-    blocks: HeapBlocks,
+    /// None where nothing is probed.
+    blocks: Option<HeapBlocks>,
     prober: Prober,
     ledger: Ledger,
+    growth: Option<Growth>,
     /// Whether every process is a target: then a file has one link for all.
     every_process: bool,
     /// The state of the mappings of each process when its files were looked at.
@@ -56,6 +65,8 @@ pub(super) struct Heap {
     asked: HashSet<(Owner, ExecutableId)>,
     /// Return addresses of calls that allocators make to themselves, as they are looked up.
     own_calls: HashSet<CodeAddress>,
+    /// Where threads go on after the traps of probes.
+    after_traps: HashSet<CodeAddress>,
     found: Vec<FoundAllocator>,
     /// What tells of allocators that cannot be probed.
     unseen: Unseen,
@@ -91,7 +102,7 @@ pub(super) struct Heap {
 /// What happens at a time, between samples.
 enum Coming {
     Probing { how: Probing, rate: f64, slow_down: f64 },
-    Window { work_ns: f64 },
+    Window { window: Option<Window> },
     Stratum { work_ns: f64 },
 }
 
@@ -109,15 +120,22 @@ impl Heap {
     /// Gets ready to probe; nothing is probed yet.
     pub(super) fn new(
         options: HeapOptions,
-        kernel: HeapKernel,
+        kernel: Option<HeapKernel>,
+        growth: Option<GrowthKernel>,
         every_process: bool,
     ) -> Result<Self> {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
-        let HeapKernel { programs, switch, blocks } = kernel;
-        let prober = Prober::start(programs, switch, &options, interval)?;
+        let (prober, blocks) = match kernel {
+            Some(HeapKernel { programs, switch, blocks, clock }) => {
+                (Prober::start(programs, switch, clock, &options, interval)?, Some(blocks))
+            }
+            None => (Prober::none(), None),
+        };
+        let growth = growth.map(Growth::start).transpose()?;
         let probing = match options.mode {
+            _ if blocks.is_none() => Probing::Allocations,
             HeapMode::Auto | HeapMode::Exact => Probing::Follow,
-            HeapMode::Alloc => Probing::Allocations,
+            HeapMode::Alloc | HeapMode::Growth => Probing::Allocations,
             HeapMode::Governed => Probing::Windows,
         };
         Ok(Self {
@@ -125,10 +143,12 @@ impl Heap {
             blocks,
             prober,
             ledger: Ledger::default(),
+            growth,
             every_process,
             looked: HashMap::new(),
             asked: HashSet::new(),
             own_calls: HashSet::new(),
+            after_traps: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
             go: GoHeaps::start()?,
@@ -172,8 +192,28 @@ impl Heap {
         self.adapt(settled_ns);
         if self.ledger.followed() > MOST_BLOCKS {
             self.thinned += 1;
-            for (key, id) in self.ledger.thin() {
-                self.blocks.forget(key, id);
+            let thinned = self.ledger.thin();
+            self.forget(thinned);
+        }
+        if let Some(growth) = &mut self.growth
+            && let Err(error) = growth.update(settled_ns)
+        {
+            self.fail(format!("{error:#}"));
+        }
+    }
+
+    /// Something could not be had.
+    pub(super) fn fail(&mut self, why: String) {
+        if !self.failures.contains(&why) {
+            self.failures.push(why);
+        }
+    }
+
+    /// Has the kernel forget blocks.
+    fn forget(&mut self, forgotten: Vec<(BlockKey, u64)>) {
+        if let Some(blocks) = &mut self.blocks {
+            for (key, id) in forgotten {
+                blocks.forget(key, id);
             }
         }
     }
@@ -239,6 +279,7 @@ impl Heap {
                         let address = file.address_of_offset(offset).wrapping_sub(1);
                         CodeAddress::Executable(executable, address)
                     }));
+                    self.after_traps.extend(after_traps(executable, file, &hooks));
                     let stepped = hooks.probed.iter().filter(|hook| !hook.emulated);
                     self.unseen.found(executable, &hooks);
                     self.found.push(FoundAllocator {
@@ -254,19 +295,15 @@ impl Heap {
                 Told::Probing { at_ns, how, rate, slow_down } => {
                     self.coming.push_back((at_ns, Coming::Probing { how, rate, slow_down }));
                 }
-                Told::Window { end_ns, work_ns } => {
-                    self.coming.push_back((end_ns, Coming::Window { work_ns }));
+                Told::Window { end_ns, window } => {
+                    self.coming.push_back((end_ns, Coming::Window { window }));
                 }
                 Told::Stratum { end_ns, work_ns } => {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
                 }
                 Told::Own(names) => self.own_found.extend(names),
                 Told::Cost(cost) => self.cost = cost,
-                Told::Failed(why) => {
-                    if !self.failures.contains(&why) {
-                        self.failures.push(why);
-                    }
-                }
+                Told::Failed(why) => self.fail(why),
             }
         }
     }
@@ -277,8 +314,8 @@ impl Heap {
             let Some((_, coming)) = self.coming.pop_front() else { return };
             match coming {
                 Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
-                Coming::Window { work_ns } => {
-                    self.ledger.end_window(work_ns);
+                Coming::Window { window } => {
+                    self.ledger.end_window(window);
                     let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
                     self.adapted_samples = self.ledger.samples();
                     self.choose(samples as f64 / SAMPLES_A_WINDOW);
@@ -298,9 +335,8 @@ impl Heap {
         if self.probing == Probing::Follow {
             self.stepped_down = Some((rate, slow_down));
             self.followed = false;
-            for (key, id) in self.ledger.abandon() {
-                self.blocks.forget(key, id);
-            }
+            let abandoned = self.ledger.abandon();
+            self.forget(abandoned);
         }
         self.probing = how;
         self.adapted_samples = self.ledger.samples();
@@ -352,9 +388,24 @@ impl Heap {
         self.ledger.allocate(sample, in_window, process, processes);
     }
 
-    /// Takes in the end of a sampled block.
+    /// Takes in a sample of touched memory.
+    pub(super) fn touch(
+        &mut self,
+        sample: &RawSample,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+    ) {
+        if let Some(growth) = &mut self.growth {
+            growth.touch(sample, process, processes);
+        }
+    }
+
+    /// Takes in the end of a sampled block, or of a sampled piece of touched memory.
     pub(super) fn free(&mut self, id: u64) {
         self.ledger.free(id);
+        if let Some(growth) = &mut self.growth {
+            growth.release(id);
+        }
     }
 
     /// A process runs another program.
@@ -362,24 +413,28 @@ impl Heap {
         self.unseen.exec(process);
         self.go.exec(process);
         self.residency.exec(process);
-        for (key, id) in self.ledger.exec(process, time_ns) {
-            self.blocks.forget(key, id);
+        let lost = self.ledger.exec(process, time_ns);
+        self.forget(lost);
+        if let Some(growth) = &mut self.growth {
+            growth.exec(process, time_ns);
         }
     }
 
     fn exit(&mut self, process: ProcessId) {
         self.settle();
-        let now_ns = super::timeline::now_ns();
-        for (key, id) in self.ledger.exit(process, now_ns) {
-            self.blocks.forget(key, id);
+        let held = self.ledger.exit(process, super::timeline::now_ns());
+        self.forget(held);
+        if let Some(growth) = &mut self.growth {
+            growth.exit(process);
         }
     }
 
     /// Finds out what was freed without being told: the ring was full.
     fn settle(&mut self) {
-        if self.blocks.lost_ends() > self.lost_ends {
-            self.lost_ends = self.blocks.lost_ends();
-            self.settled += self.ledger.settle(|key, id| self.blocks.lives(key, id));
+        let Some(blocks) = &self.blocks else { return };
+        if blocks.lost_ends() > self.lost_ends {
+            self.lost_ends = blocks.lost_ends();
+            self.settled += self.ledger.settle(|key, id| blocks.lives(key, id));
         }
     }
 
@@ -403,9 +458,14 @@ impl Heap {
         })
     }
 
+    /// Where threads go on after the traps of probes; `None` where nothing is probed.
+    pub(super) fn after_traps(&self) -> Option<&HashSet<CodeAddress>> {
+        self.blocks.as_ref().map(|_| &self.after_traps)
+    }
+
     /// Samples taken in.
     pub(super) fn samples(&self) -> u64 {
-        self.ledger.samples()
+        self.ledger.samples() + self.growth.as_ref().map_or(0, Growth::samples)
     }
 
     /// Closes the books of a part.
@@ -417,19 +477,31 @@ impl Heap {
         let go = self.go.close(processes);
         go.addresses().for_each(|address| self.ledger.want(address));
         let now_ns = super::timeline::now_ns();
-        let books = self.ledger.close(now_ns);
+        let mut books = self.ledger.close(now_ns);
         let has_samples = books.sum.samples > 0;
         let mut in_use = go::in_use(&books.rows);
         go.add_in_use(&mut in_use);
         let explained = self.residency.explained(&in_use, processes);
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
+        let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
+            || (!has_samples && go.knows());
+        let unseen = if self.blocks.is_some() {
+            self.unseen.sentences(&go.processes, &explained, processes)
+        } else {
+            Vec::new()
+        };
+        // In its own part, since what is closed starts afresh.
+        let growth = self.growth.as_mut().map(Growth::close);
+        let shown = growth.filter(|_| !knows_in_use || !unseen.is_empty());
+        let grown = shown.map(|closed| Grown::new(closed, &mut books.sum, processes));
         HeapPart {
             books,
             closed_ns: now_ns,
             began_ns: std::mem::replace(&mut self.began_ns, now_ns),
-            knows_in_use: std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
-                || (!has_samples && go.knows()),
             has_samples,
+            knows_allocations: self.blocks.is_some() || go.knows(),
+            knows_in_use,
+            grown,
             probing: self.probing,
             stepped_down: self.stepped_down,
             overhead: self.options.overhead,
@@ -437,7 +509,7 @@ impl Heap {
             intervals,
             found: self.found.clone(),
             failures: self.failures.iter().cloned().chain(self.own_missing()).collect(),
-            unseen: self.unseen.sentences(&go.processes, &explained, processes),
+            unseen,
             memory: residency::lines(&explained, processes),
             go_knows: go.knows(),
             go,
@@ -446,4 +518,11 @@ impl Heap {
             settled: std::mem::take(&mut self.settled),
         }
     }
+}
+
+/// Where threads go on after the traps of a file's probes.
+fn after_traps(id: ExecutableId, found: &Executable, hooks: &Hooks) -> Vec<CodeAddress> {
+    let Some(file) = &found.file else { return Vec::new() };
+    let offsets = hooks.probed.iter().flat_map(|hook| after(file, hook.offset));
+    offsets.map(|offset| CodeAddress::Executable(id, found.address_of_offset(offset))).collect()
 }

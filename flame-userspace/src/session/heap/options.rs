@@ -33,17 +33,30 @@ pub enum HeapMode {
     Alloc,
     /// Allocations alone, in short windows at random moments.
     Governed,
+    /// Who makes the processes grow, without a probe.
+    Growth,
 }
 
 /// The modes by their names.
-const NAMES: [(&str, HeapMode); 4] = [
+const NAMES: [(&str, HeapMode); 5] = [
     ("auto", HeapMode::Auto),
     ("exact", HeapMode::Exact),
     ("alloc", HeapMode::Alloc),
     ("governed", HeapMode::Governed),
+    ("growth", HeapMode::Growth),
 ];
 
 impl HeapMode {
+    /// Whether allocators are probed.
+    pub(in crate::session) fn probes(self) -> bool {
+        self != Self::Growth
+    }
+
+    /// Whether growth is recorded, for where it is not known what is in use.
+    pub(in crate::session) fn takes_growth(self) -> bool {
+        self != Self::Exact
+    }
+
     /// The mode of a name.
     pub fn from_name(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode)

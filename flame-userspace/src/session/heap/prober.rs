@@ -10,10 +10,10 @@ use flame_common::poisson::LONGEST_INTERVAL;
 
 use super::HeapOptions;
 use super::governor::{Governor, Probing};
-use super::price::price_ns;
+use super::price::Price;
 use super::work::Work;
-use crate::bpf::{HeapPrograms, HeapSwitch};
-use crate::heap::Hooks;
+use crate::bpf::{HeapPrograms, HeapSwitch, TrapClock};
+use crate::heap::{Hooks, Window};
 use crate::process::{ExecutableId, ProcessId};
 
 /// Whose probes a link holds: those of a process, or of all (`None`).
@@ -57,9 +57,9 @@ pub(super) enum Told {
     /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
     /// hits a second of CPU time and the slow-down, a share, that there were.
     Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
-    /// A window was open up to this time, in which this work (nanoseconds of CPU time) was done.
-    Window { end_ns: u64, work_ns: f64 },
-    /// A stratum of windows ended, in which this work was done.
+    /// A window was open up to this time, and what the targets did about it, if that is known.
+    Window { end_ns: u64, window: Option<Window> },
+    /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done.
     Stratum { end_ns: u64, work_ns: f64 },
     /// What the probes cost up to now.
     Cost(Cost),
@@ -88,19 +88,28 @@ impl Prober {
     pub(super) fn start(
         programs: HeapPrograms,
         mut switch: HeapSwitch,
+        clock: TrapClock,
         options: &HeapOptions,
         interval: u64,
     ) -> Result<Self> {
         // So long that none is taken while the price is measured.
         switch.set_interval(LONGEST_INTERVAL)?;
-        let price_ns = price_ns(&programs)?;
-        let governor = Governor::new(options.mode, options.overhead, price_ns);
+        let price = Price::measure(&programs)?;
+        log::debug!("a hit of a probe: {price:?}");
+        let governor = Governor::new(options.mode, options.overhead, price);
         let (orders, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let work = Work::new(programs, switch, governor, options.own.clone(), interval, tell)?;
+        let own = options.own.clone();
+        let work = Work::new(programs, switch, clock, governor, own, interval, tell)?;
         let thread = thread::Builder::new().name("flame-probe".to_owned());
         let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;
         Ok(Self { orders: Some(orders), told, thread: Some(thread) })
+    }
+
+    /// A handle of no thread: nothing is probed.
+    pub(super) fn none() -> Self {
+        let (_, told) = mpsc::channel();
+        Self { orders: None, told, thread: None }
     }
 
     pub(super) fn hook(&self, file: HookFile) {

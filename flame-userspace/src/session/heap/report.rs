@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::FoundAllocator;
 use super::go::GoPart;
 use super::governor::Probing;
+use super::grown::Grown;
 use super::holders;
 use super::prober::Cost;
 use crate::aggregate::Key;
@@ -18,15 +19,26 @@ use crate::symbolize::Names;
 /// Functions that are told with their errors, at most.
 const MOST_FUNCTIONS: usize = 200;
 
+/// A stack's part.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    heap: HeapRow,
+    growth: HeapRow,
+}
+
 /// A closed part.
 pub(in crate::session) struct HeapPart {
     pub(in crate::session) books: ClosedLedger,
     /// When it began and was closed (`CLOCK_MONOTONIC`, nanoseconds).
     pub(super) began_ns: u64,
     pub(super) closed_ns: u64,
-    pub(super) knows_in_use: bool,
     /// Whether flame itself sampled anything.
     pub(super) has_samples: bool,
+    /// Whether allocators were probed, or told of themselves.
+    pub(super) knows_allocations: bool,
+    pub(super) knows_in_use: bool,
+    /// Where in use is not all known.
+    pub(super) grown: Option<Grown>,
     /// How allocators were probed at the end.
     pub(super) probing: Probing,
     /// Why blocks were not followed to the end: hits a second, and the slow-down by them.
@@ -61,25 +73,35 @@ impl HeapPart {
 
     /// The columns of the profile.
     pub(in crate::session) fn sample_types(&self) -> Vec<SampleType> {
-        let mut types = vec![("alloc_objects", "count"), ("alloc_space", "bytes")];
+        let mut types = Vec::new();
+        if self.knows_allocations {
+            types.extend([("alloc_objects", "count"), ("alloc_space", "bytes")]);
+        }
         if self.knows_peak() {
             types.extend([("peak_objects", "count"), ("peak_space", "bytes")]);
         }
         if self.knows_in_use {
             types.extend([("inuse_objects", "count"), ("inuse_space", "bytes")]);
         }
-        types.into_iter().map(|(kind, unit)| SampleType::new(kind, unit)).collect()
+        let types = types.into_iter().map(|(kind, unit)| SampleType::new(kind, unit));
+        types.chain(self.grown.iter().flat_map(|_| Grown::sample_types())).collect()
     }
 
-    /// The column that is shown first: bytes in use, or else bytes allocated.
+    /// The column that is shown first: bytes in use, or else bytes allocated, or else, where no
+    /// allocation was seen, bytes resident.
     pub(in crate::session) fn default_type(&self) -> usize {
-        let columns = self.columns(&HeapRow::default()).len();
-        if self.knows_in_use { columns - 1 } else { 1 }
+        let nothing_seen = self.books.total.allocated.space.value == 0.0;
+        match (&self.grown, self.knows_in_use) {
+            (Some(_), _) if nothing_seen => self.sample_types().len() - 1,
+            (_, true) if self.knows_peak() => 5,
+            (_, true) => 3,
+            (_, false) => 1,
+        }
     }
 
     /// Whether it is known what lived when most did: Go programs do not tell that of themselves.
     fn knows_peak(&self) -> bool {
-        self.knows_in_use && !self.go_knows
+        self.knows_allocations && self.knows_in_use && !self.go_knows
     }
 
     /// The functions that hold most, and the stacks whose holdings grow.
@@ -110,26 +132,40 @@ impl HeapPart {
 
     /// The rows of the profile.
     pub(in crate::session) fn values(&self) -> Values {
-        let rows = self.books.rows.iter().map(|(key, row)| {
-            let values = self.columns(row).into_iter().map(Estimate::rounded);
+        let rows = self.rows().into_iter().map(|(key, row)| {
+            let values = self.columns(&row).into_iter().map(Estimate::rounded);
             (key.clone(), values.collect())
         });
         rows.collect::<HashMap<Key, Vec<i64>>>()
     }
 
+    /// What was allocated and what grew, by stack.
+    fn rows(&self) -> HashMap<&Key, Row> {
+        let mut rows: HashMap<&Key, Row> = HashMap::new();
+        for (key, heap) in &self.books.rows {
+            rows.entry(key).or_default().heap = *heap;
+        }
+        for (key, growth) in self.grown.iter().flat_map(|grown| &grown.rows) {
+            rows.entry(key).or_default().growth = *growth;
+        }
+        rows
+    }
+
     /// What each function and those that it called allocated and hold, the heaviest first.
     pub(in crate::session) fn functions(&self, names: &Names) -> Vec<HeapFunction> {
-        let mut rows: HashMap<&str, HeapRow> = HashMap::new();
-        for (key, row) in &self.books.rows {
+        let mut rows: HashMap<&str, Row> = HashMap::new();
+        for (key, row) in self.rows() {
             let addresses = self.books.sum.stacks.of(key.stack);
             let symbols = addresses.flat_map(|address| names.get(address));
             // Once a stack, however often a function calls itself.
             let functions: HashSet<&str> = symbols.map(|symbol| symbol.name.as_str()).collect();
             for name in functions {
                 let sum = rows.entry(name).or_default();
-                sum.allocated += row.allocated;
-                sum.at_peak += row.at_peak;
-                sum.in_use += row.in_use;
+                sum.heap.allocated += row.heap.allocated;
+                sum.heap.at_peak += row.heap.at_peak;
+                sum.heap.in_use += row.heap.in_use;
+                sum.growth.allocated += row.growth.allocated;
+                sum.growth.in_use += row.growth.in_use;
             }
         }
         let mut functions: Vec<HeapFunction> = rows
@@ -149,19 +185,34 @@ impl HeapPart {
     }
 
     /// A row's estimates in the order of the profile's columns.
-    fn columns(&self, row: &HeapRow) -> Vec<Estimate> {
-        let mut estimates = vec![row.allocated.objects, row.allocated.space];
+    fn columns(&self, row: &Row) -> Vec<Estimate> {
+        let HeapRow { allocated, at_peak, in_use } = row.heap;
+        let mut estimates = Vec::new();
+        if self.knows_allocations {
+            estimates.extend([allocated.objects, allocated.space]);
+        }
         if self.knows_peak() {
-            estimates.extend([row.at_peak.objects, row.at_peak.space]);
+            estimates.extend([at_peak.objects, at_peak.space]);
         }
         if self.knows_in_use {
-            estimates.extend([row.in_use.objects, row.in_use.space]);
+            estimates.extend([in_use.objects, in_use.space]);
         }
+        estimates.extend(self.grown.iter().flat_map(|_| Grown::columns(&row.growth)));
         estimates
     }
 
     /// What the numbers are, as lines for the profile's comments.
     pub(in crate::session) fn comments(&self) -> Vec<String> {
+        let mut lines = if self.knows_allocations {
+            self.allocation_comments()
+        } else {
+            vec!["allocators: not probed".to_owned()]
+        };
+        lines.extend(self.grown.iter().flat_map(Grown::comments));
+        lines
+    }
+
+    fn allocation_comments(&self) -> Vec<String> {
         let (least, most) = self.intervals;
         let mut lines = vec![
             format!(

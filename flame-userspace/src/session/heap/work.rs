@@ -13,13 +13,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use flame_common::block::{ARGUMENTS_SHIFT, NULL_IS_MALLOC};
+use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC};
 use flame_common::heap::Role;
 
 use super::governor::{Governor, Probing, Usage, WINDOW};
 use super::meter::Meter;
 use super::prober::{Cost, HookFile, Order, Owner, Told};
-use crate::bpf::{HeapPrograms, HeapSwitch, Probe, ProbeLink};
+use crate::bpf::{HeapPrograms, HeapSwitch, Probe, ProbeLink, TrapClock};
 use crate::heap::{Hook, Hooks, OwnFunction, hooks};
 use crate::process::ExecutableId;
 use crate::session::timeline::now_ns;
@@ -48,6 +48,7 @@ struct Found {
 pub(super) struct Work {
     programs: HeapPrograms,
     switch: HeapSwitch,
+    clock: TrapClock,
     /// The user's own functions.
     own: Vec<OwnFunction>,
     tell: Sender<Told>,
@@ -64,6 +65,9 @@ pub(super) struct Work {
     due: Instant,
     /// What had been used then.
     began: Usage,
+    began_at: Instant,
+    /// The targets' work in a stretch as long as a window, just before it, in nanoseconds.
+    usual_ns: f64,
     /// What had been used when the stratum of windows began, when that was, and how many windows
     /// there have been.
     stratum: Usage,
@@ -80,6 +84,8 @@ enum Doing {
     Open,
     /// It waits for the next window.
     Gap,
+    /// A stretch before a window, in which the usual work is measured.
+    Before,
     /// A window is open.
     Window,
     /// All is over.
@@ -90,6 +96,7 @@ impl Work {
     pub(super) fn new(
         programs: HeapPrograms,
         mut switch: HeapSwitch,
+        clock: TrapClock,
         governor: Governor,
         own: Vec<OwnFunction>,
         interval: u64,
@@ -103,6 +110,7 @@ impl Work {
         Ok(Self {
             programs,
             switch,
+            clock,
             own,
             tell,
             closing,
@@ -114,6 +122,8 @@ impl Work {
             now: if windows { Doing::Gap } else { Doing::Open },
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
+            began_at: Instant::now(),
+            usual_ns: 0.0,
             stratum: Usage::default(),
             stratum_began: Instant::now(),
             windows: 0.0,
@@ -161,7 +171,7 @@ impl Work {
                 }
             }
             Order::EndStratum => {
-                if matches!(self.now, Doing::Gap | Doing::Window) {
+                if matches!(self.now, Doing::Gap | Doing::Before | Doing::Window) {
                     if self.now == Doing::Window {
                         self.end_window();
                     }
@@ -172,7 +182,7 @@ impl Work {
                 if self.now == Doing::Window {
                     self.end_window();
                 }
-                if self.now == Doing::Gap {
+                if matches!(self.now, Doing::Gap | Doing::Before) {
                     self.end_stratum();
                 }
                 self.now = Doing::Closed;
@@ -189,7 +199,8 @@ impl Work {
     fn look_after(&mut self) {
         match self.now {
             Doing::Open => self.account(),
-            Doing::Gap => self.open_window(),
+            Doing::Gap => self.look_at_usual_work(),
+            Doing::Before => self.open_window(),
             Doing::Window => {
                 if self.end_window() {
                     self.end_stratum();
@@ -244,9 +255,24 @@ impl Work {
         self.due = Instant::now() + self.governor.gap(random);
     }
 
-    fn open_window(&mut self) {
-        self.open_all();
+    fn look_at_usual_work(&mut self) {
+        self.begin();
+        self.now = Doing::Before;
+        self.due = self.began_at + WINDOW;
+    }
+
+    fn begin(&mut self) {
         self.began = self.used();
+        self.began_at = Instant::now();
+    }
+
+    fn open_window(&mut self) {
+        let before = self.used().since(self.began);
+        let elapsed = self.began_at.elapsed().as_nanos() as f64;
+        self.usual_ns = before.cpu_ns * WINDOW.as_nanos() as f64 / elapsed.max(1.0);
+        self.open_all();
+        self.run_clock(true);
+        self.begin();
         self.sample(self.interval);
         self.now = Doing::Window;
         self.due = Instant::now() + WINDOW;
@@ -257,12 +283,13 @@ impl Work {
         self.sample(0);
         let used = self.used();
         let end_ns = now_ns();
+        self.run_clock(false);
         self.close_all();
         let inside = used.since(self.began);
         self.windows += 1.0;
         let last = self.governor.window(inside);
-        let work_ns = self.governor.work_ns(inside);
-        tell(&self.tell, Told::Window { end_ns, work_ns });
+        let window = self.governor.window_of(inside, self.usual_ns);
+        tell(&self.tell, Told::Window { end_ns, window });
         self.now = Doing::Gap;
         self.wait_for_window();
         last
@@ -277,6 +304,7 @@ impl Work {
         tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns });
         self.stratum = used;
         self.stratum_began = Instant::now();
+        self.now = Doing::Gap;
         self.wait_for_window();
         self.tell_cost(used);
     }
@@ -343,6 +371,13 @@ impl Work {
         self.meter.read(pids.into_iter(), &self.switch)
     }
 
+    fn run_clock(&self, run: bool) {
+        let done = if run { self.clock.start() } else { self.clock.stop() };
+        if let Err(error) = done {
+            tell(&self.tell, Told::Failed(format!("{error:#}")));
+        }
+    }
+
     fn sample(&mut self, interval: u64) {
         if let Err(error) = self.switch.set_interval(interval) {
             tell(&self.tell, Told::Failed(format!("{error:#}")));
@@ -390,7 +425,8 @@ fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option
 fn probe(hook: &Hook) -> Probe {
     let arguments = u64::from(hook.arguments.pack()) << ARGUMENTS_SHIFT;
     let null = if hook.null_is_malloc { NULL_IS_MALLOC } else { 0 };
-    Probe { offset: hook.offset, cookie: hook.role as u64 | null | arguments }
+    let leads_to = u64::from(hook.leads_to as u32) << LEADS_SHIFT;
+    Probe { offset: hook.offset, cookie: hook.role as u64 | null | arguments | leads_to }
 }
 
 fn tell(to: &Sender<Told>, told: Told) {

@@ -1,0 +1,38 @@
+//! The clock of probes' traps: an event on each CPU that counts, while it runs, how often it finds
+//! a target, and how often in a probe's trap.
+
+use std::os::fd::BorrowedFd;
+
+use anyhow::{Context as _, Result};
+
+use super::perf::{Event, SamplingEvent};
+
+/// Ticks a second of a CPU. Some tens in a window, at a few microseconds each.
+const FREQUENCY: u64 = 10_000;
+
+/// The clock. It stands still at first.
+#[derive(Debug)]
+pub(crate) struct TrapClock {
+    events: Vec<SamplingEvent>,
+}
+
+impl TrapClock {
+    /// Opens it on these CPUs, for the program `trap_tick`.
+    pub(super) fn open(program: BorrowedFd<'_>, cpus: &[u32]) -> Result<Self> {
+        let open = |&cpu| SamplingEvent::open(Event::CpuClock, FREQUENCY, cpu, program);
+        let events: std::io::Result<_> = cpus.iter().map(open).collect();
+        Ok(Self { events: events.context("open the clock of probes' traps")? })
+    }
+
+    /// Has it run.
+    pub(crate) fn start(&self) -> Result<()> {
+        let start = |event: &SamplingEvent| event.enable();
+        self.events.iter().try_for_each(start).context("start the clock of probes' traps")
+    }
+
+    /// Stops it.
+    pub(crate) fn stop(&self) -> Result<()> {
+        let stop = |event: &SamplingEvent| event.disable();
+        self.events.iter().try_for_each(stop).context("stop the clock of probes' traps")
+    }
+}
