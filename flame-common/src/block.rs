@@ -29,6 +29,8 @@ pub struct Block {
 pub struct Call {
     /// The stack pointer at its entry.
     pub stack_pointer: u64,
+    /// Its return address; the kernel puts its own in the place of it.
+    pub caller: u64,
     /// Its first argument: where the result goes, or the block that it gives up.
     pub argument: u64,
     /// Bytes asked for.
@@ -74,7 +76,7 @@ pub const LEADS_SHIFT: u32 = 32;
 
 const _: () = assert!(size_of::<BlockKey>() == 16);
 const _: () = assert!(size_of::<Block>() == 16);
-const _: () = assert!(size_of::<Call>() == 56);
+const _: () = assert!(size_of::<Call>() == 64);
 const _: () = assert!(size_of::<HeapControl>() == 8);
 
 #[cfg(feature = "user")]

@@ -81,23 +81,28 @@ pub struct KernelOffsets {
     pub pid_namespace_inode: u32,
     /// `task_struct.flags`
     pub task_flags: u32,
-    /// `task_struct.utask`; 0 where the kernel has no probes of user code.
+    /// Whether the offsets so far were found; without them children are followed from user space.
+    pub known: u32,
+    /// Whether the offsets that follow were found; without them a walk ends at a return address
+    /// that a probe of the function's return has put in the place of the true one.
+    pub return_probes_known: u32,
+    /// `task_struct.utask`
     pub task_utask: u32,
     /// `uprobe_task.return_instances`
-    pub utask_instances: u32,
+    pub utask_return_instances: u32,
+    /// `uprobe_task.ri_pool` (Linux 6.14); 0 if there is none.
+    pub utask_returned: u32,
     /// `return_instance.stack`
-    pub instance_stack: u32,
+    pub return_instance_stack: u32,
     /// `return_instance.orig_ret_vaddr`
-    pub instance_address: u32,
+    pub return_instance_address: u32,
     /// `return_instance.next`
-    pub instance_next: u32,
-    /// Whether the offsets were found; without them children are followed from user space.
-    pub known: u32,
+    pub return_instance_next: u32,
 }
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
-const _: () = assert!(size_of::<KernelOffsets>() == 80);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 80);
+const _: () = assert!(size_of::<KernelOffsets>() == 88);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 88);
 
 #[cfg(feature = "user")]
 mod pod {

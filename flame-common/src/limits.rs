@@ -1,7 +1,12 @@
 //! Every bound of the kernel programs, in one place.
 
-/// Longest user stack that is walked, in frames.
+/// Longest user stack that the kernel programs walk, in frames. A longer one is copied from there
+/// on, as far as a copy goes.
 pub const USER_FRAMES: usize = 2048;
+
+/// Longest user stack that is put together, in frames: what the kernel walked and what a copy of the
+/// stack behind holds, of frames of 16 bytes.
+pub const FINISHED_FRAMES: usize = USER_FRAMES + STACK_COPY / 16;
 
 /// Longest kernel stack that is taken, in frames: the default of `kernel.perf_event_max_stack`.
 pub const KERNEL_FRAMES: usize = 127;
@@ -43,6 +48,10 @@ pub const RULES: usize = 1 << 16;
 
 /// Unwind rules that each CPU remembers by address. A power of two.
 pub const REMEMBERED_RULES: usize = 1024;
+
+/// Probed returns that a task waits for, of which the return addresses are looked up: functions
+/// that call each other, innermost first.
+pub const RETURN_PROBES: usize = 8;
 
 /// Processes whose mappings are known to the programs.
 pub const PROCESSES: usize = 16_384;

@@ -69,6 +69,8 @@ pub enum SampleKind {
     Begun = 3,
     /// Memory that a process got from the kernel by touching it.
     Growth = 4,
+    /// A thread of a target ends: the stack with which it does, before its memory is given back.
+    Leaving = 5,
 }
 
 /// Why a stack has no further frame. The numbers are those of the wire.
@@ -152,6 +154,7 @@ impl TryFrom<u32> for SampleKind {
             2 => Ok(Self::Free),
             3 => Ok(Self::Begun),
             4 => Ok(Self::Growth),
+            5 => Ok(Self::Leaving),
             other => Err(other),
         }
     }

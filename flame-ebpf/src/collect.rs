@@ -76,16 +76,12 @@ pub(crate) fn send(
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
-    let (id, address) = match measured.kind {
-        SampleKind::Cpu => user.replaced,
-        _ => (measured.id, measured.address),
-    };
     scratch.buffer.header = SampleHeader {
         time_ns,
         value: measured.value,
-        id,
+        id: measured.id,
         interval: measured.interval,
-        address,
+        address: measured.address,
         pid: ids.pid,
         tid: ids.tid,
         kind: measured.kind as u32,

@@ -28,6 +28,11 @@ pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize, kind: Sa
     // behind it; the mask and the minimum keep the length inside.
     let used = unsafe { core::slice::from_raw_parts((&raw const *buffer).cast::<u8>(), bytes) };
     let (sent, lost) = match kind {
+        SampleKind::Leaving => {
+            // No sample: without room those of the thread's end have shorter stacks.
+            _ = SAMPLES.output::<[u8]>(used, wakeup(copied > 0));
+            return;
+        }
         SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
         SampleKind::Growth => (Stat::GrowthSent, Stat::GrowthRingFull),
         SampleKind::Alloc | SampleKind::Free | SampleKind::Begun => {

@@ -21,7 +21,7 @@ pub(crate) fn of_event() -> Option<Scratch> {
     place(0)
 }
 
-/// One of this CPU's own for allocations; `use_it` is not called if all are in use.
+/// One of this CPU's own for allocations and a thread's end; `use_it` is not called if all are in use.
 ///
 /// A program on a probe may be preempted by another task of the CPU, which hits a probe too.
 #[inline(always)]

@@ -14,7 +14,7 @@ import { PageState } from './state.js';
 import { FunctionTable } from './table.js';
 import { element, sentence } from './tooltip.js';
 import { typeMeaning, typeName } from './types.js';
-import { formatCount, formatShare, formatValue } from './units.js';
+import { formatCount, formatError, formatShare, formatValue } from './units.js';
 import { View } from './view.js';
 
 /**
@@ -71,6 +71,7 @@ export class App {
     };
     this.select('type').append(...types.map((type) => option(type.kind, typeName(type))));
     part('type-label').hidden = types.length < 2;
+    part('lines').hidden = !this.model.hasLines;
     document.documentElement.classList.toggle('diff', diff !== undefined);
     this.select('way').append(...Object.entries(WAYS)
       .filter(([way]) => diff || way !== 'change').map(([way, text]) => option(way, text)));
@@ -123,8 +124,10 @@ export class App {
     graph.view = this.#viewOf(query);
     graph.type = query.type;
     graph.flipped = state.flip;
+    graph.byName = state.byName;
+    this.table.lines = state.lines && this.model.hasLines;
     const zoom = state.zoom === undefined ? 0 : graph.view.nodeOfHash(state.zoom) ?? 0;
-    const parsed = parseSearch(state.search ?? '');
+    const parsed = parseSearch(state.search ?? '', state.plain);
     graph.found = parsed && findFrames(this.model.frames, parsed.expression);
     if (this.search.value !== (state.search ?? '')) this.search.value = state.search ?? '';
     this.#showControls(query);
@@ -132,7 +135,7 @@ export class App {
     graph.colours = colouring(graph.view, query.type, this.way);
     this.showColours();
     graph.zoomTo(zoom);
-    this.tell(zoom);
+    this.#describe(zoom);
     this.showMatched();
     this.#showStatus();
     this.#later();
@@ -161,8 +164,11 @@ export class App {
     this.select('widths').value = query.widths;
     this.select('shares').value = query.shares ? '1' : '';
     this.select('way').value = this.way;
-    part('flip').setAttribute('aria-pressed', String(state.flip));
-    part('fold').setAttribute('aria-pressed', String(state.fold));
+    for (const [id, on] of /** @type {[string, boolean][]} */ ([['flip', state.flip], ['fold', state.fold],
+      ['names', state.byName], ['lines', this.table.lines], ['regex', !state.plain]])) {
+      part(id).setAttribute('aria-pressed', String(on));
+    }
+    this.search.placeholder = `Search functions and modules (${state.plain ? 'plain text' : 'regex'})`;
     part('theme').textContent = `Theme: ${this.theme.choice}`;
     showChips(part('chips'), state.filters,
       query.order === 'around' ? shortName(model.frames.name(frame)) : undefined,
@@ -214,8 +220,11 @@ export class App {
     const shown = view.totals(type)[0];
     const name = typeName(types[type]);
     const all = whole(type);
+    // The clock's samples are many, and told beside.
+    const error = !diff && model.heapPair(type) ? view.errorOfAll(type) : undefined;
     const texts = [shown === all ? `${formatValue(all, unit)} ${name}`
       : `${formatValue(shown, unit)} of ${formatValue(all, unit)} ${name} (${formatShare(shown, all)})`];
+    if (error) texts.push(`standard error ${formatError(error, shown)}`);
     if (diff) {
       texts.push(`${diff.new} against ${diff.base}`);
       const ratio = view.ratio(type);
@@ -240,6 +249,7 @@ export class App {
     this.asked = asked;
     requestAnimationFrame(() => setTimeout(() => {
       if (asked !== this.asked) return;
+      showMirror(part('mirror'), this.pane, this.graph);
       this.table.update();
       if (this.graph.zoom === 0) {
         showFirst(part('first'), part('first-title'), this.table, {
@@ -252,9 +262,14 @@ export class App {
   }
 
   /** @param {number} node */
-  tell(node) {
+  #describe(node) {
     const prefix = node === this.graph.zoom && node !== 0 ? 'Zoomed: ' : '';
     part('detail').textContent = prefix + sentence(this.graph, node);
+  }
+
+  /** @param {number} node */
+  tell(node) {
+    this.#describe(node);
     showMirror(part('mirror'), this.pane, this.graph);
   }
 
@@ -290,7 +305,7 @@ export class App {
     this.tooltip.hidden = true;
     graph.zoomTo(node);
     this.#showControls(this.#query());
-    this.tell(node);
+    this.#describe(node);
     this.showMatched();
     this.#later();
   }
@@ -323,12 +338,14 @@ export class App {
    */
   find(name) {
     this.search.value = `^${quoted(name)}$`;
+    this.state = { ...this.state, plain: false };
+    part('regex').setAttribute('aria-pressed', 'true');
     this.applySearch();
   }
 
   applySearch() {
     const { value } = this.search;
-    const parsed = parseSearch(value);
+    const parsed = parseSearch(value, this.state.plain);
     this.graph.found = parsed && findFrames(this.model.frames, parsed.expression);
     this.state = { ...this.state, search: value || undefined };
     this.page.replace(this.state);
@@ -351,7 +368,7 @@ export class App {
       const inside = view.matched(zoom, type, 0, found);
       text += `, ${formatShare(inside, view.totals(type)[zoom])} of zoomed`;
     }
-    if (parseSearch(this.search.value)?.plain) text += ', as plain text';
+    if (parseSearch(this.search.value, this.state.plain)?.plain) text += ', as plain text';
     place.textContent = text;
   }
 

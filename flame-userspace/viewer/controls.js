@@ -107,6 +107,9 @@ export function listen(app) {
   press('back', () => app.page.back());
   press('reset', () => app.reset());
   press('flip', () => app.adjust({ flip: !app.state.flip }));
+  press('names', () => app.adjust({ byName: !app.state.byName }));
+  press('lines', () => app.adjust({ lines: !app.state.lines }));
+  press('regex', () => app.adjust({ plain: !app.state.plain }));
   press('fold', () => app.change({ fold: !app.state.fold, zoom: undefined }));
   press('theme', () => app.theme.next());
   press('map', () => app.zoomTo(0));
@@ -203,6 +206,9 @@ function pressKey(app, event) {
     case 'b': app.change({ order: state.order === 'up' ? undefined : 'up', zoom: undefined }); return true;
     case 'r': app.change({ fold: !state.fold, zoom: undefined }); return true;
     case 'i': app.adjust({ flip: !state.flip }); return true;
+    case 'a': app.adjust({ byName: !state.byName }); return true;
+    case 'l': app.adjust({ lines: !state.lines && model.hasLines }); return true;
+    case 'e': app.adjust({ plain: !state.plain }); return true;
     case 'k': app.adjust({ way: nextWay(app) }); return true;
     case 'd': app.theme.next(); return true;
     case 'u': {

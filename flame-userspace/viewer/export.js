@@ -94,9 +94,10 @@ export function toCsv(table) {
     ? ['function', 'module', 'file', 'self', 'self in the base', 'total', 'total in the base']
     : ['function', 'module', 'file', 'self', 'total'];
   const lines = [heads.map((head, at) => cell(at > 2 ? `${head} (${kind}, ${unit})` : head))];
-  for (const { frame, self, total, before, totalBefore } of table.sorted()) {
+  for (const { frame, line, self, total, before, totalBefore } of table.sorted()) {
     const numbers = table.diff ? [self, before, total, totalBefore] : [self, total];
-    lines.push([frames.name(frame), frames.module(frame), frames.file(frame)].map(cell)
+    const file = line === 0 ? frames.file(frame) : `${frames.file(frame)}:${line}`;
+    lines.push([frames.name(frame), frames.module(frame), file].map(cell)
       .concat(numbers.map((value) => String(Math.round(value)))));
   }
   return `${lines.map((line) => line.join(',')).join('\r\n')}\r\n`;

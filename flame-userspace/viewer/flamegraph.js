@@ -35,6 +35,8 @@ export class Flamegraph {
     this.zoom = 0;
     /** Whether the root stands at the bottom. */
     this.flipped = false;
+    /** Whether neighbours stand by name. */
+    this.byName = false;
     /** @type {import('./colours.js').Colouring | undefined} */
     this.colours = undefined;
     /** @type {Uint8Array | undefined} the frames that a search found */
@@ -53,16 +55,19 @@ export class Flamegraph {
     parts.pane.addEventListener('scroll', () => this.ask(), { passive: true });
     new ResizeObserver(() => {
       const { clientWidth, clientHeight } = parts.pane;
-      if (clientWidth !== this.width || clientHeight !== this.height) this.resize();
+      if (clientWidth === this.width && clientHeight === this.height) return;
+      this.resize();
+      // A new canvas is empty, and this frame of the screen has asked what to draw already.
+      this.draw();
     }).observe(parts.pane);
   }
 
-  /** Fits the canvas to the pane and lays the boxes out anew. */
+  /** Fits the canvas to the pane and lays the boxes out anew; what draws them comes after. */
   resize() {
     const { pane, canvas, space } = this.parts;
     const width = pane.clientWidth;
     if (width === 0) return;
-    const { rows, base } = layOut(this.view, this.type, this.zoom, width);
+    const { rows, base } = layOut(this.view, this.type, this.zoom, width, this.byName);
     this.rows = this.flipped ? rows.reverse() : rows;
     this.base = this.flipped ? rows.length - 1 - base : base;
     space.style.height = `${rows.length * ROW_HEIGHT}px`;
@@ -80,7 +85,6 @@ export class Flamegraph {
     }
     this.mark(this.parts.hover, undefined);
     this.placeCursor();
-    this.draw();
   }
 
   /** Draws at the next frame of the screen. */

@@ -20,9 +20,10 @@ export const NARROWEST = 0.5;
  * @param {number} type
  * @param {number} zoom
  * @param {number} width
+ * @param {boolean} [byName] whether neighbours stand by name, and not by width
  * @returns {{rows: Row[], base: number}} `base` is the row of the root
  */
-export function layOut(view, type, zoom, width) {
+export function layOut(view, type, zoom, width, byName = false) {
   const { tree } = view;
   const widths = view.widths(type);
   /** @type {Row[]} */
@@ -55,15 +56,20 @@ export function layOut(view, type, zoom, width) {
       const children = view.children(box.node, type, up && box.node === 0);
       const drawn = [];
       let x = box.x;
-      let next = 0;
-      for (; next < children.length; next++) {
-        const w = Math.min(widths[children[next]] * scale, box.right - x);
-        if (!(w >= NARROWEST)) break;
-        drawn.push({ node: children[next], x, right: x + w });
-        x += w;
-      }
+      let wide = children.findIndex((child) => !(widths[child] * scale >= NARROWEST));
+      if (wide < 0) wide = children.length;
       let rest = 0;
-      for (; next < children.length; next++) rest += Math.max(0, widths[children[next]]);
+      for (const child of children.splice(wide)) rest += Math.max(0, widths[child]);
+      if (byName) children.sort((a, b) => (view.name(a) < view.name(b) ? -1 : 1));
+      for (const child of children) {
+        const w = Math.min(widths[child] * scale, box.right - x);
+        if (w >= NARROWEST) {
+          drawn.push({ node: child, x, right: x + w });
+          x += w;
+        } else {
+          rest += widths[child];
+        }
+      }
       const restWidth = Math.min(rest * scale, box.right - x);
       if (restWidth >= NARROWEST) drawn.push({ node: -1 - box.node, x, right: x + restWidth });
       // The leftmost on top, so that every row is filled from left to right.

@@ -18,7 +18,7 @@ export function showMap(graph, map, canvas) {
   if (zoom === 0 || !colours) return;
   const { palette } = graph.theme;
   const width = map.clientWidth;
-  const { rows, base } = layOut(view, type, 0, width);
+  const { rows, base } = layOut(view, type, 0, width, graph.byName);
   const ratio = window.devicePixelRatio || 1;
   const shown = rows.slice(base, base + MAP_ROWS);
   canvas.width = Math.round(width * ratio);

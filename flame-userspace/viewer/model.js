@@ -70,6 +70,14 @@ export class Frames {
   inlined(frame) {
     return (this.columns.frameKinds[frame] & 4) !== 0;
   }
+
+  /**
+   * Whether it only passes on what it is asked for, as allocators and the C library do.
+   * @param {number} frame
+   */
+  passesOn(frame) {
+    return (this.columns.frameKinds[frame] & 8) !== 0;
+  }
 }
 
 /** The profile; of a difference, both. */
@@ -108,6 +116,11 @@ export class Model {
    */
   line(node) {
     return this.nodeLines[node] + this.frames.columns.frameLines[this.tree.frameOf[node]];
+  }
+
+  /** Whether it knows of source lines. */
+  get hasLines() {
+    return this.frames.columns.frameLines.some((line) => line > 0);
   }
 
   /** @param {string} kind */

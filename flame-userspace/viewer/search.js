@@ -4,16 +4,20 @@
  * The expression that a search text means: case counts only if there is a capital, and what is no
  * regular expression is looked for as it stands. Undefined for an empty text.
  * @param {string} text
+ * @param {boolean} [plain] whether any text is looked for as it stands
  * @returns {{expression: RegExp, plain: boolean} | undefined}
  */
-export function parseSearch(text) {
+export function parseSearch(text, plain = false) {
   if (text === '') return undefined;
   const flags = /\p{Lu}/u.test(text) ? '' : 'i';
-  try {
-    return { expression: new RegExp(text, flags), plain: false };
-  } catch {
-    return { expression: new RegExp(quoted(text), flags), plain: true };
+  if (!plain) {
+    try {
+      return { expression: new RegExp(text, flags), plain: false };
+    } catch {
+      // What is no expression is plain text.
+    }
   }
+  return { expression: new RegExp(quoted(text), flags), plain: true };
 }
 
 /**

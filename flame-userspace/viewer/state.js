@@ -8,6 +8,9 @@
  * @property {string} [of] the function to look around from, as name and module
  * @property {boolean} fold
  * @property {boolean} flip
+ * @property {boolean} byName whether neighbours stand in the order of their names
+ * @property {boolean} lines whether the table is of source lines
+ * @property {boolean} plain whether the search is no regular expression
  * @property {import('./view.js').Filter[]} filters
  * @property {string} [widths]
  * @property {boolean} shares
@@ -19,7 +22,8 @@
 /** The names that the texts of a state have in an address. */
 const TEXTS = /** @type {const} */ ([['type', 't'], ['order', 'v'], ['of', 'of'], ['widths', 'w'],
   ['way', 'c'], ['zoom', 'z'], ['search', 'q']]);
-const FLAGS = /** @type {const} */ ([['fold', 'fold'], ['flip', 'flip'], ['shares', 'shares']]);
+const FLAGS = /** @type {const} */ ([['fold', 'fold'], ['flip', 'flip'], ['shares', 'shares'],
+  ['byName', 'names'], ['lines', 'lines'], ['plain', 'plain']]);
 
 /**
  * @param {string} hash
@@ -28,7 +32,8 @@ const FLAGS = /** @type {const} */ ([['fold', 'fold'], ['flip', 'flip'], ['share
 export function parseState(hash) {
   const words = new URLSearchParams(hash.replace(/^#/, ''));
   /** @type {State} */
-  const state = { fold: false, flip: false, shares: false, filters: [] };
+  const state = { fold: false, flip: false, shares: false, byName: false, lines: false,
+    plain: false, filters: [] };
   for (const [name, word] of TEXTS) state[name] = words.get(word) ?? undefined;
   for (const [name, word] of FLAGS) state[name] = words.get(word) === '1';
   for (const [word, text] of words) {

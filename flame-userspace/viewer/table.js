@@ -11,6 +11,7 @@ const MORE_ROWS = 200;
 /**
  * @typedef {object} Row
  * @property {number} frame
+ * @property {number} line of a source line; 0 of a function
  * @property {number} self
  * @property {number} total
  * @property {number} before self in the base
@@ -43,6 +44,8 @@ export class FunctionTable {
     this.key = this.columns[0].key;
     this.falling = true;
     this.limit = FIRST_ROWS;
+    /** Whether its rows are source lines. */
+    this.lines = false;
     /** @type {Row[]} */
     this.rows = [];
     this.#makeHead();
@@ -71,26 +74,40 @@ export class FunctionTable {
     });
   }
 
-  /** Adds up again, after another view or zoom. */
-  update() {
+  /** The rows of functions, whatever is shown. */
+  functions() {
+    return this.lines ? this.#add(false) : this.rows;
+  }
+
+  /** @param {boolean} lines whether the rows are source lines */
+  #add(lines) {
     const { view, type, zoom } = this.graph;
-    const now = view.functions(zoom, type, NEW);
-    const before = this.diff ? view.functions(zoom, type, BASE) : now;
+    const sums = (/** @type {number} */ of, /** @type {number} */ side) =>
+      (lines ? view.lines(zoom, of, side) : view.functions(zoom, of, side));
+    const now = sums(type, NEW);
+    const before = this.diff ? sums(type, BASE) : now;
     const { frames } = view.model;
     const pair = view.model.heapPair(type);
-    const bytes = pair && view.functions(zoom, pair.bytes);
-    const objects = pair && view.functions(zoom, pair.objects);
+    const bytes = pair && sums(pair.bytes, NEW);
+    const objects = pair && sums(pair.objects, NEW);
     /** @type {Row[]} */
-    this.rows = [];
-    now.forEach(({ frame, self, total }, at) => {
+    const rows = [];
+    now.forEach(({ frame, line, self, total }, at) => {
       const { self: selfBefore, total: totalBefore } = before[at];
       if (frames.side(frame) === 'root' || (total === 0 && totalBefore === 0 && self === 0)) return;
-      this.rows.push({ frame, self, total, before: selfBefore, totalBefore,
+      rows.push({ frame, line, self, total, before: selfBefore, totalBefore,
         change: self - selfBefore, totalChange: total - totalBefore,
         size: bytes && objects?.[at].total ? bytes[at].total / objects[at].total : undefined });
     });
+    return rows;
+  }
+
+  /** Adds up again, after another view or zoom. */
+  update() {
+    const { view, zoom } = this.graph;
+    this.rows = this.#add(this.lines);
     this.limit = FIRST_ROWS;
-    const what = this.diff ? 'Largest changes' : 'Heaviest functions';
+    const what = this.diff ? 'Largest changes' : `Heaviest ${this.lines ? 'lines' : 'functions'}`;
     this.parts.title.textContent = zoom === 0 ? what : `${what} in ${shortName(view.name(zoom))}`;
     this.parts.title.title = zoom === 0 ? '' : view.name(zoom);
     this.show();
@@ -98,15 +115,13 @@ export class FunctionTable {
 
   /** The rows that a search found, in order. */
   sorted() {
-    const { frames } = this.graph.view.model;
     const { found } = this.graph;
     const { key } = this;
     const sign = this.falling ? -1 : 1;
     const rows = this.rows.filter((row) => !found || found[row.frame]);
     if (key === 'name') {
       const order = new Intl.Collator('en', { numeric: true });
-      rows.sort((a, b) => sign * order.compare(frames.name(a.frame), frames.name(b.frame))
-        || b.self - a.self);
+      rows.sort((a, b) => sign * order.compare(this.text(a), this.text(b)) || b.self - a.self);
     } else {
       // Changes are sorted by how large they are, more and less alike.
       const size = (/** @type {Row} */ row) => (this.diff ? Math.abs(row[key]) : row[key]);
@@ -118,6 +133,7 @@ export class FunctionTable {
   show() {
     const rows = this.sorted();
     for (const { key: of, cell } of this.heads ?? []) {
+      if (of === 'name' && cell.firstChild) cell.firstChild.textContent = this.lines ? 'Line' : 'Function';
       if (of === this.key) cell.setAttribute('aria-sort', this.falling ? 'descending' : 'ascending');
       else cell.removeAttribute('aria-sort');
     }
@@ -127,10 +143,10 @@ export class FunctionTable {
     if (rows.length === 0) {
       const cell = body.insertRow().insertCell();
       cell.colSpan = this.columns.length;
-      cell.textContent = 'No function matches.';
+      cell.textContent = `No ${this.lines ? 'line' : 'function'} matches.`;
     }
     this.parts.more.hidden = rows.length <= this.limit;
-    this.parts.more.textContent = `Show more of ${rows.length} functions`;
+    this.parts.more.textContent = `Show more of ${rows.length} ${this.lines ? 'lines' : 'functions'}`;
   }
 
   /** The value of a full bar. */
@@ -170,26 +186,39 @@ export class FunctionTable {
     return made;
   }
 
+  /**
+   * What a row is called: its function, or its source line.
+   * @param {Row} row
+   */
+  text({ frame, line }) {
+    const { frames } = this.graph.view.model;
+    return line === 0 ? frames.name(frame) : `${frames.file(frame)}:${line}`;
+  }
+
   /** @param {Row} row */
-  #nameCell({ frame, size }) {
+  #nameCell(row) {
+    const { frame, size } = row;
     const { frames } = this.graph.view.model;
     const name = frames.name(frame);
     const cell = element('td', '', 'function');
-    const button = element('button', name, 'name');
+    const button = element('button', this.text(row), 'name');
     button.setAttribute('type', 'button');
     button.title = 'Show in the graph';
     button.addEventListener('click', () => this.actions.find(name));
     cell.append(button);
     const process = frames.side(frame) === 'process';
-    const line = element('span', process ? 'process' : frames.module(frame), 'module');
-    if (size !== undefined) line.append(` · average ${formatValue(size, 'bytes')}`);
+    const of = row.line === 0 ? '' : `${shortName(name)} · `;
+    const line = element('span', process ? 'process' : `${of}${frames.module(frame)}`, 'module');
+    if (size !== undefined) {
+      line.append(' · ', element('span', `average ${formatValue(size, 'bytes')}`, 'whole'));
+    }
     if (!process) {
       const around = element('button', '⇅', 'around');
       around.setAttribute('type', 'button');
       around.title = 'Callers and callees';
       around.setAttribute('aria-label', `Callers and callees of ${name}`);
       around.addEventListener('click', () => this.actions.around(frame));
-      line.append(' ', around);
+      cell.append(around);
     }
     cell.append(line);
     return cell;

@@ -21,10 +21,6 @@ export class Theme {
     this.#apply();
   }
 
-  get dark() {
-    return this.choice === 'auto' ? this.system.matches : this.choice === 'dark';
-  }
-
   get palette() {
     return this.dark ? PALETTES.dark : PALETTES.light;
   }
@@ -46,6 +42,8 @@ export class Theme {
   }
 
   #apply() {
+    // Kept, as to ask the browser costs more than to draw a box.
+    this.dark = this.choice === 'auto' ? this.system.matches : this.choice === 'dark';
     document.documentElement.dataset.theme = this.choice;
     for (const listener of this.listeners) listener();
   }

@@ -19,6 +19,8 @@ import { findFrames, parseSearch } from './search.js';
  * @property {boolean} shares whether a difference is that of shares
  */
 
+/** @typedef {{frame: number, line: number, self: number, total: number}} FunctionRow */
+
 /** The sides of a difference. Without one all is new. */
 export const NEW = 0;
 export const BASE = 1;
@@ -207,6 +209,20 @@ export class View {
   }
 
   /**
+   * The standard error of all that is shown; undefined as for `errors`.
+   * @param {number} type
+   */
+  errorOfAll(type) {
+    const variances = this.model.variances(type);
+    if (!variances) return undefined;
+    let sum = 0;
+    for (let sample = 0; sample < this.model.newSamples; sample++) {
+      if (!this.picked || this.picked[sample]) sum += variances[sample];
+    }
+    return Math.sqrt(sum);
+  }
+
+  /**
    * By node of the drawn tree, what its box is as wide as.
    * @param {number} type
    * @returns {Float64Array}
@@ -287,21 +303,66 @@ export class View {
    * @param {number} node
    * @param {number} type
    * @param {number} [side]
-   * @returns {{frame: number, self: number, total: number}[]} by function
+   * @returns {FunctionRow[]} by function
    */
   functions(node, type, side = NEW) {
-    const { frameOf, end } = this.stacks;
+    const { frameOf } = this.stacks;
     const { functionOf, functions } = this.model.frames;
+    const rows = functions.map((frame) => ({ frame, line: 0, self: 0, total: 0 }));
+    return this.#sum(node, type, side, rows, (at) => functionOf[frameOf[at]]);
+  }
+
+  /**
+   * The same of source lines, as far as they are known.
+   * @param {number} node
+   * @param {number} type
+   * @param {number} [side]
+   */
+  lines(node, type, side = NEW) {
+    const { rows, rowOf } = this.#keep('lines', () => this.#findLines());
+    const zeros = rows.map((/** @type {FunctionRow} */ row) => ({ ...row }));
+    return this.#sum(node, type, side, zeros, (at) => rowOf[at]);
+  }
+
+  /** The distinct source lines, each with a frame of it; and by node of the stacks, which it is. */
+  #findLines() {
+    const { frameOf, source, count } = this.stacks;
+    const { frameFiles } = this.model.frames.columns;
+    /** @type {FunctionRow[]} the first is of what has none */
+    const rows = [{ frame: frameOf[0], line: 0, self: 0, total: 0 }];
+    const rowOf = new Uint32Array(count);
+    /** @type {Map<number, number>} */
+    const known = new Map();
+    for (let node = 1; node < count; node++) {
+      const frame = frameOf[node];
+      const line = this.model.line(source ? source[node] : node);
+      if (line === 0) continue;
+      const key = frameFiles[frame] * 2 ** 32 + line;
+      rowOf[node] = known.get(key) ?? rows.push({ frame, line, self: 0, total: 0 }) - 1;
+      known.set(key, rowOf[node]);
+    }
+    return { rows, rowOf };
+  }
+
+  /**
+   * Adds the samples at or below `node` to the rows of the nodes on their stacks.
+   * @param {number} node
+   * @param {number} type
+   * @param {number} side
+   * @param {FunctionRow[]} rows
+   * @param {(node: number) => number} rowOf by node of the stacks' tree
+   */
+  #sum(node, type, side, rows, rowOf) {
+    const { end } = this.stacks;
     const self = this.within(node, type, side);
     const totals = this.stacks.addUp(self.slice());
-    const rows = functions.map((frame) => ({ frame, self: 0, total: 0 }));
-    const open = new Uint32Array(functions.length);
+    const open = new Uint32Array(rows.length);
     /** @type {number[]} */
     const path = [];
     const start = this.toDrawn ? 0 : node;
     for (let at = start; at < end[start]; at++) {
       while (path.length && end[path[path.length - 1]] <= at) {
-        open[functionOf[frameOf[/** @type {number} */ (path.pop())]]]--;
+        open[rowOf(/** @type {number} */ (path.pop()))]--;
       }
       if (totals[at] === 0 && self[at] === 0) {
         // Nothing that is shown lies here, unless values cancel out.
@@ -310,7 +371,7 @@ export class View {
           continue;
         }
       }
-      const of = functionOf[frameOf[at]];
+      const of = rowOf(at);
       rows[of].self += self[at];
       if (open[of]++ === 0) rows[of].total += totals[at];
       path.push(at);

@@ -105,3 +105,48 @@ fn a_distributions_python_has_whole_stacks() {
     let own = seen.only(|stack| !stack.has("do_exit") && !stack.has("__x64_sys_execve"));
     assert!(rooted(&own) > 99.0, "{}", own.shown());
 }
+
+/// The running kernel, as far as it has a name of two numbers.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's name");
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[test]
+fn a_probe_of_a_functions_return_does_not_cut_stacks() {
+    let Some(_machine) = Machine::take() else { return };
+    if kernel() < (6, 6) {
+        skip("needs Linux 6.6, to probe allocators");
+        return;
+    }
+    let workload = Workload::c_with("allocates", WITHOUT_FRAMES);
+    // Many calls are sampled, each of which has the kernel wait for its return.
+    let arguments = ["-F", "999", "--heap-interval", "2048", "--heap-mode", "exact"];
+    let command = ["--", workload.path(), "2000"];
+    let seen = Flame::record(&[&arguments[..], &command].concat()).run().with_code(0).seen();
+    let inside =
+        seen.only(|stack| stack.has("uprobe_notify_resume") || stack.has("[return probe]"));
+    let whole = inside.only(|stack| stack.has("many") && stack.has("main")).count();
+    let share = percent(whole, inside.count());
+    measured(&format!("{share:.2} % of {} samples at probes are whole", inside.count()));
+    assert!(inside.count() > 50, "{}", seen.shown());
+    assert!(share > 97.0, "{}", inside.only(|stack| !stack.has("main")).shown());
+}
+
+#[test]
+fn what_a_process_does_at_its_end_has_the_stack_that_it_left_with() {
+    let Some(_machine) = Machine::take() else { return };
+    if kernel() < (6, 16) {
+        skip("needs Linux 6.16, which tells of the end of a thread before its memory goes");
+        return;
+    }
+    let workload = Workload::c_with("leaves", WITHOUT_FRAMES);
+    let outcome = Flame::record(&["-F", "999", "--", workload.path(), "512"]).run().with_code(0);
+    let seen = outcome.seen();
+    let ending = seen.only(|stack| stack.has("exit_mmap") && stack.comm == "leaves");
+    let whole = ending.only(|stack| stack.has("leave") && stack.has("main")).count();
+    measured(&format!("{whole} of {} samples of its end are whole", ending.count()));
+    assert!(ending.count() > 5, "{}", seen.shown());
+    assert_eq!(whole, ending.count(), "{}", ending.shown());
+}

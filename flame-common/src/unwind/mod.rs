@@ -13,7 +13,7 @@ mod x86_64;
 pub use row::Row;
 pub use rule::{Kind, Rule, SavedFp};
 pub use step::{Step, step};
-pub use x86_64::{FP, REGISTER_WORDS, Registers, SP};
+pub use x86_64::{FP, REGISTER_WORDS, Registers, SP, saved_by_return_probe};
 
 /// Read access to a stack.
 pub trait Memory {

@@ -71,6 +71,20 @@ impl Registers {
     }
 }
 
+/// The bytes that the kernel's code to which probed functions return has on the stack, where the
+/// walk is in that code: it begins a page, saves rax, rcx and r11, calls the kernel and takes them
+/// back. `None` outside of it. (Before Linux 6.11 it is one instruction and saves nothing.)
+#[inline(always)]
+pub const fn saved_by_return_probe(ip: u64) -> Option<u64> {
+    match ip & 0xfff {
+        0x00 => Some(0),
+        0x01 | 0x10 => Some(8),
+        0x02 | 0x0f => Some(16),
+        0x04..=0x0d => Some(24),
+        _ => None,
+    }
+}
+
 /// Goes to the registers that were saved when a signal interrupted the frame below its handler; at
 /// memory that cannot be read it stops, with some of them.
 ///

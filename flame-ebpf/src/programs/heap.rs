@@ -180,6 +180,7 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
     }
     let call = Call {
         stack_pointer: regs.rsp,
+        caller: user(regs.rsp).unwrap_or(0),
         argument: first,
         size: size.unwrap_or(0),
         interval,

@@ -9,11 +9,13 @@ use flame_common::mapping::ProcessRun;
 use flame_common::sample::SampleKind;
 use flame_common::stat::Stat;
 
+use crate::collect::{self, Measured};
 use crate::config::config;
-use crate::emit;
+use crate::filter::wanted;
 use crate::maps::{NAMES, PROCESSES, TARGETS};
 use crate::stat::bump;
 use crate::task::{self, Ids};
+use crate::{emit, scratch};
 
 /// The flag of clone(2) for a new thread of the same process.
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -97,6 +99,26 @@ fn process_free(ctx: RawTracePointContext) -> i32 {
         // Gone already if another CPU was first.
         _ = TARGETS.remove(ids.pid);
     }
+    0
+}
+
+/// `sched_process_exit(struct task_struct *task, ...)`: since Linux 6.16 the memory is still there.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+fn thread_exit(_: RawTracePointContext) -> i32 {
+    let Some(ids) = task::current_ids() else {
+        return 0;
+    };
+    if !wanted(ids) {
+        return 0;
+    }
+    let leaving = Measured::plain(SampleKind::Leaving, 0);
+    _ = scratch::of_allocation(|scratch| {
+        if task::saved_user_registers(&mut scratch.walk.registers) {
+            collect::send(scratch, &leaving, ids, 0, true, |registers| {
+                task::saved_user_registers(registers);
+            });
+        }
+    });
     0
 }
 

@@ -1,11 +1,14 @@
 //! Copying a stack to user space, where the kernel's own walk cannot go on.
 
+use core::hint::black_box;
+
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use flame_common::limits::{COPIES_A_SECOND, RED_ZONE, SAMPLE_FRAMES, STACK_COPY};
 use flame_common::sample::SampleBuffer;
 use flame_common::stat::Stat;
 use flame_common::unwind::{REGISTER_WORDS, Registers};
 
+use super::return_probe;
 use crate::maps::COPIES;
 use crate::stat::bump;
 
@@ -43,32 +46,38 @@ pub(super) fn take(
         *to.add(at).cast::<Registers>() = *registers;
         to.add(at + REGISTER_WORDS).cast::<u8>()
     };
-    let copied = read(registers.sp().wrapping_sub(RED_ZONE), stack);
+    let start = registers.sp().wrapping_sub(RED_ZONE);
+    let copied = read(start, stack);
     if copied > 0 {
+        return_probe::mend_copy(start, copied, stack);
         bump(Stat::Copied);
     }
     Some(copied)
 }
 
-/// Reads up to [`STACK_COPY`] bytes from `start` on: page by page, as far as they are there.
+/// Reads up to [`STACK_COPY`] bytes from `start` on, page by page, to the last that is there. A
+/// large frame may have pages that nobody has written to yet, which are not there: they are zeros
+/// in the copy. So many in a row are the stack's end.
 #[inline(always)]
 fn read(start: u64, to: *mut u8) -> usize {
-    let mut copied = 0;
+    const END: usize = 6;
+    let (mut copied, mut at, mut absent) = (0, 0, 0_usize);
     for _ in 0..=STACK_COPY / PAGE {
-        let from = start.wrapping_add(copied as u64);
+        let from = start.wrapping_add(at as u64);
         // verifier: always to the end of the page, for which there is room; kernels before 6.8
         // don't know that the lesser of two numbers is bounded by both.
         let to_page_end = PAGE - (from as usize & (PAGE - 1));
-        // SAFETY: `copied` is less than `STACK_COPY` and a page more fits, as the caller sees to;
-        // the helper checks the address to read from.
+        // SAFETY: `at` is less than `STACK_COPY` and a page more fits, as the caller sees to; the
+        // helper checks the address to read from, and writes zeros if it fails.
         let failed = unsafe {
-            bpf_probe_read_user(to.add(copied).cast(), to_page_end as u32, from as *const _) != 0
+            bpf_probe_read_user(to.add(at).cast(), to_page_end as u32, from as *const _) != 0
         };
-        if failed {
-            break;
-        }
-        copied += to_page_end;
-        if copied >= STACK_COPY {
+        at += to_page_end;
+        // verifier: a choice without a branch, each of which it would follow to the end.
+        let there = black_box(usize::from(failed).wrapping_sub(1));
+        copied = at & there | copied & !there;
+        absent = (absent + 1) & !there;
+        if at >= STACK_COPY || absent >= END || copied == 0 {
             break;
         }
     }

@@ -3,7 +3,7 @@
 
 mod copy;
 pub(crate) mod kernel;
-mod replaced;
+mod return_probe;
 mod table;
 pub(crate) mod user;
 

@@ -9,8 +9,7 @@ use flame_common::mapping::{MappedRange, ProcessRun};
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
 
-use super::replaced::Replaced;
-use super::{RememberedRules, copy, table};
+use super::{RememberedRules, copy, return_probe, table};
 use crate::config::config;
 use crate::maps::PROCESSES;
 use crate::memory::Window;
@@ -30,14 +29,12 @@ pub(crate) struct Walk {
     /// Index of the first user frame in the buffer.
     first: u64,
     /// Frames so far.
-    frames: u64,
+    pub(super) frames: u64,
     /// Whether the last frame is a guess, by frame pointer.
     guessed: u64,
     /// Why the walk ended, a [`StackEnd`].
     end: u64,
-    /// Return addresses that are not those on the stack.
-    replaced: Replaced,
-    window: Window,
+    pub(super) window: Window,
 }
 
 /// A walk's outcome.
@@ -47,8 +44,6 @@ pub(crate) struct UserStack {
     pub(crate) end: u32,
     /// Bytes of stack behind the frames.
     pub(crate) copied: usize,
-    /// Where on the stack another return address is than is meant, and the one that is.
-    pub(crate) replaced: (u64, u64),
 }
 
 /// What a frame's step is given, by address.
@@ -71,12 +66,7 @@ pub(crate) fn walk(
     innermost_registers: impl FnOnce(&mut Registers),
 ) -> UserStack {
     if !has_user {
-        return UserStack {
-            frames: 0,
-            end: StackEnd::NoUserStack as u32,
-            copied: 0,
-            replaced: (0, 0),
-        };
+        return UserStack { frames: 0, end: StackEnd::NoUserStack as u32, copied: 0 };
     }
     let walk = &mut *scratch.walk;
     let innermost = match walk.registers.is_return {
@@ -92,8 +82,6 @@ pub(crate) fn walk(
     walk.guessed = 0;
     walk.end = StackEnd::Truncated as u64;
     walk.window.clear();
-    walk.replaced.begin();
-    let replaced = (walk.replaced.at, walk.replaced.address);
     let mut context = Context {
         walk: &raw mut *scratch.walk,
         remembered: &raw mut *scratch.remembered,
@@ -106,17 +94,18 @@ pub(crate) fn walk(
     let end = walk.end as u32;
     let goes_on = end == StackEnd::NoTable as u32
         || end == StackEnd::Expression as u32
-        || end == StackEnd::Unmapped as u32;
+        || end == StackEnd::Unmapped as u32
+        || end == StackEnd::Truncated as u32;
     if !goes_on {
-        return UserStack { frames, end, copied: 0, replaced };
+        return UserStack { frames, end, copied: 0 };
     }
     if end == StackEnd::Expression as u32 {
         innermost_registers(&mut scratch.walk.registers);
     }
     match copy::take(&scratch.walk.registers, first + frames, time_ns, scratch.buffer) {
-        Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0, replaced },
-        Some(copied) => UserStack { frames, end, copied, replaced },
-        None => UserStack { frames, end, copied: 0, replaced },
+        Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0 },
+        Some(copied) => UserStack { frames, end, copied },
+        None => UserStack { frames, end, copied: 0 },
     }
 }
 
@@ -167,20 +156,26 @@ extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
 fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame, StackEnd> {
     let address = walk.registers.lookup();
     let rule = match table::rule_of(address, walk.run, &mut walk.range, remembered) {
-        // No code is there: the guess was wrong.
-        Err(StackEnd::Unmapped) if walk.guessed != 0 => {
-            walk.frames = walk.frames.wrapping_sub(1);
-            return Err(StackEnd::NoFramePointer);
-        }
+        Err(StackEnd::Unmapped) => return without_code(walk),
         found => found?,
     };
     let found = step(&mut walk.registers, rule, &mut walk.window)?;
-    let at = walk.registers.sp().wrapping_sub(8);
-    if let Some(meant) = walk.replaced.take(at) {
-        walk.registers.ip = meant;
-    }
     walk.guessed = u64::from(found == Step::Guessed);
     Ok(found.frame(&walk.registers))
+}
+
+/// What there is to do at an address at which no code is known.
+#[inline(always)]
+fn without_code(walk: &mut Walk) -> Result<RawFrame, StackEnd> {
+    if let Some(mended) = return_probe::mend(walk) {
+        return Ok(mended);
+    }
+    // The guess that led there was wrong.
+    if walk.guessed != 0 {
+        walk.frames = walk.frames.wrapping_sub(1);
+        return Err(StackEnd::NoFramePointer);
+    }
+    Err(StackEnd::Unmapped)
 }
 
 #[inline(always)]

@@ -90,6 +90,15 @@ pub(crate) fn cpu(scale: f64, newer: bool) -> Profile {
 
 /// A heap of four sample types.
 pub(crate) fn heap() -> Profile {
+    heap_of(8_000)
+}
+
+/// The same later: a cache holds more.
+pub(crate) fn grown_heap() -> Profile {
+    heap_of(9_000)
+}
+
+fn heap_of(cached: i64) -> Profile {
     let types = vec![
         SampleType::new("alloc_objects", "count"),
         SampleType::new("alloc_space", "bytes"),
@@ -100,10 +109,11 @@ pub(crate) fn heap() -> Profile {
     let app = mapping(&mut b, "/usr/bin/server");
     let main = location(&mut b, app, &["main"]);
     let cache = location(&mut b, app, &["cache_put"]);
+    let malloc = location(&mut b, app, &["xmalloc"]);
     let parse = location(&mut b, app, &["parse_request"]);
     let none = b.label_set(Vec::new());
     for (stack, values) in [
-        (vec![main, cache], [9_000, 9_000 * 4096, 8_000, 8_000 * 4096]),
+        (vec![main, cache, malloc], [9_000, 9_000 * 4096, cached, cached * 4096]),
         (vec![main, parse], [500_000, 500_000 * 64, 10, 640]),
         (vec![main], [10, 1 << 20, 10, 1 << 20]),
     ] {

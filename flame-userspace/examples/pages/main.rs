@@ -1,6 +1,6 @@
 //! Makes what the viewer is tested and measured with.
 //!
-//!     pages fixtures FOLDER              pages of made-up profiles: cpu, heap, diff, hostile
+//!     pages fixtures FOLDER              pages of made-up profiles: cpu, heap, their diffs, hostile
 //!     pages synthetic NODES FOLDER       a profile of so many call-tree nodes, as NODES.pb.gz, .folded
 //!     pages diff BASE NEW PAGE           the page of the differences between two pprof files
 
@@ -55,6 +55,8 @@ fn make_fixtures(folder: &Path) -> Result<(), Box<dyn Error>> {
     }
     let page = diff(&fixtures::cpu(1.0, false), &fixtures::cpu(1.2, true))?;
     fs::write(folder.join("diff.html"), page)?;
+    let page = diff(&fixtures::heap(), &fixtures::grown_heap())?;
+    fs::write(folder.join("heap-diff.html"), page)?;
     Ok(())
 }
 

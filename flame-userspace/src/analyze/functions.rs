@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{frame_module, frame_name};
 use crate::profile::Profile;
-use crate::profile::tree::{CallTree, FrameName, TreeOptions};
+use crate::profile::tree::{self, CallTree, FrameName, TreeOptions};
 
 /// A function, or the code of a module that has no names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,20 @@ impl FunctionTree {
             }
         }
         merged
+    }
+
+    /// The same with a node for each of the tree's, so that nothing has to be looked up: enough for
+    /// [`worths`](Self::worths), which tells the same of either.
+    pub(super) fn unmerged(profile: &Profile, tree: &CallTree) -> Self {
+        let (functions, row_of_frame) = functions(profile, tree);
+        let node = |node: &tree::Node| FunctionNode {
+            parent: node.parent,
+            function: row_of_frame[node.frame as usize],
+            self_value: node.self_value,
+            total: node.total,
+            line: node.line,
+        };
+        Self { nodes: tree.nodes.iter().map(node).collect(), functions, total: tree.total }
     }
 
     /// What each function is worth, in the order of [`functions`](Self::functions).

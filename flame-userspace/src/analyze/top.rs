@@ -1,6 +1,7 @@
 //! The heaviest functions.
 
-use super::functions::FunctionTree;
+use super::functions::{FunctionTree, Worth};
+use super::passing::passes_on;
 use crate::profile::Profile;
 use crate::profile::tree::{CallTree, FrameName};
 
@@ -21,8 +22,36 @@ pub struct Heaviest {
 ///
 /// Frames are added up by name and module: the same function, inlined or not, is one row.
 pub fn top(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
-    let tree = FunctionTree::new(profile, tree);
+    let tree = FunctionTree::unmerged(profile, tree);
     let worths = tree.worths();
+    ranked(tree, worths)
+}
+
+/// The same with what each function holds in the place of its self value: what ends in functions
+/// that only pass on what they are asked for is that of whoever called them.
+pub fn holders(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
+    let tree = FunctionTree::unmerged(profile, tree);
+    let passing: Vec<bool> =
+        tree.functions.iter().map(|function| passes_on(&function.name, &function.module)).collect();
+    let mut worths = tree.worths();
+    for worth in &mut worths {
+        worth.self_value = 0;
+    }
+    // By node, the function that holds what ends there.
+    let mut holder: Vec<u32> = Vec::with_capacity(tree.nodes.len());
+    for node in &tree.nodes {
+        let of = match node.parent {
+            Some(parent) if passing[node.function as usize] => holder[parent as usize],
+            _ => node.function,
+        };
+        holder.push(of);
+        let worth = &mut worths[of as usize];
+        worth.self_value = worth.self_value.saturating_add(node.self_value);
+    }
+    ranked(tree, worths)
+}
+
+fn ranked(tree: FunctionTree, worths: Vec<Worth>) -> Vec<Heaviest> {
     let mut rows: Vec<Heaviest> = tree
         .functions
         .into_iter()
@@ -76,6 +105,28 @@ mod tests {
     use super::*;
     use crate::profile::tree::TreeOptions;
     use crate::profile::{Builder, Function, Line, Location, SampleType};
+
+    #[test]
+    fn what_passes_on_holds_nothing() {
+        let mut b = Builder::new(vec![SampleType::new("inuse_space", "bytes")], 0);
+        let file = b.string("");
+        let mut location = |name: &str, address| {
+            let name = b.string(name);
+            let function = b.function(Function { name, system_name: name, file, start_line: 0 });
+            let lines = vec![Line { function, line: 0, column: 0 }];
+            b.location(Location { mapping: None, address, lines })
+        };
+        let frames = [location("main", 1), location("put", 2), location("xmalloc", 3)];
+        let none = b.label_set(Vec::new());
+        let (stack, alone) = (b.stack(frames), b.stack([frames[2]]));
+        b.sample(stack, none, &[10]);
+        b.sample(alone, none, &[1]);
+        let profile = b.finish();
+        let tree = CallTree::build(&profile, TreeOptions { sample_type: 0, by_process: false });
+        let rows = holders(&profile, &tree);
+        let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.self_value)).collect();
+        assert_eq!(rows, [("put", 10), ("xmalloc", 1), ("main", 0)]);
+    }
 
     #[test]
     fn a_recursive_function_counts_once_a_stack() {

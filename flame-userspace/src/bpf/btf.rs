@@ -22,8 +22,7 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         types.structs(["task_struct", "cred", "pid", "upid", "pid_namespace"])?;
     let ns_common = types.structs(["ns_common"])?[0];
     let at = |of: Struct<'_>, field| types.field(of, field);
-    let probes = probe_offsets(&types, task).unwrap_or_default();
-    Ok(KernelOffsets {
+    let offsets = KernelOffsets {
         task_pid: at(task, "pid")?,
         task_tgid: at(task, "tgid")?,
         task_group_leader: at(task, "group_leader")?,
@@ -39,20 +38,25 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         pid_namespace_inode: at(namespace, "ns")? + at(ns_common, "inum")?,
         task_flags: at(task, "flags")?,
         known: 1,
-        ..probes
-    })
+        ..KernelOffsets::default()
+    };
+    // A kernel may have been built without uprobes.
+    Ok(return_probes(&types, offsets).unwrap_or(offsets))
 }
 
-/// What kernels with probes of user code have besides.
-fn probe_offsets<'a>(types: &Types<'a>, task: Struct<'a>) -> Result<KernelOffsets> {
-    let [utask, instance] = types.structs(["uprobe_task", "return_instance"])?;
+/// Adds where the kernel keeps the return addresses in whose place it has put its own.
+fn return_probes(types: &Types<'_>, offsets: KernelOffsets) -> Result<KernelOffsets> {
+    let [task, utask, instance] =
+        types.structs(["task_struct", "uprobe_task", "return_instance"])?;
     Ok(KernelOffsets {
+        return_probes_known: 1,
         task_utask: types.field(task, "utask")?,
-        utask_instances: types.field(utask, "return_instances")?,
-        instance_stack: types.field(instance, "stack")?,
-        instance_address: types.field(instance, "orig_ret_vaddr")?,
-        instance_next: types.field(instance, "next")?,
-        ..KernelOffsets::default()
+        utask_return_instances: types.field(utask, "return_instances")?,
+        utask_returned: types.field(utask, "ri_pool").unwrap_or(0),
+        return_instance_stack: types.field(instance, "stack")?,
+        return_instance_address: types.field(instance, "orig_ret_vaddr")?,
+        return_instance_next: types.field(instance, "next")?,
+        ..offsets
     })
 }
 
@@ -203,7 +207,8 @@ mod tests {
         let offsets = kernel_offsets().expect("this kernel's types");
         assert_eq!(offsets.task_tgid, offsets.task_pid + 4, "tgid follows pid");
         assert_eq!(offsets.upid_size, 16);
-        assert_eq!(offsets.known, 1);
+        assert_eq!((offsets.known, offsets.return_probes_known), (1, 1));
+        assert_eq!(offsets.return_instance_address, offsets.return_instance_stack + 8);
     }
 
     #[test]

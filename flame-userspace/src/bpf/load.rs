@@ -47,6 +47,9 @@ pub(crate) struct Loaded {
     pub(crate) growth: Option<Result<GrowthKernel>>,
 }
 
+/// The first kernel that tells of a thread's end before its memory goes.
+const EXIT_WITH_MEMORY: (u32, u32) = (6, 16);
+
 /// The loaded programs. Dropping them detaches everything: nothing is pinned, so that the kernel
 /// does the same when the process dies in any other way.
 pub(crate) struct Programs {
@@ -74,7 +77,7 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
-        let places = if options.heap || options.growth { 1 + HEAP_SLOTS } else { 1 };
+        let places = if options.heap || options.growth { 1 + HEAP_SLOTS } else { 2 };
         options.config.places = places;
         let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
         let mut loader = EbpfLoader::new();
@@ -141,6 +144,11 @@ impl Programs {
         self.attach("process_fork", "task_newtask")?;
         self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
+        if features::kernel_version() >= EXIT_WITH_MEMORY
+            && let Err(error) = self.attach("thread_exit", "sched_process_exit")
+        {
+            log::warn!("{error:#}; samples of a thread's end have shorter stacks");
+        }
         if !options.names.is_empty() {
             let map = self.ebpf.map_mut("NAMES").ok_or_else(|| absent("NAMES"))?;
             let mut names: HashMap<_, [u8; COMM], u8> = HashMap::try_from(map)?;

@@ -36,6 +36,8 @@ pub(super) struct Summary {
     heaviest: Vec<Heaviest>,
     /// Who touched what is resident, and how much that is, where it is not what is shown anyway.
     grown: (Vec<Heaviest>, i64),
+    /// Who is told to people: of a heap not the functions that only pass on what they are asked for.
+    told: Vec<Heaviest>,
     total: i64,
     unit: Unit,
     duration: Duration,
@@ -57,10 +59,15 @@ impl Summary {
         let resident = profile.sample_type_index(RESIDENT).filter(|&other| other != column);
         let grown = resident.map(|resident| heaviest(profile, resident)).unwrap_or_default();
         let (heaviest, total) = heaviest(profile, column);
+        let told = match of {
+            ProfileType::Cpu => heaviest.clone(),
+            ProfileType::Heap => holders(profile),
+        };
         Self {
             written,
             heaviest,
             grown,
+            told,
             total,
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
@@ -119,7 +126,7 @@ impl Summary {
     }
 
     fn tell_heaviest(&self, talk: &Talk) {
-        if !self.heaviest.is_empty() {
+        if !self.told.is_empty() {
             talk.say(match (self.of, self.shown_type.as_str()) {
                 (ProfileType::Cpu, _) => "heaviest functions by self time:",
                 (ProfileType::Heap, "inuse_space") => "heaviest holders of memory:",
@@ -127,7 +134,7 @@ impl Summary {
                 (ProfileType::Heap, _) => "heaviest allocators of memory:",
             });
         }
-        Self::tell_functions(talk, &self.heaviest, self.total);
+        Self::tell_functions(talk, &self.told, self.total);
         if !self.grown.0.is_empty() {
             talk.say(TOUCHED);
             Self::tell_functions(talk, &self.grown.0, self.grown.1);
@@ -278,10 +285,19 @@ pub(super) fn heaviest(profile: &Profile, column: usize) -> (Vec<Heaviest>, i64)
         return (Vec::new(), 0);
     }
     let tree = CallTree::build(profile, options);
-    let mut functions = analyze::top(profile, &tree);
+    (first(analyze::top(profile, &tree)), tree.total)
+}
+
+/// The heaviest holders of a heap's memory.
+fn holders(profile: &Profile) -> Vec<Heaviest> {
+    let options = TreeOptions { sample_type: profile.default_sample_type(), by_process: false };
+    first(analyze::holders(profile, &CallTree::build(profile, options)))
+}
+
+fn first(mut functions: Vec<Heaviest>) -> Vec<Heaviest> {
     functions.retain(|function| function.self_value > 0);
     functions.truncate(HEAVIEST);
-    (functions, tree.total)
+    functions
 }
 
 /// A link to a file that terminals make clickable.

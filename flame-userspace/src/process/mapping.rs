@@ -23,6 +23,8 @@ pub(super) enum Code {
     /// machine full of idle processes costs nothing.
     Unopened(Arc<Path>, FileIdentity),
     Vdso,
+    /// Where the kernel lets functions return to whose return is probed.
+    ReturnProbe,
     Generated,
 }
 
@@ -31,6 +33,8 @@ pub(super) fn classify(path: &Path) -> Option<Code> {
     let text = path.to_string_lossy();
     if text == "[vdso]" {
         Some(Code::Vdso)
+    } else if text == "[uprobes]" {
+        Some(Code::ReturnProbe)
     } else if is_anonymous(&text) || !text.starts_with('/') {
         Some(Code::Generated)
     } else {

@@ -23,6 +23,8 @@ pub(crate) enum CodeAddress {
     Executable(ExecutableId, u64),
     /// Code that the kernel maps into each process, by offset.
     Vdso(u64),
+    /// The kernel's, to which functions return whose return is probed, by offset.
+    ReturnProbe(u64),
     /// Code without a file, made while its process ran.
     Generated(ProcessId, u64),
     /// An address that is in no known mapping.
@@ -177,7 +179,7 @@ impl ProcessTable {
 
     /// The code of a process, in the order of addresses.
     pub(crate) fn code_ranges(&self, id: ProcessId) -> impl Iterator<Item = CodeRange> {
-        self.get(id).mappings.iter().map(|(&start, mapping)| {
+        self.get(id).mappings.iter().filter_map(|(&start, mapping)| {
             let code = match mapping.code {
                 Code::File(executable) => {
                     let layout = &self.executables.get(executable).layout;
@@ -188,8 +190,10 @@ impl ProcessTable {
                 Code::Unopened(..) => RangeCode::Unopened,
                 Code::Vdso => RangeCode::Vdso,
                 Code::Generated => RangeCode::Generated,
+                // The kernel's walk looks up who waits for the return.
+                Code::ReturnProbe => return None,
             };
-            CodeRange { start, end: mapping.end, code }
+            Some(CodeRange { start, end: mapping.end, code })
         })
     }
 
@@ -232,6 +236,7 @@ impl ProcessTable {
                 self.locate(id, address)
             }
             Code::Vdso => CodeAddress::Vdso(into),
+            Code::ReturnProbe => CodeAddress::ReturnProbe(into),
             Code::Generated => {
                 self.seek_perf_map(id);
                 CodeAddress::Generated(id, address)

@@ -56,7 +56,7 @@ pub(super) fn request(
             CodeAddress::Generated(id, address) => generated.entry(id).or_default().push(address),
             CodeAddress::Vdso(offset) => request.vdso.push(offset),
             CodeAddress::Kernel(address) => request.kernel.push(address),
-            CodeAddress::Unmapped(_) => {}
+            CodeAddress::ReturnProbe(_) | CodeAddress::Unmapped(_) => {}
         }
     }
     for (executable, addresses) in files {
@@ -342,6 +342,9 @@ impl<'a> Assembly<'a> {
             CodeAddress::Generated(_, address) => {
                 (Some(self.named_mapping("[generated code]", USER)), address)
             }
+            CodeAddress::ReturnProbe(offset) => {
+                (Some(self.named_mapping("[uprobes]", USER)), offset)
+            }
             CodeAddress::Unmapped(address) => (None, address),
         };
         let names = self.names;
@@ -349,6 +352,9 @@ impl<'a> Assembly<'a> {
             names.get(address).iter().map(|symbol| self.line(symbol)).collect();
         if let (CodeAddress::Executable(id, _), Some(start)) = (address, names.start(address)) {
             lines.push(self.nameless(id, start));
+        }
+        if let CodeAddress::ReturnProbe(_) = address {
+            lines.push(self.named("[return probe]"));
         }
         let location = self.builder.location(Location { mapping, address: place, lines });
         self.locations.insert(address, location);
@@ -358,11 +364,16 @@ impl<'a> Assembly<'a> {
     /// What stands for the stack of a sample without frames: a kernel thread, with the kernel
     /// left out.
     fn frameless(&mut self) -> LocationId {
-        let name = self.builder.string("[no frames]");
+        let line = self.named("[no frames]");
+        self.builder.location(Location { mapping: None, address: 0, lines: vec![line] })
+    }
+
+    /// A name alone.
+    fn named(&mut self, name: &str) -> Line {
+        let name = self.builder.string(name);
         let file = self.builder.string("");
         let function = Function { name, system_name: name, file, start_line: 0 };
-        let line = Line { function: self.builder.function(function), line: 0, column: 0 };
-        self.builder.location(Location { mapping: None, address: 0, lines: vec![line] })
+        Line { function: self.builder.function(function), line: 0, column: 0 }
     }
 
     fn line(&mut self, symbol: &Symbol) -> Line {
@@ -383,10 +394,8 @@ impl<'a> Assembly<'a> {
     fn nameless(&mut self, id: ExecutableId, start: u64) -> Line {
         let path = &self.processes.executable(id).path;
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let name = self.builder.string(&format!("[{file}+{start:#x}]"));
-        let file = self.builder.string("");
-        let function = Function { name, system_name: name, file, start_line: 0 };
-        Line { function: self.builder.function(function), line: 0, column: 0 }
+        let name = format!("[{file}+{start:#x}]");
+        self.named(&name)
     }
 
     /// The mapping of the part of an executable that an address lies in, in the file's own

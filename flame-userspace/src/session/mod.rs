@@ -12,6 +12,7 @@ mod builder;
 mod cost;
 mod heap;
 mod holder;
+mod leaving;
 mod pipeline;
 mod quality;
 mod recording;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::assemble::{self, Frame, Values};
 use super::cost;
 use super::heap::{Heap, HeapPart};
+use super::leaving::LastStacks;
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
 use super::{ProfileType, Recorded, Recording, SessionBuilder, holder};
@@ -68,6 +69,7 @@ pub(super) struct Pipeline {
     unwinder: Unwinder,
     timeline: Timeline,
     aggregator: Aggregator,
+    last_stacks: LastStacks,
     /// If it was asked for; or why it could not be had.
     heap: Option<Result<Heap, String>>,
     losses: SideLosses,
@@ -108,6 +110,7 @@ impl Pipeline {
             unwinder: Unwinder::default(),
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
+            last_stacks: LastStacks::default(),
             heap,
             losses: SideLosses::default(),
             counted: Counts::default(),
@@ -235,8 +238,6 @@ impl Pipeline {
                             end: sample.user_end,
                             registers: copy.registers,
                             stack: &copy.stack,
-                            replaced: (sample.kind == SampleKind::Cpu)
-                                .then_some((sample.id, sample.address)),
                         };
                         sample.user_end = self.unwinder.finish(
                             stopped,
@@ -246,7 +247,9 @@ impl Pipeline {
                         );
                     }
                     match (sample.kind, &mut self.heap) {
+                        (SampleKind::Leaving, _) => self.last_stacks.keep(*sample),
                         (SampleKind::Cpu, _) => {
+                            self.last_stacks.complete(&mut sample);
                             self.aggregator.add(&sample, process, &mut self.processes);
                         }
                         (SampleKind::Growth, Some(Ok(heap))) => {

@@ -50,6 +50,8 @@ pub(super) struct Analysis<'a> {
     /// Functions that begin to use the frame pointer as such, and returns.
     frames: usize,
     returns: usize,
+    /// Whether the code has been read once: then most branches back are known.
+    was_read: bool,
     info: InstructionInfoFactory,
 }
 
@@ -58,7 +60,7 @@ impl<'a> Analysis<'a> {
     pub(super) fn new(bytes: &'a [u8], start: u64) -> Self {
         let (targets, called) = (HashMap::new(), HashSet::new());
         let info = InstructionInfoFactory::new();
-        Self { bytes, start, targets, called, frames: 0, returns: 0, info }
+        Self { bytes, start, targets, called, frames: 0, returns: 0, was_read: false, info }
     }
 
     /// Calls back with the rules of the code, each with the address from which on it holds.
@@ -84,7 +86,7 @@ impl<'a> Analysis<'a> {
         let mut decoder = Decoder::with_ip(64, self.bytes, self.start, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
         let (mut state, mut after_return) = (None, begins);
-        let (mut after_call, mut padded, mut assumed) = (false, false, None);
+        let (mut at_end, mut padded, mut assumed) = (false, false, None);
         while decoder.can_decode() {
             decoder.decode_out(&mut instruction);
             let ip = instruction.ip();
@@ -98,11 +100,16 @@ impl<'a> Analysis<'a> {
             let looks_first = ip % ALIGNMENT == 0 || is_prologue(&instruction);
             let may_begin = after_return && !is_padding && looks_first;
             if padded && !is_padding && ip % ALIGNMENT == 0 && !self.targets.contains_key(&ip) {
-                // Padding behind a call that does not return.
+                // Padding behind a call that does not return, or behind a jump.
                 state = Some(State::CALLED);
             }
-            padded = is_padding && (padded || after_call);
-            after_call = instruction.flow_control() == FlowControl::Call;
+            padded = is_padding && (padded || at_end);
+            // Behind a jump a loop may be aligned: that is known when its branch back was read.
+            at_end = match instruction.flow_control() {
+                FlowControl::Call => true,
+                FlowControl::UnconditionalBranch => self.was_read,
+                _ => false,
+            };
             state = state
                 .or_else(|| self.targets.get(&ip).copied())
                 .or(assumed.take())
@@ -130,6 +137,7 @@ impl<'a> Analysis<'a> {
             assumed = Some(after).filter(|after| by_table && after.sp != Some(8));
             (state, after_return) = self.follow(after, &instruction);
         }
+        self.was_read = true;
     }
 
     /// Whether the code goes back from a signal handler: `mov rax, 15` (`rt_sigreturn`), `syscall`.

@@ -40,6 +40,19 @@ fn pushes_and_room_are_counted_and_a_return_ends_a_function() {
 }
 
 #[test]
+fn a_function_may_begin_behind_a_jump_and_padding_where_no_branch_leads() {
+    // push rbx; jmp to itself; padding; push rbx; ret
+    let mut code = vec![0x53, 0xeb, 0xfe];
+    code.resize(16, 0x90);
+    code.extend([0x53, 0xc3]);
+    let begins = rules(&code);
+    assert!(begins.contains(&(0x1010, by(SP, 8, SavedFp::Unchanged))), "{begins:?}");
+    // The same with a branch to the second part from the first, which has something on the stack.
+    code[2] = 13;
+    assert!(!rules(&code).contains(&(0x1010, by(SP, 8, SavedFp::Unchanged))));
+}
+
+#[test]
 fn a_frame_pointer_is_used_where_one_is_kept() {
     // push rbp; mov rbp, rsp; and rsp, -32; leave; ret
     let code = [0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe4, 0xe0, 0xc9, 0xc3];

@@ -155,6 +155,16 @@ impl UnwindInformation {
         (slice < self.pages / SLICE_PAGES).then_some(slice)
     }
 
+    /// The slices in which the functions of Go's runtime begin, one for each function.
+    pub(super) fn go_runtime(&self) -> impl Iterator<Item = u32> {
+        let is_runtime = |function: &&Function| match (function.entry, &self.sources.go) {
+            (Entry::Go(number), Some(go)) => go.is_runtime(number),
+            _ => false,
+        };
+        let functions = self.functions.iter().filter(is_runtime);
+        functions.filter_map(|function| self.slice_of(function.code.start))
+    }
+
     /// The function that an address lies in.
     pub(super) fn function(&self, address: u64) -> Option<&Function> {
         let behind = self.functions.partition_point(|function| function.code.start <= address);

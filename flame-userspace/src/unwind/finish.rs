@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flame_common::frame::RawFrame;
-use flame_common::limits::{RED_ZONE, STACK_COPY, USER_FRAMES};
+use flame_common::limits::{FINISHED_FRAMES, RED_ZONE, STACK_COPY};
 use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
@@ -33,22 +33,17 @@ pub(crate) struct Stopped<'a> {
     pub(crate) registers: Registers,
     /// The stack, from the red zone below the registers' stack pointer on.
     pub(crate) stack: &'a [u8],
-    /// A place on it, and the return address that is meant there where another is.
-    pub(crate) replaced: Option<(u64, u64)>,
 }
 
 impl<'a> Stopped<'a> {
     fn memory(&self) -> CopiedStack<'a> {
-        CopiedStack {
-            start: self.registers.sp().wrapping_sub(RED_ZONE),
-            bytes: self.stack,
-            replaced: self.replaced,
-        }
+        CopiedStack { start: self.registers.sp().wrapping_sub(RED_ZONE), bytes: self.stack }
     }
 
     /// Why a walk over the copy ends, where its own end may be it.
     fn reason(&self, end: StackEnd) -> StackEnd {
         match end {
+            StackEnd::Unreadable if self.end == StackEnd::Truncated => StackEnd::Truncated,
             StackEnd::Unreadable if self.stack.len() >= STACK_COPY => StackEnd::CopyTooShort,
             end => end,
         }
@@ -59,14 +54,10 @@ impl<'a> Stopped<'a> {
 struct CopiedStack<'a> {
     start: u64,
     bytes: &'a [u8],
-    replaced: Option<(u64, u64)>,
 }
 
 impl Memory for CopiedStack<'_> {
     fn word(&mut self, address: u64) -> Option<u64> {
-        if let Some((_, meant)) = self.replaced.filter(|(at, _)| *at == address) {
-            return Some(meant);
-        }
         let at = usize::try_from(address.checked_sub(self.start)?).ok()?;
         let word = self.bytes.get(at..)?.first_chunk::<8>()?;
         Some(u64::from_ne_bytes(*word))
@@ -171,7 +162,7 @@ impl Unwinder {
     ) -> StackEnd {
         let mut registers = stopped.registers;
         let mut memory = stopped.memory();
-        while frames.len() < USER_FRAMES {
+        while frames.len() < FINISHED_FRAMES {
             let Some(rule) = self.rule(process, registers.lookup(), processes) else {
                 return no_code(frames);
             };
@@ -196,7 +187,7 @@ impl Unwinder {
     ) -> StackEnd {
         let mut frame = Frame::new(stopped.registers);
         let mut memory = stopped.memory();
-        while frames.len() < USER_FRAMES {
+        while frames.len() < FINISHED_FRAMES {
             let lookup = frame.registers.lookup();
             let Some(rule) = self.rule(process, lookup, processes) else {
                 return no_code(frames);
@@ -234,8 +225,8 @@ impl Unwinder {
             };
             self.begun.push(object);
             let mut table = information.map(SlicedTable::new);
-            let slices = table.as_mut().map_or(0..0, SlicedTable::compile_if_small);
-            self.fresh.extend(slices.map(|number| Slice { object, number }));
+            let slices = table.as_mut().map(SlicedTable::compile_first).unwrap_or_default();
+            self.fresh.extend(slices.into_iter().map(|number| Slice { object, number }));
             table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
@@ -254,13 +245,19 @@ fn object_at(
     match processes.locate(process, address) {
         CodeAddress::Executable(id, address) => Some((Object::File(id), address)),
         CodeAddress::Vdso(offset) => Some((Object::Vdso, offset)),
-        CodeAddress::Generated(..) | CodeAddress::Unmapped(_) | CodeAddress::Kernel(_) => None,
+        CodeAddress::Generated(..)
+        | CodeAddress::ReturnProbe(_)
+        | CodeAddress::Unmapped(_)
+        | CodeAddress::Kernel(_) => None,
     }
 }
 
-/// Whether code is mapped at an address.
+/// Whether code that has frames is mapped at an address.
 fn is_code(process: ProcessId, address: u64, processes: &mut ProcessTable) -> bool {
-    !matches!(processes.locate(process, address), CodeAddress::Unmapped(_) | CodeAddress::Kernel(_))
+    !matches!(
+        processes.locate(process, address),
+        CodeAddress::ReturnProbe(_) | CodeAddress::Unmapped(_) | CodeAddress::Kernel(_)
+    )
 }
 
 /// Why a walk ends at an address without code. A guess that led there was wrong.

@@ -46,7 +46,7 @@ fn walk(registers: Registers, stack: &[u8]) -> (Vec<RawFrame>, StackEnd) {
     let mut processes = ProcessTable::new(false, HashSet::new());
     let process = processes.add_running(std::process::id());
     let mut frames = vec![RawFrame::instruction_pointer(registers.ip)];
-    let stopped = Stopped { end: StackEnd::NoTable, registers, stack, replaced: None };
+    let stopped = Stopped { end: StackEnd::NoTable, registers, stack };
     let end = Unwinder::default().finish(stopped, process, &mut processes, &mut frames);
     (frames, end)
 }

@@ -217,7 +217,6 @@ fn compare(program: &[&str]) -> Compared {
             end: StackEnd::NoTable,
             registers: snapshot.registers,
             stack: &snapshot.stack,
-            replaced: None,
         };
         let end = unwinder.finish(stopped, process, &mut processes, &mut frames);
         let ours: Vec<u64> = frames.iter().map(|frame| address(*frame)).collect();

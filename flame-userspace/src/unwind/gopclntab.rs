@@ -40,6 +40,8 @@ const LEAVERS: [&[u8]; 3] = [b"runtime.mcall", b"runtime.morestack", b"gogo"];
 const ORDINARY: [&[u8]; 2] = [b"runtime.sigtramp", b"runtime.clone"];
 /// Where the kernel returns to from a signal handler.
 const SIGNAL_RETURNS: [&[u8]; 2] = [b"runtime.sigreturn__sigaction", b"runtime.sigreturn"];
+/// What the names of the runtime's functions begin with.
+const RUNTIME: [&[u8]; 2] = [b"runtime.", b"internal/runtime/"];
 /// Names are at most so long; real ones of generic functions have some hundred bytes.
 const LONGEST_NAME: usize = 4096;
 
@@ -118,6 +120,12 @@ impl GoFunctions {
     /// A function's name.
     pub(super) fn name(&self, function: u32) -> Option<&str> {
         std::str::from_utf8(self.name_bytes(function)?).ok()
+    }
+
+    /// Whether a function is one of the runtime.
+    pub(super) fn is_runtime(&self, function: u32) -> bool {
+        let package = |name: &[u8]| RUNTIME.iter().any(|package| name.starts_with(package));
+        self.name_bytes(function).is_some_and(package)
     }
 
     /// Calls back with a function's rules, each with the address from which on it holds.

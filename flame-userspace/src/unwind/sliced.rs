@@ -1,7 +1,6 @@
 //! A file's unwind table, made a slice of its code at a time: what is seen on stacks.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::collections::{BTreeSet, HashMap};
 
 use flame_common::unwind::Rule;
 
@@ -10,6 +9,8 @@ use super::compile::{SLICE_PAGES, UnwindInformation};
 
 /// A small file has at most so many slices: half a MiB of code.
 const SMALL: u32 = 32;
+/// The most functions of a Go program's runtime that are looked for at once: it has some thousand.
+const RUNTIME: u32 = 16_384;
 
 /// The table of a file, as far as it was needed.
 #[derive(Debug)]
@@ -23,15 +24,20 @@ impl SlicedTable {
         Self { information, slices: HashMap::new() }
     }
 
-    /// Compiles all of a small file, whose code is soon run all over: that takes a few
-    /// milliseconds, and spares the kernel to ask for each slice. The numbers of the slices.
-    pub(super) fn compile_if_small(&mut self) -> Range<u32> {
+    /// Compiles what is soon needed, which takes a few milliseconds and spares the kernel to ask
+    /// for each slice: all of a small file, whose code is soon run all over, and a Go program's
+    /// runtime, which works on stacks of its own: a copy of one of those does not hold the
+    /// goroutine's that the walk leads to. The numbers of the slices.
+    pub(super) fn compile_first(&mut self) -> Vec<u32> {
         let count = self.extent().1 / SLICE_PAGES;
-        if count > SMALL {
-            return 0..0;
-        }
-        self.slices = (0..count).map(|number| (number, self.information.compile(number))).collect();
-        0..count
+        let wanted: BTreeSet<u32> = if count <= SMALL {
+            (0..count).collect()
+        } else {
+            self.information.go_runtime().take(RUNTIME as usize).collect()
+        };
+        self.slices =
+            wanted.iter().map(|&number| (number, self.information.compile(number))).collect();
+        wanted.into_iter().collect()
     }
 
     /// What it is made from.

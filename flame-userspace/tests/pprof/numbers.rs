@@ -10,7 +10,9 @@ use flame::analyze::{FunctionTree, top};
 use flame::format::markdown::{self, Heading};
 use flame::format::{folded, html, json};
 use flame::profile::tree::{CallTree, TreeOptions};
-use flame::profile::{Builder, Function, Line, Location, LocationId, Mapping, Profile, SampleType};
+use flame::profile::{
+    Builder, Function, Label, LabelValue, Line, Location, LocationId, Mapping, Profile, SampleType,
+};
 
 use crate::file;
 use crate::generator::Random;
@@ -97,8 +99,23 @@ fn by_table(profile: &Profile, column: usize) -> Numbers {
 
 /// Counted sample by sample, without any tree.
 fn by_hand(profile: &Profile, column: usize) -> Numbers {
+    by_hand_of(profile, column, "")
+}
+
+/// The same of the samples of one process; of all if `comm` is empty.
+fn by_hand_of(profile: &Profile, column: usize, comm: &str) -> Numbers {
     let mut numbers = Numbers::new();
+    let is_of = |label: &Label| match label.value {
+        LabelValue::Text(text) => {
+            profile.string(label.key) == "comm" && profile.string(text) == comm
+        }
+        LabelValue::Number { .. } => false,
+    };
     for sample in profile.samples() {
+        let labels = profile.labels(sample.labels);
+        if !comm.is_empty() && !labels.iter().any(is_of) {
+            continue;
+        }
         let mut names: Vec<String> = Vec::new();
         for id in profile.frames(sample.stack) {
             let location = profile.location(id);
@@ -194,15 +211,19 @@ fn table_report_and_folded_stacks_tell_what_was_counted_by_hand() {
 }
 
 /// The numbers in the page, as its viewer's own modules read them; none where there is no node.
-fn by_page(go: &Path, profile: &Profile, column: usize) -> Option<Numbers> {
-    let page = go.join("numbers.html");
+fn by_page(folder: &Path, profile: &Profile, column: usize, comm: &str) -> Option<Numbers> {
+    let page = folder.join("numbers.html");
     let mut bytes = Vec::new();
     let about = html::Page { title: "t", by_process: false, source_id: "s" };
     html::write(profile, &about, &mut bytes).expect("a Vec takes every write");
     std::fs::write(&page, bytes).expect("write the page");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pprof/page.mjs");
-    let output =
-        Command::new("node").arg(script).arg(page).arg(column.to_string()).output().ok()?;
+    let mut node = Command::new("node");
+    node.arg(script).arg(page).arg(column.to_string());
+    if !comm.is_empty() {
+        node.args(["comm", comm]);
+    }
+    let output = node.output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let rows: Vec<(String, i64, i64)> = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -216,13 +237,17 @@ fn the_page_tells_the_same() {
     for seed in 0..6 {
         let profile = profile(seed);
         for column in 0..3 {
-            let Some(mut page) = by_page(&folder, &profile, column) else {
+            let Some(mut page) = by_page(&folder, &profile, column, "") else {
                 eprintln!("skipped: needs `node`, which is not here");
                 return;
             };
             let (_, total) = page.remove("all").expect("the root");
             assert_eq!(total, profile.total(column));
             assert_eq!(nonzero(page), nonzero(by_hand(&profile, column)), "seed {seed}");
+            let mut page = by_page(&folder, &profile, column, "one").expect("node is there");
+            page.remove("all");
+            let expected = by_hand_of(&profile, column, "one");
+            assert_eq!(nonzero(page), nonzero(expected), "seed {seed}: one process");
         }
     }
 }
@@ -239,21 +264,31 @@ fn go_tool_pprof_tells_the_same() {
             arguments.extend((!unit.is_empty()).then_some(unit));
             arguments.push(&path);
             let text = go.pprof(&arguments);
-            let number = |word: &str| -> i64 {
-                let digits: String = word.chars().take_while(char::is_ascii_digit).collect();
-                digits.parse().unwrap_or_else(|_| panic!("{word} is no number"))
-            };
-            let mut seen = Numbers::new();
-            for line in text.lines().skip_while(|line| !line.contains("flat%")).skip(1) {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                // It puts the brackets of modules around every module.
-                let name = words[5].replace("[[", "[").replace("]]", "]");
-                let worth = seen.entry(name).or_default();
-                // A function that is inlined somewhere and not elsewhere has a row of each.
-                worth.0 += number(words[0]);
-                worth.1 += number(words[3]);
-            }
-            assert_eq!(nonzero(seen), nonzero(by_hand(&profile, column)), "seed {seed}: {text}");
+            let expected = nonzero(by_hand(&profile, column));
+            assert_eq!(nonzero(of_go(&text)), expected, "seed {seed}: {text}");
+            arguments.insert(1, "-tagfocus=comm=^one$");
+            let text = go.pprof(&arguments);
+            let expected = nonzero(by_hand_of(&profile, column, "one"));
+            assert_eq!(nonzero(of_go(&text)), expected, "seed {seed}: {text}");
         }
     }
+}
+
+/// The numbers that `go tool pprof -top` writes in the base unit.
+fn of_go(text: &str) -> Numbers {
+    let number = |word: &str| -> i64 {
+        let digits: String = word.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or_else(|_| panic!("{word} is no number"))
+    };
+    let mut seen = Numbers::new();
+    for line in text.lines().skip_while(|line| !line.contains("flat%")).skip(1) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // It puts the brackets of modules around every module.
+        let name = words[5].replace("[[", "[").replace("]]", "]");
+        let worth = seen.entry(name).or_default();
+        // A function that is inlined somewhere and not elsewhere has a row of each.
+        worth.0 += number(words[0]);
+        worth.1 += number(words[3]);
+    }
+    seen
 }

@@ -19,7 +19,8 @@ export function zigzag(number) {
 
 /**
  * A block of the nodes `[level, name, self values, module, label]`, in pre-order, after the root's.
- * The name may end in `:line`; a module `[kernel]` is the kernel's; a label is `key=value`. With
+ * The name may end in `:line`; a module `[kernel]` is the kernel's, and what `libc` has only passes
+ * on what it is asked for; a label is `key=value`. With
  * `base`, the self values of each node there, it is a block of a difference.
  * @param {[number, string, (number | bigint)[], string?, string?][]} nodes
  * @param {{types?: {kind: string, unit: string}[], shown?: number, period?: any,
@@ -55,7 +56,7 @@ export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }],
         columns.module_builds.push(...leb128(row('')));
       }
       columns.frame_modules.push(...leb128(modules.indexOf(of)));
-      columns.frame_kinds.push(level === 0 ? 0 : module === '[kernel]' ? 3 : 2);
+      columns.frame_kinds.push(level === 0 ? 0 : module === '[kernel]' ? 3 : module === 'libc' ? 2 + 8 : 2);
       columns.frame_lines.push(...leb128(line));
     }
     columns.levels.push(...leb128(before < 0 ? 0 : before + 1 - level));

@@ -12,6 +12,12 @@ test('callees lie within their caller from left to right', () => {
   ]);
 });
 
+test('neighbours stand by name if asked to, and as wide as before', () => {
+  const view = viewOf([[1, 'b', [60]], [1, 'c', [30]], [1, 'a', [10]]]);
+  const [, row] = layOut(view, 0, 0, 1000, true).rows;
+  assert.deepEqual(row, { x: [0, 100, 700], width: [100, 600, 300], node: [3, 1, 2] });
+});
+
 test('a zoomed frame takes the full width, below its callers', () => {
   const rows = layOut(viewOf([[1, 'a', [0]], [2, 'b', [60]], [2, 'c', [20]], [1, 'd', [20]]]), 0, 3, 1000).rows;
   assert.deepEqual(rows.map((row) => [row.node, row.width]), [[[0], [1000]], [[1], [1000]], [[3], [1000]]]);

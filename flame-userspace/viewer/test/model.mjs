@@ -49,6 +49,12 @@ test('the functions of a subtree are those in it alone', () => {
   assert.deepEqual(functions(example({}), 2), [['f', 6, 6]]);
 });
 
+test('source lines count once a stack too', () => {
+  const view = viewOf([[1, 'f:7', [1]], [2, 'g:3', [2]], [3, 'f:7', [4]], [2, 'h', [8]]], {});
+  const lines = view.lines(0, 0).slice(1).map(({ line, self, total }) => [line, self, total]);
+  assert.deepEqual(lines, [[7, 5, 15], [3, 2, 6]]);
+});
+
 test('recursion folds into the first frame', () => {
   assert.deepEqual(paths(example({ fold: true })), [' 11', 'main 8', 'main/f 6', 'main/g 1', 'main2 3']);
   const mutual = viewOf([[1, 'a', [1]], [2, 'b', [1]], [3, 'a', [1]], [4, 'c', [1]]], { fold: true });

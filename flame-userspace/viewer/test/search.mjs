@@ -48,6 +48,8 @@ test('capitals make case count, and what is no expression is plain text', () => 
   assert.equal(parseSearch('Parse')?.expression.test('parse'), false);
   assert.deepEqual(parseSearch('operator(')?.plain, true);
   assert.equal(parseSearch('operator(')?.expression.test('operator()'), true);
+  assert.equal(parseSearch('a.c', true)?.expression.test('abc'), false);
+  assert.equal(parseSearch('a.c', true)?.expression.test('a.c'), true);
   const odd = 'a.b*[c](d)|{e}^$\\?+/';
   assert.equal(new RegExp(`^${quoted(odd)}$`).test(odd), true);
 });

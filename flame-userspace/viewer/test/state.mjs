@@ -9,7 +9,7 @@ import { formatChange, formatDelta } from '../units.js';
 
 test('a state comes back from the address', () => {
   const state = { type: 'cpu', order: 'around', of: 'f<a&b> (lib#1)', fold: true, flip: true,
-    shares: false, widths: 'new', way: 'self', zoom: 'k3x', search: '^a+b=%$',
+    shares: false, byName: true, lines: true, plain: true, widths: 'new', way: 'self', zoom: 'k3x', search: '^a+b=%$',
     filters: [{ kind: 'focus', text: 'x&y=z' }, { kind: 'label', key: 'thread', text: 'w 1' },
       { kind: 'hide', text: '</script>' }] };
   assert.deepEqual(parseState(formatState(/** @type {any} */ (state))), state);

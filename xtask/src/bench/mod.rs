@@ -69,8 +69,9 @@ struct UnwindArgs {
     /// A program to measure alone, may be given more than once; prints the tables instead
     #[arg(long = "program", value_name = "NAME")]
     programs: Vec<String>,
-    /// The most pairs for a program whose intervals stay wide
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    /// The most pairs for a program whose intervals stay wide. With more it takes longer than a
+    /// quarter of an hour
+    #[arg(long, value_name = "N", default_value_t = 8)]
     rounds: usize,
 }
 
@@ -165,7 +166,8 @@ fn told() -> String {
 
 fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     let (_folder, place) = begin()?;
-    let scale = if args.quick { 0.2 } else { 1.0 };
+    let place = Place { arguments: unwind::ARGUMENTS, ..place };
+    let scale = if args.quick { 0.2 } else { 0.5 };
     let rounds = if args.quick { 1..=1 } else { 6..=args.rounds.max(6) };
     let effort = Effort {
         least_rounds: *rounds.start(),

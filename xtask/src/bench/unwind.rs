@@ -65,9 +65,13 @@ fn mean_frames(program: &Prepared, place: &Place) -> Result<f64> {
     Ok(stacks.mean_depth())
 }
 
+/// What flame is told here: CPU profiles alone, as those of the others are.
+pub(super) const ARGUMENTS: &[&str] = &["-t", "cpu"];
+
 /// The place for sessions whose stacks are read here: of user code, as the linker knows it.
 fn folding(place: &Place) -> Place {
-    Place { arguments: &["--no-kernel", "--no-inline", "--format", "folded"], ..place.clone() }
+    let arguments = &["-t", "cpu", "--no-kernel", "--no-inline", "--format", "folded"];
+    Place { arguments, ..place.clone() }
 }
 
 /// The stacks that flame wrote.

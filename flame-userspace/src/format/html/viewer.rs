@@ -22,6 +22,7 @@ const MODULES: &[&str] = &[
     include_str!("../../../viewer/search.js"),
     include_str!("../../../viewer/shape.js"),
     include_str!("../../../viewer/view.js"),
+    include_str!("../../../viewer/holders.js"),
     include_str!("../../../viewer/theme.js"),
     include_str!("../../../viewer/colours.js"),
     include_str!("../../../viewer/layout.js"),

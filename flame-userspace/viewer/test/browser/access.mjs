@@ -51,7 +51,13 @@ export async function access(harness) {
     expect(await page.locator('#fold').getAttribute('aria-pressed') === 'true', 'r does not fold');
     await press('r i');
     expect(await page.locator('#flip').getAttribute('aria-pressed') === 'true', 'i does not flip');
-    await press('i k');
+    await press('i a');
+    expect(await page.locator('#names').getAttribute('aria-pressed') === 'true', 'a is no order by name');
+    await press('a l');
+    await sees(page, 'table-title', /lines/);
+    await press('l e');
+    expect(await page.locator('#regex').getAttribute('aria-pressed') === 'false', 'e is no plain search');
+    await press('e k');
     expect(await page.locator('#way').inputValue() === 'package', 'k does not colour');
     await press('d d');
     expect(await page.evaluate(() => document.documentElement.dataset.theme) === 'dark', 'd is no theme');
@@ -107,7 +113,9 @@ export async function access(harness) {
     for (const [view, file] of [['top-down', 'cpu.html'], ['bottom-up', 'cpu.html#v=up&q=json&flip=1'],
       ['callers and callees', 'cpu.html#v=around&of=json%3A%3Avalue%28char%29+%28libjson.so.1%29&fold=1'],
       ['filtered', 'cpu.html#focus=json&hide=serve&l.thread=worker-1&c=self'],
-      ['heap', 'heap.html#t=alloc_space'], ['difference', 'diff.html'], ['hostile', 'hostile.html']]) {
+      ['lines, by name', 'cpu.html#lines=1&names=1&plain=1&q=json'],
+      ['heap', 'heap.html#t=alloc_space'],
+      ['difference of a heap', 'heap-diff.html'], ['difference', 'diff.html'], ['hostile', 'hostile.html']]) {
       await check(`axe finds nothing (${view}, ${colorScheme})`, file, accessible, { colorScheme });
     }
   }
@@ -160,6 +168,17 @@ export async function access(harness) {
     expect(/\+5\.56 s.*format_new/s.test(await page.locator('.static').innerText()), 'no table');
   }, { javaScriptEnabled: false });
 
+  // axe is a script itself: what a page without scripts shows is looked at as a document of its own.
+  await check('axe finds nothing in what stands without scripts', 'cpu.html', async (page) => {
+    await page.evaluate(() => {
+      const fallback = document.querySelector('noscript');
+      const made = new DOMParser().parseFromString(fallback?.textContent ?? '', 'text/html');
+      document.querySelector('main')?.replaceChildren(...made.body.childNodes);
+    });
+    expect(await page.locator('.static tbody tr').count() > 3, 'there is no table');
+    await accessible(page);
+  });
+
   await check('a print has the numbers, the picture and the table', 'cpu.html', async (page) => {
     await clickFrame(page, 2);
     await sees(page, 'table-title', /in server::serve/);
@@ -170,6 +189,8 @@ export async function access(harness) {
     expect(await page.locator('#print svg').isVisible(), 'the picture is missing');
     expect(await page.locator('#table').isVisible(), 'the table is missing');
     expect(await page.locator('#tools').isHidden(), 'controls would be printed');
+    expect(await page.locator('#lines').isHidden(), 'a button would be printed');
+    await accessible(page);
     await page.evaluate(() => dispatchEvent(new Event('afterprint')));
     expect(await page.locator('#print svg').count() === 0, 'the picture stays');
   });

@@ -63,6 +63,11 @@ export async function controls(harness) {
     expect(await page.locator('#table tbody tr').count() === 1, 'the table is not filtered');
     await page.locator('#search').fill('(');
     await sees(page, 'matched', /as plain text/);
+    await page.locator('#search').fill('json::value.char');
+    await sees(page, 'matched', /^31\.8 % matched/);
+    await page.locator('#regex').click();
+    await sees(page, 'matched', /^0 % matched.*as plain text/);
+    await page.locator('#regex').click();
     await page.locator('#search').fill('no function is called this');
     await sees(page, 'matched', /^0 % matched/);
     await sees(page, 'table', /No function matches/);
@@ -81,8 +86,30 @@ export async function controls(harness) {
     await sees(page, 'matched', /% matched/);
   });
 
+  await check('the table has source lines too', 'cpu.html', async (page) => {
+    await page.locator('#lines').click();
+    await sees(page, 'table-title', /^Heaviest lines$/);
+    await sees(page, 'table', /Line69\.9 %36\.67 s69\.9 %36\.67 sjson\.cc:10/);
+    await sees(page, 'first', /^38\.1 %json::parse/);
+    const csv = (await exported(page, 'csv')).bytes.toString();
+    expect(csv.includes('"json.cc:10",36'), csv.slice(0, 300));
+    await page.locator('#lines').click();
+    await sees(page, 'table-title', /^Heaviest functions$/);
+  });
+
+  await check('neighbours stand by value or by name', 'cpu.html', async (page) => {
+    await clickFrame(page, 1);
+    await sees(page, 'detail', /^Zoomed: server/);
+    await page.locator('#back').click();
+    await page.locator('#names').click();
+    await clickFrame(page, 1);
+    await sees(page, 'detail', /^Zoomed: helper/);
+  });
+
   await check('every sample type is there, and says what it means', 'heap.html', async (page) => {
-    await sees(page, 'status', /^32\.25 MiB in use/);
+    await sees(page, 'status', /^32\.25 MiB in use · standard error ±/);
+    await sees(page, 'first-title', /^Who holds memory$/);
+    await sees(page, 'first', /^96\.9 %cache_put31\.25 MiB through xmalloc/);
     const { x, y } = await frameAt(page, 2);
     await page.mouse.move(x, y);
     await sees(page, 'tooltip', /cache_put.*standard error: ±.*average size: 4\.00 KiB/s);
@@ -94,6 +121,7 @@ export async function controls(harness) {
     }
     expect(seen.size === 8, 'types have meanings or numbers in common');
     await page.locator('#type').selectOption('alloc_space');
+    await sees(page, 'first-title', /^Who allocates the most$/);
     await sees(page, 'first', /cache_put/);
   });
 
@@ -184,6 +212,11 @@ export async function controls(harness) {
     const { x, y } = await frameAt(page, 3);
     await page.mouse.move(x, y);
     await sees(page, 'tooltip', /base.*new.*change.*standard error of the change/s);
+  });
+
+  await check('a heap grows in who holds it', 'heap-diff.html', async (page) => {
+    await sees(page, 'first', /^\+13 %cache_put\+3\.91 MiB through xmalloc/);
+    await sees(page, 'status', /^36\.16 MiB in use/);
   });
 
   await check('hostile names are plain text', 'hostile.html', async (page) => {

@@ -57,41 +57,59 @@ function watch(/** @type {string} */ ready) {
   look();
 }
 
-async function once({ viewer, url, limit_ms: limit }) {
+/** How much longer than a page may take to show something one whole run may take. */
+const REST_MS = 30_000;
+/** How long a browser may take to end; what is left of it ends with this process. */
+const CLOSING_MS = 5_000;
+
+const after = (/** @type {number} */ ms, /** @type {any} */ value) =>
+  new Promise((done) => { setTimeout(() => done(value), ms); });
+
+/** One run in a browser of its own. A page that crashes or blocks for good shows nothing. */
+async function once(job) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--enable-unsafe-swiftshader', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--no-first-run', '--allow-file-access-from-files'],
   });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  const crashed = new Promise((done) => { page.on('crash', () => done({ none: true })); });
+  const seen = look(browser, page, job);
+  // It fails once more when its browser is gone.
+  seen.catch(() => {});
   try {
-    const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-    page.setDefaultTimeout(limit);
-    await page.addInitScript(`window.isReady = () => Boolean(${READY[viewer]});\n(${watch})();`);
-    try {
-      await page.goto(url, { waitUntil: 'commit', timeout: limit });
-      await page.waitForFunction(() => window.measured?.shown > 0, null, { timeout: limit, polling: 50 });
-    } catch (error) {
-      if (!/Timeout/.test(String(error))) throw error;
-      return { none: true };
-    }
-    await page.waitForTimeout(700);
-    const opened = await page.evaluate(() => ({ ...window.measured, event: 0 }));
-    const point = await page.evaluate(FRAME[viewer]);
-    let zoom = null;
-    if (point) {
-      await page.evaluate(() => { window.measured.event = 0; });
-      await page.mouse.move(point.x, point.y);
-      await page.waitForTimeout(200);
-      await page.evaluate(() => { window.measured.event = 0; });
-      await page.mouse.click(point.x, point.y, { clickCount: point.clicks });
-      await page.waitForTimeout(viewer === 'flame' ? 700 : 3000);
-      // Events below the observer's threshold are not told.
-      zoom = (await page.evaluate(() => window.measured.event)) || 16;
-    }
-    return { first: opened.shown, longest: opened.longest, zoom, ...await memory(browser) };
+    return await Promise.race([seen, crashed, after(job.limit_ms + REST_MS, { none: true })]);
   } finally {
-    await browser.close();
+    await Promise.race([browser.close(), after(CLOSING_MS, undefined)]);
   }
+}
+
+/** Opens a page, zooms, and tells what that took. */
+async function look(browser, page, { viewer, url, limit_ms: limit }) {
+  page.setDefaultTimeout(limit);
+  await page.addInitScript(`window.isReady = () => Boolean(${READY[viewer]});\n(${watch})();`);
+  try {
+    await page.goto(url, { waitUntil: 'commit', timeout: limit });
+    await page.waitForFunction(() => window.measured?.shown > 0, null, { timeout: limit, polling: 50 });
+  } catch (error) {
+    if (!/Timeout/.test(String(error))) throw error;
+    return { none: true };
+  }
+  await page.waitForTimeout(700);
+  const opened = await page.evaluate(() => ({ ...window.measured, event: 0 }));
+  const point = await page.evaluate(FRAME[viewer]);
+  let zoom = null;
+  if (point) {
+    await page.evaluate(() => { window.measured.event = 0; });
+    await page.mouse.move(point.x, point.y);
+    await page.waitForTimeout(200);
+    await page.evaluate(() => { window.measured.event = 0; });
+    await page.mouse.click(point.x, point.y, { clickCount: point.clicks });
+    await page.waitForTimeout(viewer === 'flame' ? 700 : 3000);
+    // Events below the observer's threshold are not told.
+    zoom = (await page.evaluate(() => window.measured.event)) || 16;
+  }
+  return { first: opened.shown, longest: opened.longest, zoom, ...await memory(browser) };
 }
 
 /** The resident memory of the page's process, and its peak, in KiB. */
