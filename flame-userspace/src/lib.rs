@@ -44,6 +44,7 @@ mod unwind;
 pub use bpf::{Counter, Event};
 pub use error::{Error, ErrorKind};
 pub use session::{
-    Frequency, HeapFunction, HeapMode, HeapOptions, ProfileType, Progress, Quality, Recorded,
-    Recording, Session, SessionBuilder, Target, UnnamedFile, Waiting,
+    Frequency, HeapFunction, HeapGrowth, HeapHolder, HeapMode, HeapOptions, OwnFunction,
+    ProfileType, Progress, Quality, Recorded, Recording, Session, SessionBuilder, Target,
+    UnnamedFile, Waiting,
 };

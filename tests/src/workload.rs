@@ -55,6 +55,12 @@ impl Workload {
         Self::compile("rustc", &sources().join("rust").join(format!("{name}.rs")), &flags, &[])
     }
 
+    /// A Go program of `workloads/go`, built with these flags.
+    pub fn go_with(name: &str, flags: &[&str]) -> Self {
+        let source = sources().join("go").join(format!("{name}.go"));
+        Self::compile("go", &source, &[&["build"], flags].concat(), &[])
+    }
+
     /// Where the program is.
     pub fn program(&self) -> &Path {
         &self.program
@@ -101,7 +107,7 @@ impl Workload {
             fs::create_dir_all(&folder).expect("make the folder of workloads");
             let fresh = folder.join(format!("{stem}.{}", std::process::id()));
             let mut command = Command::new(compiler);
-            command.args(flags).arg(source).arg("-o").arg(&fresh).args(libraries);
+            command.args(flags).arg("-o").arg(&fresh).arg(source).args(libraries);
             let output = command.output();
             let output = output.unwrap_or_else(|e| panic!("run {compiler}, which is wanted: {e}"));
             let said = String::from_utf8_lossy(&output.stderr);

@@ -13,6 +13,7 @@ use crate::process::{CodeAddress, ProcessId, ProcessTable};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) process: ProcessId,
+    /// 0 where no thread is known.
     pub(crate) tid: u32,
     /// The thread's name.
     pub(crate) thread: Arc<str>,
@@ -33,6 +34,28 @@ pub(crate) struct Aggregate {
     pub(crate) ends: [u64; StackEnd::ALL.len()],
     /// Samples that found no room.
     pub(crate) lost: u64,
+}
+
+impl Aggregate {
+    /// Adds what is known of a stack from elsewhere, after the sum was taken: of no thread. `None`
+    /// if there was no room.
+    pub(crate) fn add_known(
+        &mut self,
+        process: ProcessId,
+        innermost_first: &[CodeAddress],
+        samples: u64,
+    ) -> Option<Key> {
+        let addresses = innermost_first.iter().rev();
+        let numbers: Vec<u32> = addresses.map(|&at| self.stacks.address(at)).collect();
+        let Some(stack) = self.stacks.stack(numbers.into_iter()) else {
+            self.lost += samples;
+            return None;
+        };
+        let key = Key { process, tid: 0, thread: Arc::from(""), stack };
+        self.sums.entry(key.clone()).or_default().0 += samples;
+        self.samples += samples;
+        Some(key)
+    }
 }
 
 /// Adds up samples.
@@ -89,6 +112,11 @@ impl Aggregator {
         let stacks = &mut self.sum.stacks;
         let frames: Vec<u32> = innermost_first.iter().rev().map(|&at| stacks.address(at)).collect();
         stacks.stack(frames.into_iter())
+    }
+
+    /// Has an address among those that names are looked up for.
+    pub(crate) fn want(&mut self, address: CodeAddress) {
+        self.sum.stacks.address(address);
     }
 
     /// The sum up to now; counting starts afresh.

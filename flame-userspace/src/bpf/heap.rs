@@ -103,10 +103,7 @@ impl HeapSwitch {
 
     /// What was counted up to now.
     pub(crate) fn counts(&self) -> HeapCounts {
-        let count = |stat: Stat| -> u64 {
-            // A map of our own can always be read.
-            self.stats.get(&(stat as u32), 0).map_or(0, |counts| counts.iter().sum())
-        };
+        let count = |stat| count(&self.stats, stat);
         HeapCounts {
             hits: count(Stat::HeapHits),
             frees: count(Stat::HeapFrees),
@@ -117,7 +114,10 @@ impl HeapSwitch {
 }
 
 /// The blocks that the programs on probes follow.
-pub(crate) struct HeapBlocks(HashMap<MapData, BlockKey, Block>);
+pub(crate) struct HeapBlocks {
+    live: HashMap<MapData, BlockKey, Block>,
+    stats: PerCpuArray<MapData, u64>,
+}
 
 /// What the programs on probes, and the clock of their traps, counted.
 #[derive(Debug, Clone, Copy)]
@@ -151,20 +151,39 @@ impl HeapKernel {
         let stats = maps.iter().find(|(name, _)| name == "STATS").map(|(_, fd)| *fd);
         let stats = stats.context("the embedded kernel object has no STATS")?;
         // SAFETY: the descriptor is that of a map that the object holds meanwhile.
-        let stats = unsafe { BorrowedFd::borrow_raw(stats) }.try_clone_to_owned()?;
-        let stats = PerCpuArray::try_from(Map::PerCpuArray(MapData::from_fd(stats)?))?;
-        let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats };
-        let blocks = HeapBlocks(HashMap::try_from(take("BLOCKS")?)?);
+        let stats = unsafe { BorrowedFd::borrow_raw(stats) };
+        let own_stats = || -> Result<PerCpuArray<MapData, u64>> {
+            let stats = MapData::from_fd(stats.try_clone_to_owned()?)?;
+            Ok(PerCpuArray::try_from(Map::PerCpuArray(stats))?)
+        };
+        let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats: own_stats()? };
+        let blocks = HeapBlocks { live: HashMap::try_from(take("BLOCKS")?)?, stats: own_stats()? };
         Ok(Self { programs, switch, blocks, clock })
     }
 }
 
+/// A counter of the programs.
+fn count(stats: &PerCpuArray<MapData, u64>, stat: Stat) -> u64 {
+    // A map of our own can always be read.
+    stats.get(&(stat as u32), 0).map_or(0, |counts| counts.iter().sum())
+}
+
 impl HeapBlocks {
+    /// How many ends of blocks could not be told.
+    pub(crate) fn lost_ends(&self) -> u64 {
+        count(&self.stats, Stat::FreeRingFull)
+    }
+
+    /// Whether a block lives: it has not been freed.
+    pub(crate) fn lives(&self, key: BlockKey, id: u64) -> bool {
+        self.live.get(&key, 0).is_ok_and(|block| block.id == id)
+    }
+
     /// Forgets a block, if it is still the one that was meant.
     pub(crate) fn forget(&mut self, key: BlockKey, id: u64) {
-        if self.0.get(&key, 0).is_ok_and(|block| block.id == id) {
+        if self.lives(key, id) {
             // Gone already: it was freed.
-            _ = self.0.remove(&key);
+            _ = self.live.remove(&key);
         }
     }
 }

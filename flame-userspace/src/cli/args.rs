@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::analyze::check::{Limit, ParseError};
 use crate::analyze::normalize::Normalize;
-use crate::{Event, Frequency, HeapMode, HeapOptions, ProfileType, Target, format::Format};
+use crate::{
+    Event, Frequency, HeapMode, HeapOptions, OwnFunction, ProfileType, Target, format::Format,
+};
 
 /// What `flame` alone prints.
 pub(super) const INTRODUCTION: &str = "\
@@ -232,6 +234,14 @@ pub(super) struct RecordingArgs {
     /// governed (the same in short windows), or auto: the first of them that --heap-overhead allows.
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = heap_mode)]
     pub(super) heap_mode: HeapMode,
+    /// A function of the program's own allocator (a pool, an arena), by its name in the symbol
+    /// table; more than once for more. `size=arg1*arg2` for a number of blocks of a size, and
+    /// `old=arg1` for a block that is given up. What it takes from malloc itself is not counted.
+    #[arg(long, value_name = "NAME:size=arg1,ret", value_parser = OwnFunction::alloc)]
+    pub(super) alloc_fn: Vec<OwnFunction>,
+    /// A function that frees what those made. What an arena gives up as a whole is not seen.
+    #[arg(long, value_name = "NAME:arg1", value_parser = OwnFunction::free)]
+    pub(super) free_fn: Vec<OwnFunction>,
     /// Stop after this time: 30s, 2m, or bare seconds.
     #[arg(short, long, value_name = "TIME", value_parser = time)]
     pub(super) duration: Option<Duration>,
@@ -322,7 +332,12 @@ impl RecordingArgs {
 
     /// How the heap is sampled.
     pub(super) fn heap(&self) -> HeapOptions {
-        HeapOptions { interval: self.heap_interval, mode: self.heap_mode, ..HeapOptions::default() }
+        HeapOptions {
+            interval: self.heap_interval,
+            mode: self.heap_mode,
+            overhead: self.heap_overhead,
+            own: [&self.alloc_fn[..], &self.free_fn].concat(),
+        }
     }
 
     /// The same as arguments, for the privileged part of a `record`.
@@ -341,6 +356,11 @@ impl RecordingArgs {
         option("--heap-mode", self.heap_mode.name().into());
         if let Some(bytes) = self.heap_interval {
             option("--heap-interval", bytes.to_string().into());
+        }
+        for (name, functions) in [("--alloc-fn", &self.alloc_fn), ("--free-fn", &self.free_fn)] {
+            for function in functions {
+                option(name, function.text().into());
+            }
         }
         option("--output-dir", self.output_dir.clone().into());
         option("--color", self.color.name().into());
@@ -460,7 +480,9 @@ mod tests {
 
     #[test]
     fn recording_arguments_survive_being_passed_on() {
-        let line = ["flame", "record", "-F", "499", "--no-kernel", "-d", "1.5", "-vv", "true"];
+        let line = ["flame", "record", "-F", "499", "--no-kernel", "-d", "1.5", "-vv"];
+        let own = ["--alloc-fn", "get:size=arg2,ret", "--free-fn", "put:arg2", "true"];
+        let line = [&line[..], &own].concat();
         let parse = |line: &[OsString]| Cli::try_parse_from(line).expect("arguments").command;
         let line: Vec<OsString> = line.iter().map(Into::into).collect();
         let Some(Command::Record(record)) = parse(&line) else { panic!("a record") };

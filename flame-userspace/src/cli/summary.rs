@@ -12,10 +12,12 @@ use crate::analyze::{self, Heaviest};
 use crate::format::Format;
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, Unit};
-use crate::session::{HeapFunction, ProfileType, Quality, Recorded};
+use crate::session::{HeapFunction, HeapGrowth, HeapHolder, ProfileType, Quality, Recorded};
 
 /// How many of the heaviest functions are told.
 const HEAVIEST: usize = 5;
+/// How many of the stacks that hold more and more are told.
+const GROWING: usize = 3;
 /// Below these a profile is too small to conclude from.
 const FEW_SAMPLES: u64 = 200;
 const SHORT: Duration = Duration::from_secs(10);
@@ -41,6 +43,8 @@ pub(super) struct Summary {
     duration: Duration,
     quality: Quality,
     functions: Vec<HeapFunction>,
+    holders: Vec<HeapHolder>,
+    growing: Vec<HeapHolder>,
     sample_types: Vec<String>,
     of: ProfileType,
     /// What the value is that is shown: the profile's default sample type.
@@ -69,6 +73,8 @@ impl Summary {
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
             quality: quality.clone(),
             functions: recorded.functions.clone(),
+            holders: recorded.holders.clone(),
+            growing: recorded.growing.clone(),
             sample_types: profile.sample_types().iter().map(|one| one.kind.clone()).collect(),
             of: *of,
             shown_type: profile.sample_types()[column].kind.clone(),
@@ -90,7 +96,11 @@ impl Summary {
             self.duration.as_secs_f64(),
         ));
         self.tell_files(talk);
-        self.tell_heaviest(talk);
+        if self.holders.is_empty() {
+            self.tell_heaviest(talk);
+        } else {
+            self.tell_holders(talk);
+        }
         talk.say(&format!("quality: {}", quality.line()));
         self.tell_caveats(talk);
     }
@@ -139,6 +149,24 @@ impl Summary {
                 module => format!("  ({})", shown(module)),
             };
             talk.say(&format!("  {share:5.1} %  {}{module}", shown(&function.name)));
+        }
+    }
+
+    /// Who holds what was not freed, and whose holdings grow.
+    fn tell_holders(&self, talk: &Talk) {
+        talk.say("heaviest holders of memory:");
+        for holder in self.holders.iter().take(HEAVIEST) {
+            let share = holder.bytes * 100.0 / self.total.max(1) as f64;
+            let (function, holdings) = (shown(&holder.function()), holder.holdings());
+            talk.say(&format!("  {share:5.1} %  {function}  {holdings}"));
+        }
+        if !self.growing.is_empty() {
+            talk.say("growing, a leak or a cache that fills:");
+        }
+        for holder in self.growing.iter().take(GROWING) {
+            let growth = holder.growth.as_ref().map_or_else(String::new, HeapGrowth::text);
+            let (function, callers) = (shown(&holder.function()), shown(&holder.callers()));
+            talk.say(&format!("  {growth}  {function} < {callers}"));
         }
     }
 
@@ -222,8 +250,32 @@ impl Summary {
             "notes": self.quality.notes,
             "heaviest": heaviest.collect::<Vec<_>>(),
             "functions": functions.collect::<Vec<_>>(),
+            "holders": self.holders.iter().map(holder_json).collect::<Vec<_>>(),
+            "growing": self.growing.iter().map(holder_json).collect::<Vec<_>>(),
         })
     }
+}
+
+fn holder_json(holder: &HeapHolder) -> Value {
+    let growth = holder.growth.as_ref().map(|growth| {
+        json!({
+            "bytes": growth.bytes,
+            "standard_error": growth.standard_error,
+            "seconds": growth.over.as_secs_f64(),
+            "rises": growth.rises,
+            "steps": growth.steps,
+        })
+    });
+    json!({
+        "stack": holder.stack,
+        "module": holder.module,
+        "bytes": holder.bytes,
+        "standard_error": holder.standard_error,
+        "objects": holder.objects,
+        "oldest_seconds": holder.oldest.as_secs_f64(),
+        "median_seconds": holder.median.as_secs_f64(),
+        "growth": growth,
+    })
 }
 
 /// The heaviest functions of a profile by one of its sample types, and its total.

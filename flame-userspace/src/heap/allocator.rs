@@ -1,8 +1,13 @@
 //! Which functions allocate and free, by name: a table for each family of allocators.
 
+use std::collections::HashSet;
+
+use flame_common::heap::Arguments;
 use flame_common::heap::Role::{
     self, Calloc, Free, InPlace, Malloc, Memalign, PosixMemalign, Realloc, ReallocArray,
 };
+
+use super::OwnFunction;
 
 /// A family of allocators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,6 +194,8 @@ pub(crate) struct Wanted {
     /// Its name in the symbol table.
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// Where its arguments are at its entry.
+    pub(crate) arguments: Arguments,
     /// Whose it is; `None` for the C library's interface and C++'s operators, which are whoever's
     /// the file's other names tell.
     pub(crate) allocator: Option<Allocator>,
@@ -203,18 +210,20 @@ impl Wanted {
 }
 
 /// Every function known, and those that the user named.
-pub(crate) fn wanted(own: &[(String, Role)]) -> Vec<Wanted> {
+pub(crate) fn wanted(own: &[OwnFunction]) -> Vec<Wanted> {
     let of = |allocator: Option<Allocator>, prefix: &str, table: &[(&str, Role)]| {
         let row = |&(name, role): &(&str, Role)| Wanted {
             name: format!("{prefix}{name}"),
             role,
+            arguments: Arguments::AT_ENTRY,
             allocator,
         };
         table.iter().map(row).collect::<Vec<_>>()
     };
-    let user = own.iter().map(|(name, role)| Wanted {
-        name: name.clone(),
-        role: *role,
+    let user = own.iter().map(|function| Wanted {
+        name: function.name.clone(),
+        role: function.role,
+        arguments: function.arguments,
         allocator: Some(Allocator::Own),
     });
     let mut all: Vec<Wanted> = user.collect();
@@ -231,13 +240,15 @@ pub(crate) fn wanted(own: &[(String, Role)]) -> Vec<Wanted> {
     all.extend(of(Some(Allocator::Tcmalloc), "", TCMALLOC));
     all.extend(of(Some(Allocator::Mimalloc), "", MIMALLOC));
     all.extend(of(None, "", OPERATORS));
+    // What the user says of a function that is known goes for it.
+    let mut names = HashSet::new();
+    all.retain(|wanted| names.insert(wanted.name.clone()));
     all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
     fn no_name_is_wanted_twice() {
@@ -261,9 +272,11 @@ mod tests {
 
     #[test]
     fn what_the_user_names_comes_first() {
-        let own = [("pool_get".to_owned(), Malloc)];
+        let own = ["pool_get", "mi_malloc"]
+            .map(|name| OwnFunction::alloc(&format!("{name}:size=arg2,ret")).expect("a function"));
         let all = wanted(&own);
         assert_eq!(all[0].name, "pool_get");
         assert_eq!(all[0].allocator, Some(Allocator::Own));
+        assert_eq!(all.iter().filter(|wanted| wanted.name == "mi_malloc").count(), 1);
     }
 }

@@ -12,7 +12,7 @@ use super::code::Code;
 use super::paths::{Callee, Goal, Names, Paths, follow};
 use super::probe_point::{REACH, probe_point, targets_behind};
 use super::symbols::{Symbol, SymbolTables};
-use super::{Allocator, Hook, Hooks};
+use super::{Allocator, Hook, Hooks, OwnFunction};
 use crate::process::ElfLayout;
 
 /// The most bytes of a function that are searched for branches into its beginning.
@@ -49,7 +49,7 @@ const NEVER: &[&str] = &[
 pub(crate) fn hooks(
     file: &File,
     debug_file: Option<&File>,
-    own: &[(String, Role)],
+    own: &[OwnFunction],
 ) -> anyhow::Result<Hooks> {
     let layout = ElfLayout::read(file).context("read the ELF file")?;
     if layout.machine != EM_X86_64 {
@@ -204,7 +204,8 @@ impl Search<'_> {
         let body = self.code.straight(address).take_while(|i| i.ip() < end);
         targets.extend(targets_behind(address, body));
         let bytes = self.code.bytes(address, size.min(REACH));
-        let point = probe_point(&bytes, row.role, |distance| targets.contains(&distance));
+        let point =
+            probe_point(&bytes, row.role, row.arguments, |distance| targets.contains(&distance));
         let leads_to_malloc = |goal: &Goal| self.role_of(goal) == Some(Role::Malloc);
         Some(Hook {
             role: row.role,

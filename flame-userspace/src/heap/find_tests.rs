@@ -144,7 +144,7 @@ fn functions_that_the_user_names_are_found_wherever_they_are() {
     }
     std::hint::black_box(flame_test_pool_get(1));
     let file = File::open("/proc/self/exe").expect("this test binary");
-    let own = [("flame_test_pool_get".to_owned(), Role::Malloc)];
+    let own = [OwnFunction::alloc("flame_test_pool_get:size=arg1,ret").expect("a function")];
     let found = hooks(&file, None, &own).expect("search it");
     let hook = hook(&found, "flame_test_pool_get");
     assert_eq!((hook.allocator, hook.role), (Allocator::Own, Role::Malloc));

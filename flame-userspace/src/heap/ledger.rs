@@ -8,6 +8,9 @@ use std::collections::HashMap;
 
 use flame_common::block::BlockKey;
 
+use super::history::History;
+use super::holders::{Collecting, Holder};
+use super::peak::Peak;
 use super::weight::Blocks;
 use super::windows::{Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
@@ -24,8 +27,27 @@ struct Live {
     kept: f64,
     at: BlockKey,
     time_ns: u64,
-    /// Whether its process has ended.
-    ended: bool,
+    /// When its process was found to have ended.
+    ended_ns: Option<u64>,
+}
+
+impl ClosedLedger {
+    /// Adds what is known of a stack from elsewhere, and not by samples of flame's own.
+    pub(crate) fn add_known(
+        &mut self,
+        process: ProcessId,
+        innermost_first: &[CodeAddress],
+        row: HeapRow,
+        samples: u64,
+    ) {
+        self.total.allocated += row.allocated;
+        self.total.in_use += row.in_use;
+        if let Some(key) = self.sum.add_known(process, innermost_first, samples) {
+            let sum = self.rows.entry(key).or_default();
+            sum.allocated += row.allocated;
+            sum.in_use += row.in_use;
+        }
+    }
 }
 
 impl Live {
@@ -38,6 +60,8 @@ impl Live {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct HeapRow {
     pub(crate) allocated: Blocks,
+    /// Of what lived when most did.
+    pub(crate) at_peak: Blocks,
     pub(crate) in_use: Blocks,
 }
 
@@ -52,6 +76,12 @@ pub(crate) struct ClosedLedger {
     pub(crate) total: HeapRow,
     /// Of the blocks in use, those of processes that have ended.
     pub(crate) held_at_exit: Blocks,
+    /// When most lived; 0 if nothing did.
+    pub(crate) peak_ns: u64,
+    /// Who holds what is in use, most first.
+    pub(crate) holders: Vec<Holder>,
+    /// The moments that their histories tell of.
+    pub(crate) moments_ns: Vec<u64>,
 }
 
 /// The books.
@@ -63,6 +93,8 @@ pub(crate) struct Ledger {
     not_followed: Blocks,
     /// Allocations that were sampled in windows.
     windows: Windows,
+    peak: Peak,
+    history: History,
 }
 
 impl Ledger {
@@ -94,9 +126,29 @@ impl Ledger {
             kept: 1.0,
             at: BlockKey { address: sample.address, pid: sample.pid, pad: 0 },
             time_ns: sample.time_ns,
-            ended: false,
+            ended_ns: None,
         };
-        self.live.insert(sample.id, live);
+        self.begin(&live);
+        if let Some(known) = self.live.insert(sample.id, live) {
+            self.end(&known);
+        }
+    }
+
+    fn begin(&mut self, live: &Live) {
+        self.peak.begin(&live.key, live.blocks(), live.time_ns);
+        self.history.change(&live.key, 1, live.blocks().space);
+    }
+
+    fn end(&mut self, live: &Live) {
+        if live.ended_ns.is_none() {
+            self.peak.end(&live.key, live.blocks());
+        }
+        self.history.change(&live.key, -1, -live.blocks().space);
+    }
+
+    /// All that happened up to a time has been taken in.
+    pub(crate) fn come_to(&mut self, time_ns: u64) {
+        self.history.come_to(time_ns);
     }
 
     /// A window is over; `None` if nothing can be told of it.
@@ -112,49 +164,78 @@ impl Ledger {
     /// Forgets which blocks live: nobody tells their end any more. Returns those that the kernel
     /// still has.
     pub(crate) fn abandon(&mut self) -> Vec<(BlockKey, u64)> {
-        self.live.drain().filter(|(_, live)| !live.ended).map(|(id, live)| (live.at, id)).collect()
+        (self.peak, self.history) = Default::default();
+        let live = self.live.drain().filter(|(_, live)| live.ended_ns.is_none());
+        live.map(|(id, live)| (live.at, id)).collect()
     }
 
     /// Takes in the end of a sampled block. One that is not known was left out.
     pub(crate) fn free(&mut self, id: u64) {
-        self.live.remove(&id);
+        if let Some(live) = self.live.remove(&id) {
+            self.end(&live);
+        }
     }
 
     /// The process runs another program since `time_ns`: it has none of its blocks any more.
     /// Returns those that the kernel still has.
     pub(crate) fn exec(&mut self, process: ProcessId, time_ns: u64) -> Vec<(BlockKey, u64)> {
         let gone = |live: &Live| live.key.process == process && live.time_ns <= time_ns;
-        self.live.extract_if(|_, live| gone(live)).map(|(id, live)| (live.at, id)).collect()
+        let lost: Vec<(u64, Live)> = self.live.extract_if(|_, live| gone(live)).collect();
+        for (_, live) in &lost {
+            self.end(live);
+        }
+        lost.into_iter().map(|(id, live)| (live.at, id)).collect()
     }
 
-    /// The process has ended. Returns its blocks, which the kernel still has.
-    pub(crate) fn exit(&mut self, process: ProcessId) -> Vec<(BlockKey, u64)> {
+    /// The process was found to have ended. Returns its blocks, which the kernel still has.
+    pub(crate) fn exit(&mut self, process: ProcessId, time_ns: u64) -> Vec<(BlockKey, u64)> {
         let mut held = Vec::new();
         for (&id, live) in &mut self.live {
-            if live.key.process == process && !live.ended {
-                live.ended = true;
+            if live.key.process == process && live.ended_ns.is_none() {
+                self.peak.end(&live.key, live.blocks());
+                live.ended_ns = Some(time_ns);
                 held.push((live.at, id));
             }
         }
         held
     }
 
+    /// Ends the blocks that the kernel does not follow any more: their ends were lost on the way.
+    /// How many there were.
+    pub(crate) fn settle(&mut self, lives: impl Fn(BlockKey, u64) -> bool) -> u64 {
+        let lost = |id: u64, live: &Live| live.ended_ns.is_none() && !lives(live.at, id);
+        let lost: Vec<(u64, Live)> = self.live.extract_if(|&id, live| lost(id, live)).collect();
+        for (_, live) in &lost {
+            self.end(live);
+        }
+        lost.len() as u64
+    }
+
     /// The number of blocks that the kernel follows.
     pub(crate) fn followed(&self) -> usize {
-        self.live.values().filter(|live| !live.ended).count()
+        self.live.values().filter(|live| live.ended_ns.is_none()).count()
     }
 
     /// Drops each followed block with a chance of one half; the others then stand for two. Returns
     /// those that are dropped, for the kernel to forget.
     pub(crate) fn thin(&mut self) -> Vec<(BlockKey, u64)> {
-        for live in self.live.values_mut().filter(|live| !live.ended) {
+        for live in self.live.values_mut().filter(|live| live.ended_ns.is_none()) {
+            let before = live.blocks();
             live.kept /= 2.0;
+            self.peak.reweigh(&live.key, before, live.blocks());
+            self.history.change(&live.key, 0, live.blocks().space + -before.space);
         }
-        let dropped = |id: u64, live: &Live| !live.ended && coin(id, live.kept);
-        self.live
-            .extract_if(|&id, live| dropped(id, live))
-            .map(|(id, live)| (live.at, id))
-            .collect()
+        let dropped = |id: u64, live: &Live| live.ended_ns.is_none() && coin(id, live.kept);
+        let lost: Vec<(u64, Live)> = self.live.extract_if(|&id, live| dropped(id, live)).collect();
+        for (_, live) in &lost {
+            self.end(live);
+        }
+        lost.into_iter().map(|(id, live)| (live.at, id)).collect()
+    }
+
+    /// Has an address among those that names are looked up for.
+    pub(crate) fn want(&mut self, address: CodeAddress) {
+        self.aggregator.want(address);
     }
 
     /// Samples that were taken in.
@@ -162,8 +243,9 @@ impl Ledger {
         self.aggregator.samples()
     }
 
-    /// Closes the books. What was allocated starts afresh; what is in use stays.
-    pub(crate) fn close(&mut self) -> ClosedLedger {
+    /// Closes the books. What was allocated starts afresh, and so do peak and history; what is in
+    /// use stays.
+    pub(crate) fn close(&mut self, now_ns: u64) -> ClosedLedger {
         let mut closed = ClosedLedger {
             not_followed: std::mem::take(&mut self.not_followed),
             ..ClosedLedger::default()
@@ -177,23 +259,40 @@ impl Ledger {
             closed.rows.entry(key).or_default().allocated += blocks;
         }
         closed.total.allocated += all;
+        let mut holders = Collecting::default();
         for live in self.live.values() {
             let blocks = live.blocks();
             closed.total.in_use += blocks;
-            if live.ended {
+            if live.ended_ns.is_some() {
                 closed.held_at_exit += blocks;
             }
             closed.rows.entry(live.key.clone()).or_default().in_use += blocks;
+            let age_ns = live.ended_ns.unwrap_or(now_ns).saturating_sub(live.time_ns);
+            let holder = (live.key.process, live.key.stack);
+            holders.add(holder, blocks, (live.time_ns, age_ns), &self.history);
         }
+        closed.holders = holders.finish(&self.history);
+        closed.moments_ns = self.history.times_ns().to_vec();
+        let (at_peak, peak_ns) = self.peak.take();
+        closed.peak_ns = peak_ns;
+        for (key, blocks) in at_peak {
+            closed.total.at_peak += blocks;
+            closed.rows.entry(key).or_default().at_peak += blocks;
+        }
+        self.history = History::default();
         closed.sum = self.aggregator.take();
         // Those in use go on under the numbers that the next part gives their stacks.
         self.live.retain(|_, live| match self.aggregator.intern(&live.stack) {
             Some(stack) => {
                 live.key.stack = stack;
-                !live.ended
+                live.ended_ns.is_none()
             }
             None => false,
         });
+        for live in self.live.values() {
+            self.peak.begin(&live.key, live.blocks(), now_ns);
+            self.history.change(&live.key, 1, live.blocks().space);
+        }
         closed
     }
 }
@@ -253,11 +352,11 @@ mod tests {
         let (mut ledger, ..) = with_blocks(3);
         ledger.free(2);
         ledger.free(77);
-        let closed = ledger.close();
+        let closed = ledger.close(100);
         assert_eq!(closed.total.allocated.space.rounded(), 300);
         assert_eq!(closed.total.in_use.space.rounded(), 200);
         assert_eq!((closed.rows.len(), closed.sum.samples), (1, 3));
-        let next = ledger.close();
+        let next = ledger.close(100);
         assert_eq!(next.total.allocated.space.rounded(), 0);
         assert_eq!(next.total.in_use.space.rounded(), 200, "what lives goes on");
         assert_eq!(next.sum.stacks.frames().len(), 1);
@@ -268,17 +367,24 @@ mod tests {
         let (mut ledger, mut processes, process) = with_blocks(2);
         let forget: Vec<u64> = ledger.exec(process, 1).into_iter().map(|(_, id)| id).collect();
         assert_eq!(forget, [1]);
-        assert_eq!(ledger.exit(process).len(), 1);
-        assert_eq!((ledger.followed(), ledger.exit(process).len()), (0, 0));
-        let closed = ledger.close();
+        assert_eq!(ledger.exit(process, 50).len(), 1);
+        assert_eq!((ledger.followed(), ledger.exit(process, 50).len()), (0, 0));
+        let closed = ledger.close(100);
         assert_eq!(closed.held_at_exit.space.rounded(), 100);
-        assert_eq!(ledger.close().total.in_use.space.rounded(), 0, "it is told once");
+        assert_eq!(ledger.close(100).total.in_use.space.rounded(), 0, "it is told once");
         let mut unfollowed = sample(9, 50);
         unfollowed.address = 0;
         ledger.allocate(&unfollowed, false, process, &mut processes);
-        let closed = ledger.close();
+        let closed = ledger.close(100);
         assert_eq!(closed.not_followed.space.rounded(), 50);
         assert_eq!(closed.total.in_use.objects.rounded(), 0);
+    }
+
+    #[test]
+    fn blocks_whose_end_was_lost_are_found_out() {
+        let (mut ledger, ..) = with_blocks(4);
+        assert_eq!(ledger.settle(|at, id| at.address == 0x1000 * id && id != 3), 1);
+        assert_eq!(ledger.close(100).total.in_use.space.rounded(), 300);
     }
 
     #[test]
@@ -286,7 +392,7 @@ mod tests {
         let (mut ledger, ..) = with_blocks(4096);
         let dropped = ledger.thin().len() + ledger.thin().len();
         assert_eq!(ledger.followed() + dropped, 4096);
-        let in_use = ledger.close().total.in_use.objects;
+        let in_use = ledger.close(100).total.in_use.objects;
         assert!((in_use.value - 4096.0).abs() < 4.0 * in_use.standard_error(), "{in_use:?}");
         assert!(in_use.relative_error() < 0.04, "{in_use:?}");
     }

@@ -6,13 +6,15 @@ mod allocator;
 mod choose;
 mod code;
 mod find;
-#[expect(dead_code, unused_imports, reason = "the session is to use it")]
 pub(crate) mod go;
+mod history;
+mod holders;
 mod hook;
 mod ledger;
-#[cfg_attr(not(test), expect(dead_code, reason = "the session is to use it"))]
 mod limits;
+mod own;
 mod paths;
+mod peak;
 mod probe_point;
 mod symbols;
 mod traces;
@@ -23,10 +25,11 @@ pub(crate) use after::after;
 pub(crate) use allocator::Allocator;
 pub(crate) use choose::{Object, choose};
 pub(crate) use find::hooks;
+pub(crate) use holders::{Growth, Holder, Holds};
 pub(crate) use hook::{Hook, Hooks};
 pub(crate) use ledger::{ClosedLedger, HeapRow, Ledger};
-#[expect(unused_imports, reason = "the session is to use it")]
 pub(crate) use limits::{Explained, Runtime};
+pub use own::OwnFunction;
 pub(crate) use traces::traces;
 pub(crate) use weight::Estimate;
 pub(crate) use windows::Window;

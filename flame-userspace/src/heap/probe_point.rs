@@ -44,12 +44,18 @@ pub(crate) struct ProbePoint {
     pub(crate) arguments: Arguments,
 }
 
-/// What may be probed for a function whose code begins with `bytes`. `is_target` says whether
+/// What may be probed for a function whose code begins with `bytes`, and whose arguments are
+/// `at_entry`. `is_target` says whether
 /// something branches to the byte at this distance from the entry. At the entry itself, with a
 /// single step, if there is nothing better.
-pub(crate) fn probe_point(bytes: &[u8], role: Role, is_target: impl Fn(u64) -> bool) -> ProbePoint {
+pub(crate) fn probe_point(
+    bytes: &[u8],
+    role: Role,
+    at_entry: Arguments,
+    is_target: impl Fn(u64) -> bool,
+) -> ProbePoint {
     let reach = bytes.len().min(REACH as usize);
-    let mut holders = Holders::at_entry(role);
+    let mut holders = Holders::at_entry(role, at_entry);
     let mut uses = InstructionInfoFactory::new();
     for instruction in decode(&bytes[..reach], 0) {
         let distance = instruction.ip();
@@ -66,7 +72,7 @@ pub(crate) fn probe_point(bytes: &[u8], role: Role, is_target: impl Fn(u64) -> b
             break;
         }
     }
-    ProbePoint { distance: 0, emulated: false, leads_to: 0, arguments: Arguments::AT_ENTRY }
+    ProbePoint { distance: 0, emulated: false, leads_to: 0, arguments: at_entry }
 }
 
 /// From an instruction to where it leads.
@@ -102,13 +108,15 @@ fn may_precede(instruction: &Instruction, uses: &mut InstructionInfoFactory) -> 
 /// number.
 #[derive(Debug, Clone, Copy)]
 struct Holders {
+    at_entry: Arguments,
     of: [u16; 3],
     count: usize,
 }
 
 impl Holders {
-    fn at_entry(role: Role) -> Self {
-        Self { of: Arguments::AT_ENTRY.0.map(|register| 1 << register), count: role.arguments() }
+    fn at_entry(role: Role, at_entry: Arguments) -> Self {
+        let of = at_entry.0.map(|register| 1 << register);
+        Self { at_entry, of, count: role.arguments() }
     }
 
     /// Takes account of an instruction; `false` once an argument is in no register any more.
@@ -128,7 +136,7 @@ impl Holders {
     }
 
     fn arguments(self) -> Arguments {
-        let mut registers = Arguments::AT_ENTRY.0;
+        let mut registers = self.at_entry.0;
         for (register, holders) in registers.iter_mut().zip(self.of).take(self.count) {
             if holders & 1 << *register == 0 {
                 *register = holders.trailing_zeros() as u8;
@@ -183,7 +191,7 @@ mod tests {
     use super::*;
 
     fn point(bytes: &[u8], role: Role) -> (u64, bool) {
-        let point = probe_point(bytes, role, |_| false);
+        let point = probe_point(bytes, role, Arguments::AT_ENTRY, |_| false);
         (point.distance, point.emulated)
     }
 
@@ -267,28 +275,57 @@ mod tests {
         // mov %rsi,%rdx; mov %rdi,%rsi; mov %fs:(%rax),%rdi; jmp: realloc of mimalloc
         let bytes = [0x48, 0x89, 0xf2, 0x48, 0x89, 0xfe, 0x64, 0x48, 0x8b, 0x38, 0xe9, 0, 0, 0, 0];
         let none = |_| false;
-        let point = probe_point(&bytes, Role::Realloc, none);
+        let point = probe_point(&bytes, Role::Realloc, Arguments::AT_ENTRY, none);
         assert_eq!((point.distance, point.emulated), (10, true));
         assert_eq!(point.arguments, Arguments([6, 2, 2]));
-        assert_eq!(probe_point(&bytes, Role::ReallocArray, none).distance, 0, "rdx is lost");
+        assert_eq!(
+            probe_point(&bytes, Role::ReallocArray, Arguments::AT_ENTRY, none).distance,
+            0,
+            "rdx is lost"
+        );
         // mov %rdi,%r15; je: the own register is as good.
-        let point = probe_point(&[0x49, 0x89, 0xff, 0x74, 0], Role::Free, none);
+        let point =
+            probe_point(&[0x49, 0x89, 0xff, 0x74, 0], Role::Free, Arguments::AT_ENTRY, none);
         assert_eq!((point.distance, point.arguments), (3, Arguments::AT_ENTRY));
         // mov %edi,%eax; mov %rsi,%rdi; je: half of it is not it.
         assert_eq!(
-            probe_point(&[0x89, 0xf8, 0x48, 0x89, 0xf7, 0x74, 0], Role::Free, none).distance,
+            probe_point(
+                &[0x89, 0xf8, 0x48, 0x89, 0xf7, 0x74, 0],
+                Role::Free,
+                Arguments::AT_ENTRY,
+                none
+            )
+            .distance,
             0
         );
         // mov %rdi,%rax; xor %edi,%edi; mov %rax,%r9; xor %eax,%eax; je
         let bytes = [0x48, 0x89, 0xf8, 0x31, 0xff, 0x49, 0x89, 0xc1, 0x31, 0xc0, 0x74, 0];
-        assert_eq!(probe_point(&bytes, Role::Malloc, none).arguments, Arguments([9, 6, 2]));
+        assert_eq!(
+            probe_point(&bytes, Role::Malloc, Arguments::AT_ENTRY, none).arguments,
+            Arguments([9, 6, 2])
+        );
+    }
+
+    #[test]
+    fn arguments_of_other_registers_are_followed() {
+        let none = |_| false;
+        // mov r12, rcx; je
+        let at_entry = Arguments([1, 6, 2]);
+        let point = probe_point(&[0x49, 0x89, 0xcc, 0x74, 0], Role::Malloc, at_entry, none);
+        assert_eq!((point.distance, point.arguments.0[0]), (3, 1));
+        // mov ecx, 0; je: the argument is lost.
+        let point = probe_point(&[0xb9, 0, 0, 0, 0, 0x74, 0], Role::Malloc, at_entry, none);
+        assert_eq!((point.distance, point.arguments), (0, at_entry));
     }
 
     #[test]
     fn a_point_that_is_come_to_from_elsewhere_is_not_taken() {
         // test %rdi,%rdi; je; and a loop back to the je, or to the middle.
         let bytes = [0x48, 0x85, 0xff, 0x74, 1];
-        let at = |target| probe_point(&bytes, Role::Free, |distance| distance == target).distance;
+        let at = |target| {
+            probe_point(&bytes, Role::Free, Arguments::AT_ENTRY, |distance| distance == target)
+                .distance
+        };
         assert_eq!(at(3), 0);
         assert_eq!(at(5), 3, "behind it does not matter");
         assert_eq!(at(0), 3, "to the entry is a call of its own");
@@ -316,7 +353,9 @@ mod tests {
             let length = (random() % 48) as usize;
             let bytes: Vec<u8> = (0..length).map(|_| (random() >> 24) as u8).collect();
             let role = Role::ALL[round % Role::ALL.len()];
-            let point = probe_point(&bytes, role, |distance| distance == random_target(round));
+            let point = probe_point(&bytes, role, Arguments::AT_ENTRY, |distance| {
+                distance == random_target(round)
+            });
             assert!(point.distance == 0 || point.emulated);
             assert!(point.distance == 0 || (point.distance as usize) < length);
             shifted += u32::from(point.distance > 0);

@@ -7,7 +7,7 @@
 //! (Poisson) sampling is estimated, again without bias, by the sum of `y² (1 - p) / p²` over the
 //! samples.
 
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Neg};
 
 use flame_common::poisson::counted;
 
@@ -63,10 +63,36 @@ impl Blocks {
     }
 }
 
+impl Add for Estimate {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
 impl AddAssign for Blocks {
     fn add_assign(&mut self, other: Self) {
         self.objects += other.objects;
         self.space += other.space;
+    }
+}
+
+impl Neg for Estimate {
+    type Output = Self;
+
+    /// What is taken out of a sum that it was a part of, its part of the variance too.
+    fn neg(self) -> Self {
+        Self { value: -self.value, variance: -self.variance }
+    }
+}
+
+impl Neg for Blocks {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self { objects: -self.objects, space: -self.space }
     }
 }
 

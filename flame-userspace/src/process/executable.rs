@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -136,6 +138,14 @@ impl Executables {
             .or_else(|| root::open(pid, path, true).filter(described))
             .or_else(|| same_view.then(in_own_view).flatten().filter(described))
     }
+}
+
+/// A file once more, for another thread: what is read through a copy of its descriptor moves the
+/// place where the others read.
+pub(crate) fn reopened(file: &File) -> io::Result<File> {
+    let again = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // Where that is not allowed, or there is no `/proc`.
+    again.or_else(|_| file.try_clone())
 }
 
 /// Whether a file is the one that the kernel described. The device of an overlay or a subvolume

@@ -17,11 +17,11 @@ mod vdso;
 pub(crate) use elf::{ElfLayout, GoSections, Section, Segment};
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
-    Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex,
+    Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex, reopened,
 };
 pub(crate) use inspect::{Named, Walked, inspect};
 pub(crate) use procfs::{
-    Resident, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner,
+    Resident, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner, parent,
     pids_named, process_name, resident, state,
 };
 pub(crate) use range::{CodeRange, RangeCode};

@@ -84,9 +84,14 @@ pub(crate) fn own_file_offset(address: u64) -> Option<u64> {
     Some(address - of.start + of.offset)
 }
 
+/// The parent of a process.
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    Some(stat_field(pid, 4)? as u32)
+}
+
 /// The parent of each process.
 fn parents() -> Vec<(u32, u32)> {
-    pids().into_iter().filter_map(|pid| Some((pid, stat_field(pid, 4)? as u32))).collect()
+    pids().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect()
 }
 
 /// The processes that descend from these, themselves left out.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::quality::Quality;
 use super::{UnnamedFile, advice};
 use crate::aggregate::{Aggregate, Key, Stack};
-use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, hex};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, hex, reopened};
 use crate::profile::{
     Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile,
     SampleType, StackId,
@@ -65,8 +65,8 @@ pub(super) fn request(
             request.files.push(FileRequest {
                 executable,
                 name: found.path.display().to_string(),
-                file: file.try_clone()?,
-                debug_file: found.debug_file.as_ref().map(std::fs::File::try_clone).transpose()?,
+                file: reopened(file)?,
+                debug_file: found.debug_file.as_ref().map(reopened).transpose()?,
                 functions: functions(unwinder, executable, processes, &addresses),
                 addresses,
             });
@@ -291,12 +291,15 @@ impl<'a> Assembly<'a> {
 
     fn labels(&mut self, key: &Key, is_cost: bool) -> LabelSetId {
         let process = self.processes.get(key.process);
-        let mut labels = vec![
-            self.builder.number_label("pid", process.pid.into(), ""),
-            self.builder.number_label("tid", key.tid.into(), ""),
-            self.builder.text_label("comm", &process.comm),
-            self.builder.text_label("thread", &key.thread),
-        ];
+        let mut labels = vec![self.builder.number_label("pid", process.pid.into(), "")];
+        let thread = (key.tid != 0).then_some(&key.thread);
+        if thread.is_some() {
+            labels.push(self.builder.number_label("tid", key.tid.into(), ""));
+        }
+        labels.push(self.builder.text_label("comm", &process.comm));
+        if let Some(thread) = thread {
+            labels.push(self.builder.text_label("thread", thread));
+        }
         if is_cost {
             labels.push(self.builder.text_label("cost", "flame"));
         }

@@ -11,6 +11,7 @@ mod assemble;
 mod builder;
 mod cost;
 mod heap;
+mod holder;
 mod leaving;
 mod pipeline;
 mod quality;
@@ -21,8 +22,11 @@ mod timeline;
 
 pub use builder::{Frequency, Session, SessionBuilder};
 pub use heap::{HeapMode, HeapOptions};
+pub use holder::{HeapGrowth, HeapHolder};
 pub use pipeline::Progress;
 pub use quality::{Quality, UnnamedFile};
 pub use recording::{HeapFunction, ProfileType, Recorded, Recording};
 pub use spawn::Waiting;
 pub use target::Target;
+
+pub use crate::heap::OwnFunction;

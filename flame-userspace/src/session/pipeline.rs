@@ -16,7 +16,7 @@ use super::heap::{Heap, HeapPart};
 use super::leaving::LastStacks;
 use super::quality::{Quality, SideLosses};
 use super::timeline::{Happened, Timeline, now_ns};
-use super::{ProfileType, Recorded, Recording, SessionBuilder};
+use super::{ProfileType, Recorded, Recording, SessionBuilder, holder};
 use crate::aggregate::{Aggregate, Aggregator};
 use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
@@ -327,22 +327,26 @@ impl Pipeline {
             let expected = self.expected(duration_ns);
             let quality = Quality::count(&sum, &counts, &losses, expected);
             let (frame, values) = (self.frame(time), assemble::values_of_samples(&sum));
-            let (recorded, _) =
-                self.recorded(ProfileType::Cpu, (&sum, values), frame, quality).await?;
-            profiles.push(recorded);
+            let names = self.names(&sum).await?;
+            let rows = (&sum, values);
+            profiles.push(self.recorded(ProfileType::Cpu, rows, frame, quality, &names));
         }
         let mut missing = Vec::new();
         match &mut self.heap {
             Some(Ok(heap)) => {
-                let part = heap.close(&self.processes);
+                let mut part = heap.close(&self.processes);
+                let names = self.names(&part.books.sum).await?;
+                part.settle(&names);
                 let sum = &part.books.sum;
                 let mut quality = Quality::count_allocations(sum, &counts, &losses);
                 quality.notes.splice(0..0, part.notes());
-                let frame = self.heap_frame(time, &part);
+                let (holders, growing) = part.holders(&names, &self.processes);
+                let mut frame = self.heap_frame(time, &part);
+                frame.comments.extend(holder::comments(&holders, &growing));
                 let rows = (sum, part.values());
-                let (mut recorded, names) =
-                    self.recorded(ProfileType::Heap, rows, frame, quality).await?;
+                let mut recorded = self.recorded(ProfileType::Heap, rows, frame, quality, &names);
                 recorded.functions = part.functions(&names);
+                (recorded.holders, recorded.growing) = (holders, growing);
                 profiles.push(recorded);
             }
             Some(Err(why)) => missing.push((ProfileType::Heap, why.clone())),
@@ -351,26 +355,31 @@ impl Pipeline {
         Ok(Recording { profiles, missing, running: self.running() })
     }
 
-    /// Finds the names and puts a profile together.
-    async fn recorded(
-        &mut self,
+    /// The names of a sum's addresses.
+    async fn names(&mut self, sum: &Aggregate) -> Result<Names> {
+        let request = assemble::request(sum, &self.processes, &self.unwinder)?;
+        self.symbolizer.names(request).await
+    }
+
+    /// Puts a profile together.
+    fn recorded(
+        &self,
         of: ProfileType,
         (sum, mut values): (&Aggregate, Values),
         mut frame: Frame,
         mut quality: Quality,
-    ) -> Result<(Recorded, Names)> {
-        let request = assemble::request(sum, &self.processes, &self.unwinder)?;
-        let names = self.symbolizer.names(request).await?;
-        assemble::judge_names(sum, &self.processes, &names, &mut quality);
+        names: &Names,
+    ) -> Recorded {
+        assemble::judge_names(sum, &self.processes, names, &mut quality);
         if of == ProfileType::Cpu
             && let Some(after_traps) = self.live_heap().and_then(Heap::after_traps)
         {
-            let cost = cost::keys(sum, &names, after_traps);
+            let cost = cost::keys(sum, names, after_traps);
             cost::set_apart(cost, &mut values, &mut frame, &mut quality);
         }
         let rows = (sum, &values);
         frame.comments.extend(quality.comments());
-        let profile = |only| assemble::profile(rows, &self.processes, &names, &frame, only);
+        let profile = |only| assemble::profile(rows, &self.processes, names, &frame, only);
         let wanted = values.keys().filter(|_| self.options.per_process);
         let mut ids: Vec<_> = wanted.map(|key| key.process).collect();
         ids.sort_unstable();
@@ -384,8 +393,8 @@ impl Pipeline {
             .collect();
         processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
         let profile = profile(None);
-        let functions = Vec::new();
-        Ok((Recorded { of, profile, processes, quality, functions }, names))
+        let (functions, holders, growing) = Default::default();
+        Recorded { of, profile, processes, quality, functions, holders, growing }
     }
 
     fn running(&self) -> Vec<(String, u32)> {

@@ -1,6 +1,6 @@
 //! What a session gives.
 
-use super::Quality;
+use super::{HeapHolder, Quality};
 use crate::profile::Profile;
 
 /// What a session can profile.
@@ -67,6 +67,12 @@ pub struct Recorded {
     pub quality: Quality,
     /// Heap: the heaviest functions with the errors of their numbers; else empty.
     pub functions: Vec<HeapFunction>,
+    /// Heap: the functions that hold most of what flame saw allocated, most first; empty where
+    /// that is not known.
+    pub holders: Vec<HeapHolder>,
+    /// Heap: the stacks whose holdings grew in the second half of the session, and not by chance,
+    /// the fastest first. Leaks are among them, and what fills up.
+    pub growing: Vec<HeapHolder>,
 }
 
 /// What a function and those that it called allocated and hold.

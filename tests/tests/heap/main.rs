@@ -2,7 +2,12 @@
 
 mod cost;
 mod estimates;
+mod go;
 mod growth;
+mod held;
+mod limits;
+mod own;
 mod processes;
 mod rounds;
+mod stated;
 mod traces;

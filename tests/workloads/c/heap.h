@@ -29,6 +29,10 @@ static inline void sites_begin(void)
 				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sites == MAP_FAILED)
 		abort();
+	/* A profiler that finds the allocator in a file of the program's may want a moment. */
+	const char *wait_us = getenv("SITES_WAIT_US");
+	if (wait_us)
+		usleep((useconds_t)atoi(wait_us));
 }
 
 static inline struct site *site_named(const char *name)

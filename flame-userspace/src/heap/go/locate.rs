@@ -60,11 +60,12 @@ pub(crate) fn locate(
         .context("find where the Go program's code begins")?;
     let [flush, start, reader, old_reader] = functions(file, table, text, names)?;
     let code = Code::new(file, layout);
-    let flush = flush.context("the Go program has no function that publishes its heap profile")?;
+    let flush =
+        *flush.first().context("the Go program has no function that publishes its heap profile")?;
     let buckets = code.straight(flush).take(MOST_STEPS).find_map(|i| loaded_word(&i));
     let buckets = buckets.context("that function reads no variable")?;
-    let rate = start.and_then(|start| cleared_behind_test(&code, start));
-    let has_reader = reader.or(old_reader).is_some();
+    let rate = start.iter().find_map(|&start| cleared_behind_test(&code, start));
+    let has_reader = !reader.is_empty() || !old_reader.is_empty();
     Ok(Some(Variables { buckets, rate, cycle: None, has_reader }))
 }
 
@@ -130,13 +131,14 @@ fn text_start(sections: &Sections, table: Section, memory: &impl Memory, bias: u
         .or_else(|| sections.text.map(|text| text.address))
 }
 
-/// The addresses of functions by their names.
+/// The addresses of functions by their names. What assembly calls is there twice: the function,
+/// and a wrapper of the same name that takes its arguments from the stack.
 fn functions<const N: usize>(
     file: &File,
     table: Section,
     text: u64,
     names: [&str; N],
-) -> anyhow::Result<[Option<u64>; N]> {
+) -> anyhow::Result<[Vec<u64>; N]> {
     ensure!(table.length <= LARGEST_TABLE, "a function table of {} bytes", table.length);
     let mut bytes = vec![0; table.length as usize];
     file.read_exact_at(&mut bytes, table.offset).context("read the Go function table")?;
@@ -155,7 +157,7 @@ fn functions<const N: usize>(
     let (Some(count), Some(all_names), Some(entries)) = (u64_at(8), u64_at(32), u64_at(64)) else {
         bail!("the Go function table ends in its header");
     };
-    let mut found = [None; N];
+    let mut found = [const { Vec::new() }; N];
     for index in 0..count.min(table.length / 8) {
         let entry = entries.saturating_add(index * 8);
         let (Some(start), Some(function)) = (u32_at(entry), u32_at(entry.saturating_add(4))) else {
@@ -169,7 +171,7 @@ fn functions<const N: usize>(
         for (found, name) in found.iter_mut().zip(names) {
             let is_it = rest.starts_with(name.as_bytes()) && rest.get(name.len()) == Some(&0);
             if is_it {
-                *found = Some(text.wrapping_add(u64::from(start)));
+                found.push(text.wrapping_add(u64::from(start)));
             }
         }
     }

@@ -10,7 +10,9 @@
 mod locate;
 mod memory;
 mod read;
+mod since;
 
 pub(crate) use locate::{Variables, locate};
-pub(crate) use memory::{Memory, ProcessMemory};
-pub(crate) use read::{GoProfile, GoRecord, NoProfile, read};
+pub(crate) use memory::ProcessMemory;
+pub(crate) use read::{GoProfile, NoProfile, read};
+pub(crate) use since::GoBlocks;

@@ -41,11 +41,6 @@ pub(crate) struct GoRecord {
     pub(crate) stack: Vec<u64>,
     /// What was sampled.
     pub(crate) sampled: Counts,
-    /// What that stands for: alloc and in use, objects and bytes.
-    pub(crate) alloc_objects: u64,
-    pub(crate) alloc_space: u64,
-    pub(crate) inuse_objects: u64,
-    pub(crate) inuse_space: u64,
 }
 
 /// A bucket's counts of samples.
@@ -109,7 +104,7 @@ pub(crate) fn read(
         .into_iter()
         .zip(published)
         .filter(|(_, sampled)| *sampled != Counts::default())
-        .map(|(bucket, sampled)| GoRecord::new(bucket.stack, sampled, known_rate))
+        .map(|(bucket, sampled)| GoRecord { stack: bucket.stack, sampled })
         .collect();
     Ok(GoProfile { records, rate: known_rate, is_rate_assumed: rate.is_none(), cut })
 }
@@ -204,22 +199,10 @@ impl Counts {
     }
 }
 
-impl GoRecord {
-    fn new(stack: Vec<u64>, sampled: Counts, rate: u64) -> Self {
-        let in_use = (
-            sampled.allocs.saturating_sub(sampled.frees),
-            sampled.alloc_bytes.saturating_sub(sampled.free_bytes),
-        );
-        let (alloc_objects, alloc_space) = scaled(sampled.allocs, sampled.alloc_bytes, rate);
-        let (inuse_objects, inuse_space) = scaled(in_use.0, in_use.1, rate);
-        Self { stack, sampled, alloc_objects, alloc_space, inuse_objects, inuse_space }
-    }
-}
-
 /// What samples stand for. Of blocks of S bytes one is sampled with probability
 /// `1 - exp(-S / rate)`, so that each stands for the inverse of that; rounded down, as
 /// `runtime/pprof`'s `scaleHeapSample` does it, so that the numbers are those of Go's own dump.
-fn scaled(objects: u64, bytes: u64, rate: u64) -> (u64, u64) {
+pub(super) fn scaled(objects: u64, bytes: u64, rate: u64) -> (u64, u64) {
     if objects == 0 || bytes == 0 {
         return (0, 0);
     }

@@ -1,6 +1,7 @@
 //! The walk, over memory made up and over real Go programs.
 
 use super::*;
+use crate::heap::Estimate;
 use crate::heap::go::{ProcessMemory, locate};
 use crate::process::ElfLayout;
 use std::collections::BTreeMap;
@@ -52,23 +53,29 @@ fn memory(rate: u64, cycle: u64) -> Words {
     memory
 }
 
+/// Objects allocated, objects in use and their bytes, by a record.
+fn stand_for(profile: &GoProfile, record: usize) -> [i64; 3] {
+    let blocks = &profile.since(None)[record];
+    let in_use = blocks.in_use;
+    [blocks.allocated.objects, in_use.objects, in_use.space].map(Estimate::rounded)
+}
+
 #[test]
 fn a_list_is_read_to_its_end() {
     let profile = read(&VARIABLES, &memory(1, 1), 0).expect("a profile");
     assert_eq!((profile.records.len(), profile.rate, profile.cut), (2, 1, None));
     let record = &profile.records[0];
     assert_eq!(record.stack, [0x401, 0x402]);
-    assert_eq!((record.alloc_objects, record.inuse_space), (1, 100));
+    assert_eq!(stand_for(&profile, 0), [1, 1, 100]);
 }
 
 #[test]
 fn a_finished_cycle_counts_before_it_is_published() {
     // Cycle 1, not published: the second of the three to come.
     let profile = read(&VARIABLES, &memory(1, 1 << 1), 0).expect("a profile");
-    let record = &profile.records[0];
-    assert_eq!((record.alloc_objects, record.inuse_objects), (2, 1));
+    assert_eq!(stand_for(&profile, 0)[..2], [2, 1]);
     let profile = read(&VARIABLES, &memory(1, 1 << 1 | 1), 0).expect("a profile");
-    assert_eq!(profile.records[0].alloc_objects, 1);
+    assert_eq!(stand_for(&profile, 0)[0], 1);
 }
 
 #[test]
@@ -79,7 +86,7 @@ fn before_the_first_collection_all_counts() {
     }
     let profile = read(&VARIABLES, &memory, 0).expect("a profile");
     assert_eq!(profile.records[0].sampled.allocs, 1);
-    assert_eq!(profile.records[0].inuse_objects, 0);
+    assert_eq!(stand_for(&profile, 0)[1], 0);
 }
 
 #[test]
@@ -201,7 +208,8 @@ impl Program {
         for (key, counts) in &self.told {
             assert_eq!(read.get(key), Some(counts), "{key:x?}");
         }
-        let held: u64 = profile.records.iter().map(|record| record.inuse_space).sum();
+        let held: i64 =
+            profile.since(None).iter().map(|blocks| blocks.in_use.space.rounded()).sum();
         // 300 blocks of 64 KiB and 200 000 nodes of 112 B.
         assert!((25 << 20..60 << 20).contains(&held), "{held} bytes are held");
         variables
@@ -220,6 +228,7 @@ fn a_stripped_go_program_is_read_by_its_function_table() {
     let Some(program) = program("heap", &["-ldflags=-s -w"]) else { return };
     let variables = program.assert_read_as_told();
     assert_eq!(variables.cycle, None, "it has no symbols");
+    assert!(variables.rate.is_some(), "its rate is not known");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Growth {
 
     /// A process has ended, and keeps what it had.
     pub(super) fn exit(&mut self, process: ProcessId) {
-        for (at, id) in self.ledger.exit(process) {
+        for (at, id) in self.ledger.exit(process, crate::session::timeline::now_ns()) {
             self.kernel.forget(at.address, id);
         }
     }
@@ -124,6 +124,6 @@ impl Growth {
         self.adapted_samples = 0;
         let next = (self.interval, self.interval);
         let intervals = std::mem::replace(&mut self.intervals, next);
-        ClosedGrowth { books: self.ledger.close(), intervals }
+        ClosedGrowth { books: self.ledger.close(crate::session::timeline::now_ns()), intervals }
     }
 }

@@ -1,13 +1,17 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
+mod go;
+mod go_reader;
 mod governor;
 mod grown;
 mod growth;
+mod holders;
 mod meter;
 mod options;
 mod price;
 mod prober;
 mod report;
+mod residency;
 mod unseen;
 mod work;
 
@@ -17,17 +21,21 @@ use anyhow::Result;
 use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
+use self::go::GoHeaps;
 use self::governor::Probing;
 use self::grown::Grown;
 use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
+use self::residency::Residency;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
 use crate::heap::{Allocator, Hooks, Ledger, Window, after};
-use crate::process::{CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode};
+use crate::process::{
+    CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened,
+};
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
 const FIRST_INTERVAL: u64 = 16 << 10;
@@ -62,13 +70,22 @@ pub(super) struct Heap {
     found: Vec<FoundAllocator>,
     /// What tells of allocators that cannot be probed.
     unseen: Unseen,
+    go: GoHeaps,
+    residency: Residency,
     failures: Vec<String>,
+    /// The functions of the user's that were found.
+    own_found: HashSet<String>,
+    /// When the part began.
+    began_ns: u64,
     interval: u64,
     intervals: (u64, u64),
     adapted_ns: u64,
     adapted_samples: u64,
     left_out: u64,
     thinned: u32,
+    /// Ends of blocks that were lost up to now, and blocks that were found to have ended so.
+    lost_ends: u64,
+    settled: u64,
     /// How allocators are probed, as far as samples have been taken in.
     probing: Probing,
     /// What was told of times whose samples have not been taken in.
@@ -110,8 +127,7 @@ impl Heap {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
         let (prober, blocks) = match kernel {
             Some(HeapKernel { programs, switch, blocks, clock }) => {
-                let own = Vec::new();
-                (Prober::start(programs, switch, clock, &options, own, interval)?, Some(blocks))
+                (Prober::start(programs, switch, clock, &options, interval)?, Some(blocks))
             }
             None => (Prober::none(), None),
         };
@@ -135,13 +151,19 @@ impl Heap {
             after_traps: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
+            go: GoHeaps::start()?,
+            residency: Residency::default(),
             failures: Vec::new(),
+            own_found: HashSet::new(),
+            began_ns: super::timeline::now_ns(),
             interval,
             intervals: (interval, interval),
             adapted_ns: super::timeline::now_ns(),
             adapted_samples: 0,
             left_out: 0,
             thinned: 0,
+            lost_ends: 0,
+            settled: 0,
             probing,
             coming: VecDeque::new(),
             unseen_work_ns: 0.0,
@@ -151,9 +173,10 @@ impl Heap {
         })
     }
 
-    /// Probes what is new, and waits until it is probed.
+    /// Probes what is there when the session begins, and waits until it is probed.
     pub(super) fn probe_now(&mut self, processes: &mut ProcessTable) {
-        self.probe_new(processes);
+        self.residency.begin(processes);
+        self.probe_new(processes, true);
         self.prober.settle();
         self.listen(processes);
     }
@@ -161,9 +184,11 @@ impl Heap {
     /// Looks after everything: new files, processes that have gone, the interval.
     /// All samples of before `settled_ns` have been taken in.
     pub(super) fn update(&mut self, processes: &mut ProcessTable, settled_ns: u64) {
-        self.probe_new(processes);
+        self.probe_new(processes, false);
+        self.residency.update(processes, settled_ns);
         self.listen(processes);
         self.come_to(settled_ns);
+        self.ledger.come_to(settled_ns);
         self.adapt(settled_ns);
         if self.ledger.followed() > MOST_BLOCKS {
             self.thinned += 1;
@@ -194,7 +219,7 @@ impl Heap {
     }
 
     /// Has the files probed that processes have mapped since the last time.
-    fn probe_new(&mut self, processes: &mut ProcessTable) {
+    fn probe_new(&mut self, processes: &mut ProcessTable, at_start: bool) {
         let current: HashSet<ProcessId> = processes.current_ids().collect();
         let gone: Vec<ProcessId> =
             self.looked.keys().filter(|id| !current.contains(id)).copied().collect();
@@ -207,33 +232,37 @@ impl Heap {
         for process in current {
             let epoch = processes.epoch(process);
             if self.looked.insert(process, epoch) != Some(epoch) {
-                self.probe_files(process, processes);
+                self.probe_files(process, processes, at_start);
             }
         }
     }
 
-    fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable) {
+    fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable, at_start: bool) {
         let owner = (!self.every_process).then_some(process);
         let pid = if self.every_process { 0 } else { processes.get(process).pid };
         let ranges: Vec<_> = processes.code_ranges(process).collect();
         for range in ranges {
-            let executable = match range.code {
-                RangeCode::Executable(executable, _) => executable,
+            let (executable, address) = match range.code {
+                RangeCode::Executable(executable, address) => (executable, address),
                 RangeCode::Unopened => match processes.locate(process, range.start) {
-                    CodeAddress::Executable(executable, _) => executable,
+                    CodeAddress::Executable(executable, address) => (executable, Some(address)),
                     _ => continue,
                 },
                 RangeCode::Vdso | RangeCode::Generated => continue,
             };
             self.unseen.maps(process, executable);
+            if let Some(address) = address {
+                let place = (executable, address);
+                self.go.maps(process, place, range.start, at_start, processes);
+            }
             if !self.asked.insert((owner, executable)) {
                 continue;
             }
             let found = processes.executable(executable);
-            let Some(Ok(file)) = found.file.as_ref().map(std::fs::File::try_clone) else {
+            let Some(Ok(file)) = found.file.as_ref().map(reopened) else {
                 continue;
             };
-            let debug_file = found.debug_file.as_ref().and_then(|file| file.try_clone().ok());
+            let debug_file = found.debug_file.as_ref().and_then(|file| reopened(file).ok());
             let path = found.path.display().to_string();
             self.prober.hook(HookFile { owner, pid, executable, file, debug_file, path });
         }
@@ -272,6 +301,7 @@ impl Heap {
                 Told::Stratum { end_ns, work_ns } => {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
                 }
+                Told::Own(names) => self.own_found.extend(names),
                 Told::Cost(cost) => self.cost = cost,
                 Told::Failed(why) => self.fail(why),
             }
@@ -381,6 +411,8 @@ impl Heap {
     /// A process runs another program.
     pub(super) fn exec(&mut self, process: ProcessId, time_ns: u64) {
         self.unseen.exec(process);
+        self.go.exec(process);
+        self.residency.exec(process);
         let lost = self.ledger.exec(process, time_ns);
         self.forget(lost);
         if let Some(growth) = &mut self.growth {
@@ -389,10 +421,20 @@ impl Heap {
     }
 
     fn exit(&mut self, process: ProcessId) {
-        let held = self.ledger.exit(process);
+        self.settle();
+        let held = self.ledger.exit(process, super::timeline::now_ns());
         self.forget(held);
         if let Some(growth) = &mut self.growth {
             growth.exit(process);
+        }
+    }
+
+    /// Finds out what was freed without being told: the ring was full.
+    fn settle(&mut self) {
+        let Some(blocks) = &self.blocks else { return };
+        if blocks.lost_ends() > self.lost_ends {
+            self.lost_ends = blocks.lost_ends();
+            self.settled += self.ledger.settle(|key, id| blocks.lives(key, id));
         }
     }
 
@@ -403,6 +445,17 @@ impl Heap {
         } else {
             self.prober.end_stratum();
         }
+    }
+
+    /// The functions of the user's that no file has.
+    fn own_missing(&self) -> impl Iterator<Item = String> {
+        let missing = self.options.own.iter().filter(|own| !self.own_found.contains(&own.name));
+        missing.map(|own| {
+            format!(
+                "{}: no file of the targets has such a function in its symbol table: it may be inlined everywhere, or have another linker's name",
+                own.text()
+            )
+        })
     }
 
     /// Where threads go on after the traps of probes; `None` where nothing is probed.
@@ -420,18 +473,33 @@ impl Heap {
         self.listen(processes);
         self.come_to(u64::MAX);
         self.adapted_samples = 0;
-        let mut books = self.ledger.close();
+        self.settle();
+        let go = self.go.close(processes);
+        go.addresses().for_each(|address| self.ledger.want(address));
+        let now_ns = super::timeline::now_ns();
+        let mut books = self.ledger.close(now_ns);
+        let has_samples = books.sum.samples > 0;
+        let mut in_use = go::in_use(&books.rows);
+        go.add_in_use(&mut in_use);
+        let explained = self.residency.explained(&in_use, processes);
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
-        let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow);
-        let unseen =
-            if self.blocks.is_some() { self.unseen.sentences(processes) } else { Vec::new() };
+        let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
+            || (!has_samples && go.knows());
+        let unseen = if self.blocks.is_some() {
+            self.unseen.sentences(&go.processes, &explained, processes)
+        } else {
+            Vec::new()
+        };
         // In its own part, since what is closed starts afresh.
         let growth = self.growth.as_mut().map(Growth::close);
         let shown = growth.filter(|_| !knows_in_use || !unseen.is_empty());
         let grown = shown.map(|closed| Grown::new(closed, &mut books.sum, processes));
         HeapPart {
             books,
-            knows_allocations: self.blocks.is_some(),
+            closed_ns: now_ns,
+            began_ns: std::mem::replace(&mut self.began_ns, now_ns),
+            has_samples,
+            knows_allocations: self.blocks.is_some() || go.knows(),
             knows_in_use,
             grown,
             probing: self.probing,
@@ -440,10 +508,14 @@ impl Heap {
             cost: self.cost,
             intervals,
             found: self.found.clone(),
-            failures: self.failures.clone(),
+            failures: self.failures.iter().cloned().chain(self.own_missing()).collect(),
             unseen,
+            memory: residency::lines(&explained, processes),
+            go_knows: go.knows(),
+            go,
             left_out: std::mem::take(&mut self.left_out),
             thinned: self.thinned,
+            settled: std::mem::take(&mut self.settled),
         }
     }
 }

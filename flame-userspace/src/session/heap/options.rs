@@ -1,5 +1,7 @@
 //! What is asked of a heap profile.
 
+use crate::heap::OwnFunction;
+
 /// How allocations are sampled, and at what price.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeapOptions {
@@ -9,11 +11,13 @@ pub struct HeapOptions {
     pub mode: HeapMode,
     /// How much heap profiling may slow a program down, in percent.
     pub overhead: f64,
+    /// Functions of the programs' own allocators.
+    pub own: Vec<OwnFunction>,
 }
 
 impl Default for HeapOptions {
     fn default() -> Self {
-        Self { interval: None, mode: HeapMode::Auto, overhead: 5.0 }
+        Self { interval: None, mode: HeapMode::Auto, overhead: 5.0, own: Vec::new() }
     }
 }
 

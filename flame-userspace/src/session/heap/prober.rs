@@ -6,7 +6,6 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use anyhow::{Context as _, Result};
-use flame_common::heap::Role;
 use flame_common::poisson::LONGEST_INTERVAL;
 
 use super::HeapOptions;
@@ -51,6 +50,8 @@ pub(super) struct HookFile {
 pub(super) enum Told {
     /// A file has an allocator.
     Found { executable: ExecutableId, path: String, hooks: Arc<Hooks> },
+    /// A file has these of the functions that the user named.
+    Own(Vec<String>),
     /// Something did not succeed.
     Failed(String),
     /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
@@ -89,7 +90,6 @@ impl Prober {
         mut switch: HeapSwitch,
         clock: TrapClock,
         options: &HeapOptions,
-        own: Vec<(String, Role)>,
         interval: u64,
     ) -> Result<Self> {
         // So long that none is taken while the price is measured.
@@ -99,6 +99,7 @@ impl Prober {
         let governor = Governor::new(options.mode, options.overhead, price);
         let (orders, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
+        let own = options.own.clone();
         let work = Work::new(programs, switch, clock, governor, own, interval, tell)?;
         let thread = thread::Builder::new().name("flame-probe".to_owned());
         let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;

@@ -3,14 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::FoundAllocator;
+use super::go::GoPart;
 use super::governor::Probing;
 use super::grown::Grown;
+use super::holders;
 use super::prober::Cost;
 use crate::aggregate::Key;
 use crate::heap::{ClosedLedger, Estimate, HeapRow};
+use crate::process::ProcessTable;
 use crate::profile::{SampleType, Unit};
-use crate::session::HeapFunction;
 use crate::session::assemble::Values;
+use crate::session::{HeapFunction, HeapHolder};
 use crate::symbolize::Names;
 
 /// Functions that are told with their errors, at most.
@@ -26,7 +29,12 @@ struct Row {
 /// A closed part.
 pub(in crate::session) struct HeapPart {
     pub(in crate::session) books: ClosedLedger,
-    /// Whether allocators were probed.
+    /// When it began and was closed (`CLOCK_MONOTONIC`, nanoseconds).
+    pub(super) began_ns: u64,
+    pub(super) closed_ns: u64,
+    /// Whether flame itself sampled anything.
+    pub(super) has_samples: bool,
+    /// Whether allocators were probed, or told of themselves.
     pub(super) knows_allocations: bool,
     pub(super) knows_in_use: bool,
     /// Where in use is not all known.
@@ -44,18 +52,33 @@ pub(in crate::session) struct HeapPart {
     pub(super) failures: Vec<String>,
     /// What cannot be seen, a sentence each.
     pub(super) unseen: Vec<String>,
+    /// How much of the targets' memory is explained.
+    pub(super) memory: Vec<String>,
+    /// What Go programs know themselves, and whether they do.
+    pub(super) go: GoPart,
+    pub(super) go_knows: bool,
     /// Samples of calls that an allocator made to itself.
     pub(super) left_out: u64,
     /// How often the blocks that were followed were halved.
     pub(super) thinned: u32,
+    /// Blocks whose end was not told and found out.
+    pub(super) settled: u64,
 }
 
 impl HeapPart {
+    /// Puts together what can be only now that names are known.
+    pub(in crate::session) fn settle(&mut self, names: &Names) {
+        self.go.settle(names, &mut self.books);
+    }
+
     /// The columns of the profile.
     pub(in crate::session) fn sample_types(&self) -> Vec<SampleType> {
         let mut types = Vec::new();
         if self.knows_allocations {
             types.extend([("alloc_objects", "count"), ("alloc_space", "bytes")]);
+        }
+        if self.knows_peak() {
+            types.extend([("peak_objects", "count"), ("peak_space", "bytes")]);
         }
         if self.knows_in_use {
             types.extend([("inuse_objects", "count"), ("inuse_space", "bytes")]);
@@ -70,15 +93,41 @@ impl HeapPart {
         let nothing_seen = self.books.total.allocated.space.value == 0.0;
         match (&self.grown, self.knows_in_use) {
             (Some(_), _) if nothing_seen => self.sample_types().len() - 1,
+            (_, true) if self.knows_peak() => 5,
             (_, true) => 3,
             (_, false) => 1,
         }
     }
 
+    /// Whether it is known what lived when most did: Go programs do not tell that of themselves.
+    fn knows_peak(&self) -> bool {
+        self.knows_allocations && self.knows_in_use && !self.go_knows
+    }
+
+    /// The functions that hold most, and the stacks whose holdings grow.
+    pub(in crate::session) fn holders(
+        &self,
+        names: &Names,
+        processes: &ProcessTable,
+    ) -> (Vec<HeapHolder>, Vec<HeapHolder>) {
+        if !self.knows_in_use {
+            return (Vec::new(), Vec::new());
+        }
+        (
+            holders::heaviest(&self.books, names, processes, self.closed_ns),
+            holders::growing(&self.books, names, processes, self.closed_ns),
+        )
+    }
+
     /// The mean distance between samples, in bytes, if there is one.
     pub(in crate::session) fn interval(&self) -> i64 {
         let (least, most) = self.intervals;
-        if least == most { least as i64 } else { 0 }
+        match self.go.interval {
+            // Nothing but what Go programs sampled themselves.
+            Some(interval) if !self.has_samples => interval as i64,
+            _ if least == most => least as i64,
+            _ => 0,
+        }
     }
 
     /// The rows of the profile.
@@ -113,6 +162,7 @@ impl HeapPart {
             for name in functions {
                 let sum = rows.entry(name).or_default();
                 sum.heap.allocated += row.heap.allocated;
+                sum.heap.at_peak += row.heap.at_peak;
                 sum.heap.in_use += row.heap.in_use;
                 sum.growth.allocated += row.growth.allocated;
                 sum.growth.in_use += row.growth.in_use;
@@ -136,10 +186,13 @@ impl HeapPart {
 
     /// A row's estimates in the order of the profile's columns.
     fn columns(&self, row: &Row) -> Vec<Estimate> {
-        let HeapRow { allocated, in_use } = row.heap;
+        let HeapRow { allocated, at_peak, in_use } = row.heap;
         let mut estimates = Vec::new();
         if self.knows_allocations {
             estimates.extend([allocated.objects, allocated.space]);
+        }
+        if self.knows_peak() {
+            estimates.extend([at_peak.objects, at_peak.space]);
         }
         if self.knows_in_use {
             estimates.extend([in_use.objects, in_use.space]);
@@ -184,6 +237,11 @@ impl HeapPart {
         } else {
             lines.push("in use: not recorded (allocations alone)".to_owned());
         }
+        lines.extend(self.peak().map(|peak| {
+            format!(
+                "peak: what lived when the estimated sum over all processes was highest: {peak}"
+            )
+        }));
         if self.probing == Probing::Windows {
             lines.push(
                 "windows: allocations were sampled in short windows at random moments; totals by the targets' work (CPU time) in and out of them; errors by how windows differ".to_owned(),
@@ -205,6 +263,8 @@ impl HeapPart {
                 found.probes
             ));
         }
+        lines.extend(self.go.comments.iter().cloned());
+        lines.extend(self.memory.iter().cloned());
         lines
     }
 
@@ -229,10 +289,21 @@ impl HeapPart {
         Some(text)
     }
 
+    /// How much lived when most did, and when that was.
+    fn peak(&self) -> Option<String> {
+        let peak = self.books.total.at_peak.space;
+        (self.knows_peak() && self.books.peak_ns > 0).then(|| {
+            let after = self.books.peak_ns.saturating_sub(self.began_ns);
+            format!("{}, {:.2} s after the start", bytes(peak), after as f64 / 1e9)
+        })
+    }
+
     /// What is to be said of the numbers' gaps.
     pub(in crate::session) fn notes(&self) -> Vec<String> {
         let mut notes = self.failures.clone();
+        notes.extend(self.peak().map(|peak| format!("most was in use: {peak}")));
         notes.extend(self.unseen.iter().cloned());
+        notes.extend(self.go.notes.iter().cloned());
         if let Some((rate, slow_down)) = self.stepped_down {
             notes.push(format!(
                 "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; so what is in use is not known; {}",
@@ -264,6 +335,12 @@ impl HeapPart {
             notes.push(format!(
                 "{} sampled calls of an allocator to itself were left out",
                 self.left_out
+            ));
+        }
+        if self.settled > 0 {
+            notes.push(format!(
+                "{} sampled blocks were found to have been freed without being told: what is in use is right, the peak and what grows may be high by them",
+                self.settled
             ));
         }
         if self.thinned > 0 {

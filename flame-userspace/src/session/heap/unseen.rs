@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::heap::{Allocator, Hooks, Object, choose, traces};
+use crate::heap::{Allocator, Explained, Hooks, Object, Runtime, choose, traces};
 use crate::process::{ExecutableId, ProcessId, ProcessTable};
 
 /// The files of the processes.
@@ -31,9 +31,15 @@ impl Unseen {
         self.hooks.insert(executable, Arc::clone(hooks));
     }
 
-    /// What is not seen, a sentence each.
-    pub(super) fn sentences(&mut self, processes: &ProcessTable) -> Vec<String> {
-        let mut sentences = BTreeSet::new();
+    /// What is not seen, a sentence each. `go` are Go programs, which tell of their heaps
+    /// themselves.
+    pub(super) fn sentences(
+        &mut self,
+        go: &HashSet<ProcessId>,
+        explained: &[(ProcessId, Explained)],
+        processes: &ProcessTable,
+    ) -> Vec<String> {
+        let mut sentences: BTreeSet<String> = self.of_runtimes(explained, processes);
         let mut seen = HashSet::new();
         for (&process, files) in &self.mapped {
             if !seen.insert(files) {
@@ -68,6 +74,7 @@ impl Unseen {
             let comm = &processes.get(process).comm;
             match choose(&objects) {
                 Ok(choice) => sentences.extend(choice.unseen),
+                Err(_) if go.contains(&process) => {}
                 Err(cannot) => {
                     sentences
                         .insert(format!("nothing of {comm}'s heap is known: {}", cannot.reason));
@@ -75,5 +82,29 @@ impl Unseen {
             }
         }
         sentences.into_iter().collect()
+    }
+
+    /// The heaps of language runtimes, once a program.
+    fn of_runtimes(
+        &self,
+        explained: &[(ProcessId, Explained)],
+        processes: &ProcessTable,
+    ) -> BTreeSet<String> {
+        let mut told = HashSet::new();
+        let mut sentences = BTreeSet::new();
+        for (&id, files) in &self.mapped {
+            let process = processes.get(id);
+            let paths = files.iter().map(|file| processes.executable(*file).path.as_path());
+            let program = process.program.as_deref().into_iter();
+            for runtime in Runtime::of_files(program.chain(paths)) {
+                if !told.insert((&process.comm, runtime)) {
+                    continue;
+                }
+                let share = explained.iter().find(|(of, _)| *of == id);
+                let share = share.map_or_else(String::new, |(_, share)| format!(" ({share})"));
+                sentences.insert(format!("{}: {}{share}", process.comm, runtime.message()));
+            }
+        }
+        sentences
     }
 }

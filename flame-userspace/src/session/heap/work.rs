@@ -20,7 +20,7 @@ use super::governor::{Governor, Probing, Usage, WINDOW};
 use super::meter::Meter;
 use super::prober::{Cost, HookFile, Order, Owner, Told};
 use crate::bpf::{HeapPrograms, HeapSwitch, Probe, ProbeLink, TrapClock};
-use crate::heap::{Hook, Hooks, hooks};
+use crate::heap::{Hook, Hooks, OwnFunction, hooks};
 use crate::process::ExecutableId;
 use crate::session::timeline::now_ns;
 
@@ -50,7 +50,7 @@ pub(super) struct Work {
     switch: HeapSwitch,
     clock: TrapClock,
     /// The user's own functions.
-    own: Vec<(String, Role)>,
+    own: Vec<OwnFunction>,
     tell: Sender<Told>,
     /// Closes links: that waits for all CPUs, and the probes of new processes are not to wait.
     closing: Sender<ProbeLink>,
@@ -98,7 +98,7 @@ impl Work {
         mut switch: HeapSwitch,
         clock: TrapClock,
         governor: Governor,
-        own: Vec<(String, Role)>,
+        own: Vec<OwnFunction>,
         interval: u64,
         tell: Sender<Told>,
     ) -> Result<Self> {
@@ -312,7 +312,7 @@ impl Work {
     fn hook(&mut self, file: HookFile) {
         let HookFile { owner, pid, executable, .. } = file;
         self.files.entry(executable).or_insert_with(|| {
-            let found = look(file, &self.own);
+            let found = look(file, &self.own, &self.tell);
             found
                 .unwrap_or_else(|error| {
                     tell(&self.tell, Told::Failed(format!("{error:#}")));
@@ -402,10 +402,14 @@ impl Work {
 }
 
 /// Looks for an allocator in a file.
-fn look(file: HookFile, own: &[(String, Role)]) -> Result<Option<(Found, Hooks)>> {
+fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option<(Found, Hooks)>> {
     let HookFile { file, debug_file, path, .. } = file;
     let hooks = hooks(&file, debug_file.as_ref(), own)
         .with_context(|| format!("look for an allocator in {path}"))?;
+    let names = hooks.probed.iter().map(|hook| &hook.name);
+    let names = names.chain(hooks.forwarders.iter().map(|(from, _)| from));
+    let is_own = |name: &&String| own.iter().any(|function| function.name == **name);
+    tell(to, Told::Own(names.filter(is_own).cloned().collect()));
     if hooks.probed.is_empty() {
         return Ok(None);
     }
