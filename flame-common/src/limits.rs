@@ -51,7 +51,7 @@ pub const REMEMBERED_RULES: usize = 1024;
 
 /// Probed returns that a task waits for, of which the return addresses are looked up: functions
 /// that call each other, innermost first.
-pub const RETURN_PROBES: usize = 8;
+pub const RETURN_PROBES: usize = 3;
 
 /// Processes whose mappings are known to the programs.
 pub const PROCESSES: usize = 16_384;
