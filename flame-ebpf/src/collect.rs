@@ -44,6 +44,7 @@ pub(crate) fn collect(
         return;
     };
     let in_user = task::interrupted_user_registers(interrupted, &mut scratch.walk.registers);
+    let in_user = scratch::unknown(scratch.buffer, usize::from(in_user)) != 0;
     let kernel_frames = if !in_user && config!(kernel_stacks) != 0 {
         stack::kernel::take(ctx, scratch.buffer)
     } else {

@@ -35,18 +35,25 @@ pub(crate) fn of_allocation(use_it: impl Fn(&mut Scratch)) -> Option<()> {
     Some(())
 }
 
-/// Takes a place that nobody uses.
+/// Takes a place that nobody uses. What marks it as used is its number and one.
 #[inline(always)]
 fn free_slot() -> Option<u32> {
     let mut slot = 0;
     while slot < HEAP_SLOTS {
-        if exchange(BUSY.get_ptr_mut(slot)?, 1) == 0 {
-            return Some(slot);
+        let mark = BUSY.get_ptr_mut(slot)?;
+        if exchange(mark, u64::from(slot) + 1) == 0 {
+            // verifier: the number as memory has it, or it would follow all that is done with each
+            // place, one after the other.
+            // SAFETY: the slot is a map's value, which lives as long as the program runs.
+            let number = unsafe { mark.read_volatile() };
+            return Some((number as u32).wrapping_sub(1) & (HEAP_SLOTS - 1));
         }
         slot += 1;
     }
     None
 }
+
+const _: () = assert!(HEAP_SLOTS.is_power_of_two());
 
 /// Puts a number in place of another in one step (Linux 5.12).
 ///

@@ -10,6 +10,7 @@ use flame_common::unwind::{REGISTER_WORDS, Registers};
 
 use super::return_probe;
 use crate::maps::COPIES;
+use crate::scratch::unknown;
 use crate::stat::bump;
 
 /// What a CPU may still copy.
@@ -47,7 +48,7 @@ pub(super) fn take(
         to.add(at + REGISTER_WORDS).cast::<u8>()
     };
     let start = registers.sp().wrapping_sub(RED_ZONE);
-    let copied = read(start, stack);
+    let copied = unknown(buffer, read(start, stack));
     if copied > 0 {
         return_probe::mend_copy(start, copied, stack);
         bump(Stat::Copied);
@@ -69,12 +70,12 @@ fn read(start: u64, to: *mut u8) -> usize {
         let to_page_end = PAGE - (from as usize & (PAGE - 1));
         // SAFETY: `at` is less than `STACK_COPY` and a page more fits, as the caller sees to; the
         // helper checks the address to read from, and writes zeros if it fails.
-        let failed = unsafe {
-            bpf_probe_read_user(to.add(at).cast(), to_page_end as u32, from as *const _) != 0
-        };
+        let result =
+            unsafe { bpf_probe_read_user(to.add(at).cast(), to_page_end as u32, from as *const _) };
         at += to_page_end;
         // verifier: a choice without a branch, each of which it would follow to the end.
-        let there = black_box(usize::from(failed).wrapping_sub(1));
+        // All ones for 0, which is success; zero for the negative number of an error.
+        let there = black_box(!(result >> 63) as usize);
         copied = at & there | copied & !there;
         absent = (absent + 1) & !there;
         if at >= STACK_COPY || absent >= END || copied == 0 {
