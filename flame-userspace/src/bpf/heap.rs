@@ -4,8 +4,9 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use flame_common::block::{Block, BlockKey, HeapControl};
 use flame_common::stat::Stat;
@@ -45,13 +46,18 @@ impl HeapPrograms {
             features::kernel_release()
         );
         let linked = Linked::new(object, maps)?;
-        let follow = if version >= SESSION {
-            Follow::Session(linked.load("heap_session", Attach::Session)?)
-        } else {
-            let enter = linked.load("heap_enter", Attach::Multi)?;
-            Follow::Pair { enter, leave: linked.load("heap_leave", Attach::Multi)? }
-        };
-        Ok(Self { follow, allocations: linked.load("heap_alloc", Attach::Multi)? })
+        // The kernel looks at each for some tens of milliseconds.
+        thread::scope(|scope| {
+            let allocations = scope.spawn(|| linked.load("heap_alloc", Attach::Multi));
+            let follow = if version >= SESSION {
+                Follow::Session(linked.load("heap_session", Attach::Session)?)
+            } else {
+                let enter = linked.load("heap_enter", Attach::Multi)?;
+                Follow::Pair { enter, leave: linked.load("heap_leave", Attach::Multi)? }
+            };
+            let allocations = allocations.join().map_err(|_| anyhow!("a thread panicked"))??;
+            Ok(Self { follow, allocations })
+        })
     }
 
     /// Follows the blocks of an allocator from their allocation to their end, in one process or in

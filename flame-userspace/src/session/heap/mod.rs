@@ -1,5 +1,6 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
+mod close;
 mod go;
 mod go_reader;
 mod governor;
@@ -23,7 +24,6 @@ use flame_common::limits::BLOCKS;
 
 use self::go::GoHeaps;
 use self::governor::Probing;
-use self::grown::Grown;
 use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
@@ -447,17 +447,6 @@ impl Heap {
         }
     }
 
-    /// The functions of the user's that no file has.
-    fn own_missing(&self) -> impl Iterator<Item = String> {
-        let missing = self.options.own.iter().filter(|own| !self.own_found.contains(&own.name));
-        missing.map(|own| {
-            format!(
-                "{}: no file of the targets has such a function in its symbol table: it may be inlined everywhere, or have another linker's name",
-                own.text()
-            )
-        })
-    }
-
     /// Where threads go on after the traps of probes; `None` where nothing is probed.
     pub(super) fn after_traps(&self) -> Option<&HashSet<CodeAddress>> {
         self.blocks.as_ref().map(|_| &self.after_traps)
@@ -466,57 +455,6 @@ impl Heap {
     /// Samples taken in.
     pub(super) fn samples(&self) -> u64 {
         self.ledger.samples() + self.growth.as_ref().map_or(0, Growth::samples)
-    }
-
-    /// Closes the books of a part.
-    pub(super) fn close(&mut self, processes: &ProcessTable) -> HeapPart {
-        self.listen(processes);
-        self.come_to(u64::MAX);
-        self.adapted_samples = 0;
-        self.settle();
-        let go = self.go.close(processes);
-        go.addresses().for_each(|address| self.ledger.want(address));
-        let now_ns = super::timeline::now_ns();
-        let mut books = self.ledger.close(now_ns);
-        let has_samples = books.sum.samples > 0;
-        let mut in_use = go::in_use(&books.rows);
-        go.add_in_use(&mut in_use);
-        let explained = self.residency.explained(&in_use, processes);
-        let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
-        let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
-            || (!has_samples && go.knows());
-        let unseen = if self.blocks.is_some() {
-            self.unseen.sentences(&go.processes, &explained, processes)
-        } else {
-            Vec::new()
-        };
-        // In its own part, since what is closed starts afresh.
-        let growth = self.growth.as_mut().map(Growth::close);
-        let shown = growth.filter(|_| !knows_in_use || !unseen.is_empty());
-        let grown = shown.map(|closed| Grown::new(closed, &mut books.sum, processes));
-        HeapPart {
-            books,
-            closed_ns: now_ns,
-            began_ns: std::mem::replace(&mut self.began_ns, now_ns),
-            has_samples,
-            knows_allocations: self.blocks.is_some() || go.knows(),
-            knows_in_use,
-            grown,
-            probing: self.probing,
-            stepped_down: self.stepped_down,
-            overhead: self.options.overhead,
-            cost: self.cost,
-            intervals,
-            found: self.found.clone(),
-            failures: self.failures.iter().cloned().chain(self.own_missing()).collect(),
-            unseen,
-            memory: residency::lines(&explained, processes),
-            go_knows: go.knows(),
-            go,
-            left_out: std::mem::take(&mut self.left_out),
-            thinned: self.thinned,
-            settled: std::mem::take(&mut self.settled),
-        }
     }
 }
 
