@@ -18,7 +18,8 @@ pub enum Stat {
     NoKernelStack = 5,
     /// A user stack was copied to user space, which has to finish it.
     Copied = 6,
-    /// A user stack that user space would have had to finish was not copied: too many a second.
+    /// A user stack that user space would have had to finish was not copied: too many a second, or no
+    /// room.
     NotCopied = 7,
     /// The mappings of a process that began were not kept: the kernel's set was full.
     ProcessesFull = 8,
@@ -96,7 +97,7 @@ impl Stat {
             Self::TargetsFull => "child processes not followed: target set full",
             Self::NoKernelStack => "kernel stacks not taken",
             Self::Copied => "user stacks finished in user space",
-            Self::NotCopied => "user stacks not finished: too many to copy in a second",
+            Self::NotCopied => "user stacks not finished: too many to copy",
             Self::ProcessesFull => {
                 "processes unknown to the kernel's unwinder for a moment: its set was full"
             }

@@ -85,10 +85,15 @@ pub(crate) fn tell_end(ids: Ids, block: Block, address: u64) {
     }
 }
 
+/// Whether more than one part in so many of the ring waits to be read.
+#[inline(always)]
+pub(crate) fn is_filled_beyond(parts: u64) -> bool {
+    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
+    waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / parts
+}
+
 /// Whether to wake user space: the flags of the ring's helper.
 #[inline(always)]
 fn wakeup(at_once: bool) -> u64 {
-    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
-    let full = waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / 4;
-    u64::from(if at_once || full { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+    u64::from(if at_once || is_filled_beyond(4) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }

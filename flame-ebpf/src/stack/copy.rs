@@ -9,6 +9,7 @@ use flame_common::stat::Stat;
 use flame_common::unwind::{REGISTER_WORDS, Registers};
 
 use super::return_probe;
+use crate::emit;
 use crate::maps::COPIES;
 use crate::scratch::unknown;
 use crate::stat::bump;
@@ -96,5 +97,6 @@ fn within_budget(time_ns: u64) -> bool {
         *budget = CopyBudget { began_ns: time_ns, copies: 0 };
     }
     budget.copies += 1;
-    budget.copies <= u64::from(COPIES_A_SECOND)
+    // A copy is as large as hundreds of samples, for which the other half of the ring is.
+    budget.copies <= u64::from(COPIES_A_SECOND) && !emit::is_filled_beyond(2)
 }

@@ -33,6 +33,9 @@ const SOON: Duration = Duration::from_millis(3);
 /// How often those who watch the session are told how far it is.
 const TELL: Duration = Duration::from_millis(100);
 
+/// How often the kernel is told of tables while many stacks that want them are taken in.
+const TELL_TABLES: Duration = Duration::from_millis(2);
+
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
     /// The profile up to now; counting starts afresh.
@@ -66,6 +69,8 @@ pub(super) struct Pipeline {
     /// The kernel's tables, until the end, and what is in them.
     tables: Option<UnwindMaps>,
     plan: Plan,
+    /// When the kernel was told of tables last.
+    told_tables: Instant,
     unwinder: Unwinder,
     timeline: Timeline,
     aggregator: Aggregator,
@@ -106,6 +111,7 @@ impl Pipeline {
             processes,
             symbolizer,
             plan: Plan::new(&tables),
+            told_tables: Instant::now(),
             tables: Some(tables),
             unwinder: Unwinder::default(),
             timeline: Timeline::default(),
@@ -198,12 +204,18 @@ impl Pipeline {
         if let Some(Ok(heap)) = &mut self.heap {
             heap.update(&mut self.processes, as_of_ns);
         }
-        if let Some(tables) = &mut self.tables {
-            self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, tables);
-        }
+        self.tell_tables(as_of_ns);
         let refused = self.plan.take_refused();
         self.losses.refused_tables += refused.tables;
         self.losses.untold_processes += refused.processes;
+    }
+
+    /// Tells the kernel of tables; of events before `as_of_ns` all are known.
+    fn tell_tables(&mut self, as_of_ns: u64) {
+        if let Some(tables) = &mut self.tables {
+            self.plan.update(&self.processes, &mut self.unwinder, as_of_ns, tables);
+        }
+        self.told_tables = Instant::now();
     }
 
     fn read(&mut self) {
@@ -245,6 +257,10 @@ impl Pipeline {
                             &mut self.processes,
                             &mut sample.user,
                         );
+                        // Until the kernel has them it sends more such stacks.
+                        if self.unwinder.has_fresh() && self.told_tables.elapsed() >= TELL_TABLES {
+                            self.tell_tables(sample.time_ns);
+                        }
                     }
                     match (sample.kind, &mut self.heap) {
                         (SampleKind::Leaving, _) => self.last_stacks.keep(*sample),

@@ -72,6 +72,11 @@ impl Unwinder {
         std::mem::take(&mut self.begun).iter().map(|object| (*object, extent(object))).collect()
     }
 
+    /// Whether there is something new for the kernel.
+    pub(crate) fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     /// The slices that were compiled since this was asked last.
     pub(super) fn take_fresh(&mut self) -> Vec<Slice> {
         std::mem::take(&mut self.fresh)
