@@ -138,6 +138,7 @@ fn files_without_an_allocator_have_no_hooks() {
 #[test]
 fn functions_that_the_user_names_are_found_wherever_they_are() {
     // This test binary keeps the function to itself.
+    #[inline(never)]
     #[unsafe(no_mangle)]
     extern "C" fn flame_test_pool_get(size: usize) -> *const u8 {
         std::hint::black_box(size) as *const u8

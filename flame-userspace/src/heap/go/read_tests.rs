@@ -223,12 +223,21 @@ fn a_go_programs_profile_is_read_as_it_tells_it() {
     assert!(variables.rate.is_some() && variables.cycle.is_some());
 }
 
+/// The 26 of Go 1.26.
+fn go_minor() -> u32 {
+    let told = Command::new("go").arg("version").output().expect("run go").stdout;
+    let told = String::from_utf8_lossy(&told).into_owned();
+    let minor = told.split("go1.").nth(1).and_then(|rest| rest.split(['.', ' ']).next());
+    minor.and_then(|minor| minor.parse().ok()).expect("a version of Go")
+}
+
 #[test]
 fn a_stripped_go_program_is_read_by_its_function_table() {
     let Some(program) = program("heap", &["-ldflags=-s -w"]) else { return };
     let variables = program.assert_read_as_told();
     assert_eq!(variables.cycle, None, "it has no symbols");
-    assert!(variables.rate.is_some(), "its rate is not known");
+    // Go 1.19 has other code there; then Go's default rate is assumed, and said to be.
+    assert!(variables.rate.is_some() || go_minor() < 20, "its rate is not known");
 }
 
 #[test]
