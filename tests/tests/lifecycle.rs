@@ -59,10 +59,10 @@ fn libraries_that_take_the_same_place_one_after_the_other() {
     let places: Vec<&str> = printed.lines().collect();
     assert!(places.len() == 3, "{printed}");
     let seen = outcome.seen();
-    // Until flame has read of the change, which takes some milliseconds, the kernel walks by the
-    // rows of what was there.
-    assert_mostly_whole(&seen, "in_the_first", 96.0);
-    assert_mostly_whole(&seen, "in_the_other", 96.0);
+    // Until flame has read of the change the kernel walks by the rows of what was there: some
+    // milliseconds if that leads astray, and up to 50 if it happens to end as if it were the root.
+    assert_mostly_whole(&seen, "in_the_first", 90.0);
+    assert_mostly_whole(&seen, "in_the_other", 90.0);
 }
 
 #[test]

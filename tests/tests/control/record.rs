@@ -44,7 +44,7 @@ fn a_command_that_is_not_there_has_127_and_one_that_cannot_run_126() {
 #[test]
 fn what_the_kernel_programs_say_is_passed_on_when_asked_for() {
     let Some(_machine) = Machine::take() else { return };
-    assert_eq!(status_of(&["-vv", "--", "true"]), 0);
+    assert_eq!(Flame::record(&["-vv", "--", "true"]).run().code(), 0);
 }
 
 #[test]
