@@ -191,7 +191,7 @@ impl Summary {
         if quality.samples == 0 {
             talk.say(match self.of {
                 ProfileType::Cpu => "no samples: the targets did not run on a CPU meanwhile",
-                ProfileType::Heap => "no samples: the targets allocated nothing meanwhile",
+                ProfileType::Heap => "no samples: the targets allocated nothing meanwhile, or too little to be sampled",
             });
         } else if quality.samples < FEW_SAMPLES || self.duration < SHORT {
             talk.say(&format!(

@@ -60,19 +60,19 @@ impl Runtime {
                 "JavaScript's objects lie in V8's own heap, which no probe sees; the profile has native memory (buffers, addons) alone. For objects: node --heap-prof"
             }
             Self::Jvm => {
-                "Java's objects lie in the JVM's own heap, which no probe sees; the profile has native memory alone. For objects: jcmd PID JFR.start settings=profile"
+                "Java's objects lie in the JVM's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow. For objects: jcmd PID JFR.start settings=profile"
             }
             Self::DotNet => {
-                "managed objects lie in .NET's own heap, which no probe sees; the profile has native memory alone. For objects: dotnet-gcdump collect -p PID"
+                "managed objects lie in .NET's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow. For objects: dotnet-gcdump collect -p PID"
             }
             Self::JavaScriptCore => {
-                "JavaScript's objects lie in JavaScriptCore's own heap, which no probe sees; the profile has native memory alone"
+                "JavaScript's objects lie in JavaScriptCore's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow"
             }
             Self::Python => {
                 "Python takes objects of up to 512 bytes from arenas of its own: the profile has larger ones and native memory. To see all: run it with PYTHONMALLOC=malloc"
             }
             Self::Php => {
-                "PHP takes its values from chunks of its own: the profile has native memory alone. To see all: run it with USE_ZEND_ALLOC=0"
+                "PHP takes its values from chunks of its own: the profile has native memory, and the stacks that made the process grow. To see all: run it with USE_ZEND_ALLOC=0"
             }
         }
     }
