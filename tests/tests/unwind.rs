@@ -130,7 +130,7 @@ fn a_probe_of_a_functions_return_does_not_cut_stacks() {
     let whole = inside.only(|stack| stack.has("many") && stack.has("main")).count();
     let share = percent(whole, inside.count());
     measured(&format!("{share:.2} % of {} samples at probes are whole", inside.count()));
-    assert!(inside.count() > 50, "{}", seen.shown());
+    assert!(inside.count() > 20, "{}", seen.shown());
     assert!(share > 97.0, "{}", inside.only(|stack| !stack.has("main")).shown());
 }
 
