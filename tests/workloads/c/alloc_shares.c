@@ -1,6 +1,9 @@
 /* `alloc_shares MS BLOCKS`: runs for MS milliseconds in turns of the same work: half() and quarter()
- * compute, allocates() does as well and makes and frees so many blocks in between. Tells the turns. */
+ * compute, allocates() does as well and makes and frees so many blocks in between. Each turn is of a
+ * random length, since turns of one length may keep step with the clock that samples them. Tells the
+ * turns. */
 #include "known.h"
+#include "random.h"
 
 static void turns(uint64_t count)
 {
@@ -8,24 +11,24 @@ static void turns(uint64_t count)
 		known_sink += i;
 }
 
-FRAME void half(void)
+FRAME void half(uint64_t work)
 {
-	turns(40000);
+	turns(2 * work);
 	LEAF();
 }
 
-FRAME void quarter(void)
+FRAME void quarter(uint64_t work)
 {
-	turns(20000);
+	turns(work);
 	LEAF();
 }
 
-FRAME void allocates(int blocks)
+FRAME void allocates(uint64_t work, uint64_t blocks)
 {
-	for (int i = 0; i < blocks; i++) {
+	for (uint64_t i = 0; i < blocks; i++) {
 		char *block = malloc(64 + i);
 		*(volatile char *)block = 1;
-		turns(20000 / blocks);
+		turns(work / blocks);
 		free(block);
 	}
 	LEAF();
@@ -34,11 +37,12 @@ FRAME void allocates(int blocks)
 int main(int argc, char **argv)
 {
 	uint64_t until = thread_cpu_ns() + milliseconds(argc, argv, 1) * MS, count = 0;
-	int blocks = argc > 2 ? atoi(argv[2]) : 1;
+	uint64_t blocks = argc > 2 ? strtoull(argv[2], 0, 10) : 1, random = 1;
 	for (; thread_cpu_ns() < until; count++) {
-		half();
-		quarter();
-		allocates(blocks);
+		uint64_t work = 10000 + random_below(&random, 20000);
+		half(work);
+		quarter(work);
+		allocates(work, blocks);
 	}
 	tell("turns", count);
 	tell("cpu", usage_ns(RUSAGE_SELF));

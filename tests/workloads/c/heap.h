@@ -10,6 +10,7 @@
  * share. */
 #pragma once
 #include "known.h"
+#include "random.h"
 
 #include <sys/mman.h>
 
@@ -78,11 +79,4 @@ static inline void sites_tell(void)
 			       s->exited_bytes);
 	}
 	fflush(stdout);
-}
-
-/* The same numbers in every run, for each seed. */
-static inline uint32_t random_below(uint64_t *state, uint32_t limit)
-{
-	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(((*state >> 32) * limit) >> 32);
 }
