@@ -1,8 +1,9 @@
 //! The one task that owns a session's state, and takes in what the kernel sends.
 
-use std::collections::HashSet;
+mod record;
+
 use std::os::fd::AsRawFd as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use flame_common::sample::SampleKind;
@@ -10,18 +11,15 @@ use flame_common::stat::Stat;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::assemble::{self, Frame, Values};
-use super::cost;
-use super::heap::{Heap, HeapPart};
+use super::heap::Heap;
 use super::leaving::LastStacks;
-use super::quality::{Quality, SideLosses};
+use super::quality::SideLosses;
 use super::timeline::{Happened, Timeline, now_ns};
-use super::{ProfileType, Recorded, Recording, SessionBuilder, holder};
-use crate::aggregate::{Aggregate, Aggregator};
-use crate::bpf::{Counts, Event, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
+use super::{Recording, SessionBuilder};
+use crate::aggregate::Aggregator;
+use crate::bpf::{Counts, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
-use crate::profile::SampleType;
-use crate::symbolize::{Names, Symbolizer};
+use crate::symbolize::Symbolizer;
 use crate::unwind::{Plan, Stopped, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
@@ -308,184 +306,6 @@ impl Pipeline {
             _ => {}
         }
     }
-
-    /// Makes the profiles of what was recorded, and starts the next part or ends.
-    async fn record(&mut self, end: bool) -> Result<Recording> {
-        let ended_ns = now_ns();
-        if end {
-            self.programs.stop_sampling();
-            if let Some(Ok(heap)) = &mut self.heap {
-                heap.end_part(true);
-            }
-            self.read();
-            let rest = self.timeline.rest();
-            self.apply(rest);
-            // Names take memory as well.
-            self.tables = None;
-        } else {
-            if let Some(Ok(heap)) = &mut self.heap {
-                heap.end_part(false);
-            }
-            self.take_in();
-        }
-        let all_counts = self.programs.counts()?;
-        let counts = all_counts.since(&self.counted);
-        let duration_ns = ended_ns.saturating_sub(self.began_ns);
-        let losses = std::mem::take(&mut self.losses);
-        let started = std::mem::replace(&mut self.began, SystemTime::now());
-        (self.counted, self.began_ns) = (all_counts, ended_ns);
-        self.processes.seek_late_perf_maps();
-
-        let time = (started, duration_ns);
-        let mut profiles = Vec::new();
-        if self.options.takes(ProfileType::Cpu) {
-            let sum = self.aggregator.take();
-            let expected = self.expected(duration_ns);
-            let quality = Quality::count(&sum, &counts, &losses, expected);
-            let (frame, values) = (self.frame(time), assemble::values_of_samples(&sum));
-            let names = self.names(&sum).await?;
-            let rows = (&sum, values);
-            profiles.push(self.recorded(ProfileType::Cpu, rows, frame, quality, &names));
-        }
-        let mut missing = Vec::new();
-        match &mut self.heap {
-            Some(Ok(heap)) => {
-                let mut part = heap.close(&self.processes);
-                let names = self.names(&part.books.sum).await?;
-                part.settle(&names);
-                let sum = &part.books.sum;
-                let mut quality = Quality::count_allocations(sum, &counts, &losses);
-                quality.notes.splice(0..0, part.notes());
-                let (holders, growing) = part.holders(&names, &self.processes);
-                let mut frame = self.heap_frame(time, &part);
-                frame.comments.extend(holder::comments(&holders, &growing));
-                let rows = (sum, part.values());
-                let mut recorded = self.recorded(ProfileType::Heap, rows, frame, quality, &names);
-                recorded.functions = part.functions(&names);
-                (recorded.holders, recorded.growing) = (holders, growing);
-                profiles.push(recorded);
-            }
-            Some(Err(why)) => missing.push((ProfileType::Heap, why.clone())),
-            None => {}
-        }
-        Ok(Recording { profiles, missing, running: self.running() })
-    }
-
-    /// The names of a sum's addresses.
-    async fn names(&mut self, sum: &Aggregate) -> Result<Names> {
-        let request = assemble::request(sum, &self.processes, &self.unwinder)?;
-        self.symbolizer.names(request).await
-    }
-
-    /// Puts a profile together.
-    fn recorded(
-        &self,
-        of: ProfileType,
-        (sum, mut values): (&Aggregate, Values),
-        mut frame: Frame,
-        mut quality: Quality,
-        names: &Names,
-    ) -> Recorded {
-        assemble::judge_names(sum, &self.processes, names, &mut quality);
-        if of == ProfileType::Cpu
-            && let Some(after_traps) = self.live_heap().and_then(Heap::after_traps)
-        {
-            let cost = cost::keys(sum, names, after_traps);
-            cost::set_apart(cost, &mut values, &mut frame, &mut quality);
-        }
-        let rows = (sum, &values);
-        frame.comments.extend(quality.comments());
-        let profile = |only| assemble::profile(rows, &self.processes, names, &frame, only);
-        let wanted = values.keys().filter(|_| self.options.per_process);
-        let mut ids: Vec<_> = wanted.map(|key| key.process).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut processes: Vec<_> = ids
-            .into_iter()
-            .map(|id| {
-                let process = self.processes.get(id);
-                (process.comm.clone(), process.pid, profile(Some(id)))
-            })
-            .collect();
-        processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
-        let profile = profile(None);
-        let (functions, holders, growing) = Default::default();
-        Recorded { of, profile, processes, quality, functions, holders, growing }
-    }
-
-    fn running(&self) -> Vec<(String, u32)> {
-        if !self.options.target.can_end() {
-            return Vec::new();
-        }
-        let alive = self.processes.current().filter(|process| is_alive(process.pid));
-        alive.map(|process| (process.comm.clone(), process.pid)).collect()
-    }
-
-    /// How often the sampling clock should have fired in a time, on all CPUs.
-    fn expected(&self, duration_ns: u64) -> Option<u64> {
-        (self.options.event == Event::CpuClock)
-            .then(|| duration_ns / self.options.frequency.period_ns() * self.cpus as u64)
-    }
-
-    fn frame(&self, (began, duration_ns): (SystemTime, u64)) -> Frame {
-        let options = &self.options;
-        let samples = SampleType::new("samples", "count");
-        let (value, period) = match options.event {
-            Event::CpuClock => {
-                (SampleType::new("cpu", "nanoseconds"), options.frequency.period_ns() as i64)
-            }
-            // The kernel varies the distance to keep the rate: there is no one period.
-            Event::Hardware(_) => (SampleType::new(options.event.name(), "count"), 0),
-        };
-        let mut comments = self.first_comments();
-        comments.push(format!(
-            "sampled: {} at {} Hz on {} CPUs; user stacks by unwind tables, by frame pointer where there are none; kernel stacks: {}; child processes: {}",
-            options.event.name(),
-            options.frequency.get(),
-            self.cpus,
-            if options.kernel_stacks { "yes" } else { "no" },
-            if options.children { "yes" } else { "no" },
-        ));
-        comments.push(
-            "values: each sample stands for one period of CPU time; they are estimates".to_owned(),
-        );
-        Frame {
-            sample_types: vec![samples, value.clone()],
-            default: 1,
-            period_type: value,
-            period,
-            start_ns: since_epoch(began),
-            duration_ns: duration_ns as i64,
-            comments,
-            cost: HashSet::new(),
-        }
-    }
-
-    fn heap_frame(&self, (began, duration_ns): (SystemTime, u64), part: &HeapPart) -> Frame {
-        let mut comments = self.first_comments();
-        comments.extend(part.comments());
-        Frame {
-            sample_types: part.sample_types(),
-            default: part.default_type(),
-            period_type: SampleType::new("space", "bytes"),
-            period: part.interval(),
-            start_ns: since_epoch(began),
-            duration_ns: duration_ns as i64,
-            comments,
-            cost: HashSet::new(),
-        }
-    }
-
-    fn first_comments(&self) -> Vec<String> {
-        let mut lines = vec![format!("flame {}", env!("CARGO_PKG_VERSION"))];
-        lines.extend(self.options.comments.iter().cloned());
-        lines
-    }
-}
-
-fn since_epoch(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl Drop for Pipeline {
