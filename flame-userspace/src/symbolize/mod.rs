@@ -28,6 +28,19 @@ pub(crate) struct Symbol {
     pub(crate) column: u16,
 }
 
+impl Symbol {
+    /// A function of which nothing but its name is known.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            system_name: name.to_owned(),
+            file: String::new(),
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
 /// The functions at addresses, inlined ones first; addresses without a name are absent.
 #[derive(Debug, Default)]
 pub(crate) struct Names {

@@ -115,7 +115,7 @@ impl Worker {
         }
         for GeneratedRequest { process, perf_map, addresses } in request.generated {
             let found = PerfMap::read(&perf_map).context("read the perf map").map(|map| {
-                let name = |address| map.name(address).map(plain_symbol);
+                let name = |address| map.name(address).map(Symbol::named);
                 addresses.iter().map(|&address| name(address).into_iter().collect()).collect()
             });
             let place = |address| CodeAddress::Generated(process, address);
@@ -186,19 +186,9 @@ impl Names {
                 continue;
             }
             match function.name {
-                Some(name) => _ = self.symbols.insert(place(address), vec![plain_symbol(&name)]),
+                Some(name) => _ = self.symbols.insert(place(address), vec![Symbol::named(&name)]),
                 None => _ = self.starts.insert(place(address), function.start),
             }
         }
-    }
-}
-
-fn plain_symbol(name: &str) -> Symbol {
-    Symbol {
-        name: name.to_owned(),
-        system_name: name.to_owned(),
-        file: String::new(),
-        line: 0,
-        column: 0,
     }
 }

@@ -287,24 +287,14 @@ mod tests {
         CodeAddress::Unmapped(address)
     }
 
-    fn symbol(name: &str) -> Symbol {
-        Symbol {
-            name: name.to_owned(),
-            system_name: name.to_owned(),
-            file: String::new(),
-            line: 0,
-            column: 0,
-        }
-    }
-
     #[test]
     fn inlined_calls_are_told_once_and_the_runtimes_own_are_left_out() {
         let names: HashMap<CodeAddress, Vec<Symbol>> = [
-            (at(1), vec![symbol("runtime.mallocgc")]),
-            (at(2), vec![symbol("main.inner"), symbol("main.outer")]),
-            (at(3), vec![symbol("main.outer")]),
-            (at(4), vec![symbol("main.main")]),
-            (at(5), vec![symbol("runtime.main")]),
+            (at(1), vec![Symbol::named("runtime.mallocgc")]),
+            (at(2), vec![Symbol::named("main.inner"), Symbol::named("main.outer")]),
+            (at(3), vec![Symbol::named("main.outer")]),
+            (at(4), vec![Symbol::named("main.main")]),
+            (at(5), vec![Symbol::named("runtime.main")]),
         ]
         .into();
         let symbols = |at: &CodeAddress| names.get(at).map_or(&[][..], Vec::as_slice);
@@ -317,7 +307,7 @@ mod tests {
 
     #[test]
     fn where_inlined_calls_are_not_known_a_function_behind_itself_is_one() {
-        let symbols = [symbol("main.f")];
+        let symbols = [Symbol::named("main.f")];
         let of = |_: &CodeAddress| &symbols[..];
         assert_eq!(folded(&[at(1), at(2), at(3)], of, false), [at(1)]);
         assert_eq!(folded(&[at(1), at(2), at(3)], of, true).len(), 3);
