@@ -57,7 +57,7 @@ impl Runtime {
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::V8 => {
-                "JavaScript's objects lie in V8's own heap, which no probe sees; the profile has native memory (buffers, addons) alone. For objects: node --heap-prof"
+                "JavaScript's objects lie in V8's own heap, which no probe sees; the profile has native memory (buffers, addons), and the stacks that made the process grow. For objects: node --heap-prof"
             }
             Self::Jvm => {
                 "Java's objects lie in the JVM's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow. For objects: jcmd PID JFR.start settings=profile"
@@ -69,7 +69,7 @@ impl Runtime {
                 "JavaScript's objects lie in JavaScriptCore's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow"
             }
             Self::Python => {
-                "Python takes objects of up to 512 bytes from arenas of its own: the profile has larger ones and native memory. To see all: run it with PYTHONMALLOC=malloc"
+                "Python takes objects of up to 512 bytes from arenas of its own: the profile has larger ones, native memory, and the stacks that made the process grow. To see all: run it with PYTHONMALLOC=malloc"
             }
             Self::Php => {
                 "PHP takes its values from chunks of its own: the profile has native memory, and the stacks that made the process grow. To see all: run it with USE_ZEND_ALLOC=0"
