@@ -79,6 +79,8 @@ const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 const IOC_ENABLE: libc::c_ulong = 0x2400;
 /// `_IO('$', 1)`
 const IOC_DISABLE: libc::c_ulong = 0x2401;
+/// `_IOW('$', 4, __u64)`
+const IOC_PERIOD: libc::c_ulong = 0x4008_2404;
 
 /// All fields zero: an event that counts nothing special.
 fn zeroed() -> perf_event_attr {
@@ -119,7 +121,7 @@ impl SamplingEvent {
                 attr.config = SOFTWARE_CPU_CLOCK;
                 // The kernel makes a fixed period of a clock's frequency; asked for here so that
                 // it is known exactly.
-                attr.__bindgen_anon_1.sample_period = 1_000_000_000 / frequency;
+                attr.__bindgen_anon_1.sample_period = clock_period(frequency);
             }
             Event::Hardware(counter) => {
                 attr.type_ = TYPE_HARDWARE;
@@ -139,18 +141,30 @@ impl SamplingEvent {
         self.ioctl(IOC_ENABLE, 0)
     }
 
+    /// Sets how often a clock fires in a second.
+    pub(crate) fn set_clock_frequency(&self, frequency: u64) -> io::Result<()> {
+        let period = clock_period(frequency);
+        self.ioctl(IOC_PERIOD, &raw const period as libc::c_ulong)
+    }
+
     /// Stops it.
     pub(crate) fn disable(&self) -> io::Result<()> {
         self.ioctl(IOC_DISABLE, 0)
     }
 
     fn ioctl(&self, request: libc::c_ulong, argument: libc::c_ulong) -> io::Result<()> {
-        // SAFETY: all requests take a number and touch no memory of this process.
+        // SAFETY: a request takes a number, or reads one that lives through the call; none writes
+        // to this process's memory.
         match unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
     }
+}
+
+/// Nanoseconds between two ticks of a clock.
+fn clock_period(frequency: u64) -> u64 {
+    1_000_000_000 / frequency
 }
 
 /// A ring of side-band records of one CPU: its processes' exec, fork, exit and executable mmap.

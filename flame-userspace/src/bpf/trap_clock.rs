@@ -1,5 +1,6 @@
 //! The clock of probes' traps: an event on each CPU that counts, while it runs, how often it finds
-//! a target, and how often in a probe's trap.
+//! a target, and how often in a probe's trap. It ticks fast while probes are open for a moment, and
+//! slowly while they are open for long.
 
 use std::os::fd::BorrowedFd;
 
@@ -7,8 +8,19 @@ use anyhow::{Context as _, Result};
 
 use super::perf::{Event, SamplingEvent};
 
-/// Ticks a second of a CPU. Some tens in a window, at a few microseconds each.
-const FREQUENCY: u64 = 10_000;
+/// Ticks a second of a CPU: some tens in a window. In a virtual machine one may take 15 us.
+const FAST: u64 = 10_000;
+/// Likewise: thousandths of a CPU's time.
+const SLOW: u64 = 97;
+
+/// How fast the clock runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// For a moment.
+    Fast,
+    /// For long.
+    Slow,
+}
 
 /// The clock. It stands still at first.
 #[derive(Debug)]
@@ -19,14 +31,21 @@ pub(crate) struct TrapClock {
 impl TrapClock {
     /// Opens it on these CPUs, for the program `trap_tick`.
     pub(super) fn open(program: BorrowedFd<'_>, cpus: &[u32]) -> Result<Self> {
-        let open = |&cpu| SamplingEvent::open(Event::CpuClock, FREQUENCY, cpu, program);
+        let open = |&cpu| SamplingEvent::open(Event::CpuClock, SLOW, cpu, program);
         let events: std::io::Result<_> = cpus.iter().map(open).collect();
         Ok(Self { events: events.context("open the clock of probes' traps")? })
     }
 
     /// Has it run.
-    pub(crate) fn start(&self) -> Result<()> {
-        let start = |event: &SamplingEvent| event.enable();
+    pub(crate) fn start(&self, pace: Pace) -> Result<()> {
+        let frequency = match pace {
+            Pace::Fast => FAST,
+            Pace::Slow => SLOW,
+        };
+        let start = |event: &SamplingEvent| {
+            event.set_clock_frequency(frequency)?;
+            event.enable()
+        };
         self.events.iter().try_for_each(start).context("start the clock of probes' traps")
     }
 

@@ -1,7 +1,7 @@
 //! What probing may cost: how allocators are probed, and when.
 //!
-//! The price of a hit is measured at the start. Following every
-//! block comes first; once the probes have cost more than the budget allows, and an allowance on
+//! The price of a hit is measured at the start, in a loop of flame's own, and then in the targets
+//! themselves, by the clock of traps. Following every block comes first; once the probes have cost more than the budget allows, and an allowance on
 //! top, allocations alone are sampled, and where that is too dear as well, allocations in short
 //! windows at random moments. No decision depends on what a window is about to see: windows have
 //! one length, and the mean gap between them holds for a fixed number of them.
@@ -37,6 +37,9 @@ const STRATUM: u32 = 8;
 const GAPS_NS: (f64, f64) = (100e6, 10e9);
 /// Ticks in traps from which on they tell the price of a hit.
 const LEAST_TICKS: f64 = 100.0;
+/// Ticks in traps after which, while all probes are open, what was measured counts half: the price
+/// changes with what the targets do, and with who else probes them.
+const ENOUGH_TICKS: f64 = 400.0;
 /// What a hit costs in a program beyond its price in a tight loop, whose caches are warm.
 const COLD: f64 = 1.6;
 /// Of the time outside of traps, what code that takes longer after a trap may make up at most.
@@ -80,6 +83,22 @@ impl Usage {
             ticks_in_traps: self.ticks_in_traps + other.ticks_in_traps,
         }
     }
+
+    fn half(self) -> Self {
+        Self {
+            hits: self.hits / 2.0,
+            frees: self.frees / 2.0,
+            cpu_ns: self.cpu_ns / 2.0,
+            ticks: self.ticks / 2.0,
+            ticks_in_traps: self.ticks_in_traps / 2.0,
+        }
+    }
+
+    /// What a trap took, in nanoseconds; `None` while too few ticks tell.
+    fn trap_ns(self) -> Option<f64> {
+        let known = self.ticks_in_traps >= LEAST_TICKS && self.hits > 0.0;
+        known.then(|| self.cpu_ns * (self.ticks_in_traps / self.ticks) / self.hits)
+    }
 }
 
 /// The decisions.
@@ -92,6 +111,8 @@ pub(super) struct Governor {
     probing: Probing,
     /// What the probes cost beyond the budget.
     debt_ns: f64,
+    /// While all probes were open, lately.
+    open: Usage,
     /// In windows.
     inside: Usage,
     mean_gap_ns: f64,
@@ -113,6 +134,7 @@ impl Governor {
             price,
             probing,
             debt_ns: 0.0,
+            open: Usage::default(),
             inside: Usage::default(),
             mean_gap_ns: GAPS_NS.0,
             left: STRATUM,
@@ -124,7 +146,7 @@ impl Governor {
         self.probing
     }
 
-    /// What a hit costs, in nanoseconds: as measured in windows, once there were some.
+    /// What a hit costs, in nanoseconds: as measured in the targets, once they had some.
     pub(super) fn price_ns(&self) -> f64 {
         match self.trap_ns() {
             Some(trap_ns) => trap_ns + self.after_ns(),
@@ -132,11 +154,9 @@ impl Governor {
         }
     }
 
-    /// What a trap took in windows, in nanoseconds.
+    /// What a trap took in windows or else before there were any, in nanoseconds.
     fn trap_ns(&self) -> Option<f64> {
-        let Usage { hits, cpu_ns, ticks, ticks_in_traps, .. } = self.inside;
-        let known = ticks_in_traps >= LEAST_TICKS && hits > 0.0;
-        known.then(|| cpu_ns * (ticks_in_traps / ticks) / hits)
+        self.inside.trap_ns().or_else(|| self.open.trap_ns())
     }
 
     /// What the code behind a trap takes longer: as many times more than in the loop as the trap
@@ -179,6 +199,10 @@ impl Governor {
     /// Takes in what was used since the last time, all probes open; whether to probe otherwise
     /// from now on.
     pub(super) fn account(&mut self, used: Usage) -> bool {
+        self.open = self.open.plus(used);
+        if self.open.ticks_in_traps > ENOUGH_TICKS {
+            self.open = self.open.half();
+        }
         let (cost, work) = (used.hits * self.price_ns(), self.work_ns(used));
         self.debt_ns = (self.debt_ns + cost - self.budget * work).max(-MOST_CREDIT_NS);
         if self.mode != HeapMode::Auto || self.debt_ns <= ALLOWANCE_NS {
@@ -247,6 +271,17 @@ mod tests {
         let rounds = (1..100).find(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS)));
         assert!(rounds.is_some_and(|rounds| rounds <= 8), "{rounds:?}");
         assert_eq!(governor.probing(), Probing::Windows);
+    }
+
+    #[test]
+    fn what_hits_cost_in_the_program_counts_once_it_is_known() {
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
+        // A tenth of its time in 10,000 hits a second: they are dearer than in the loop.
+        let usage = Usage { ticks: 50.0, ticks_in_traps: 5.0, ..used(1000.0, 500.0, 100.0 * MS) };
+        let rounds = (1..1000).find(|_| governor.account(usage));
+        assert!(rounds.is_some_and(|rounds| rounds > 20), "{rounds:?}");
+        // A trap takes 10 us; what comes after it costs more too, three times at most.
+        assert!((governor.price_ns() - 10_150.0).abs() < 1.0, "{}", governor.price_ns());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use flame_common::heap::Role;
 use super::governor::{Governor, Probing, Usage, WINDOW};
 use super::meter::Meter;
 use super::prober::{Cost, HookFile, Order, Owner, Told};
-use crate::bpf::{HeapPrograms, HeapSwitch, Probe, ProbeLink, TrapClock};
+use crate::bpf::{HeapPrograms, HeapSwitch, Pace, Probe, ProbeLink, TrapClock};
 use crate::heap::{Hook, Hooks, OwnFunction, hooks};
 use crate::process::ExecutableId;
 use crate::session::timeline::now_ns;
@@ -107,6 +107,9 @@ impl Work {
         closer.spawn(move || closed.into_iter().for_each(drop)).context("start a thread")?;
         let windows = governor.probing() == Probing::Windows;
         switch.set_interval(if windows { 0 } else { interval })?;
+        if !windows {
+            clock.start(Pace::Slow)?;
+        }
         Ok(Self {
             programs,
             switch,
@@ -186,6 +189,7 @@ impl Work {
                     self.end_stratum();
                 }
                 self.now = Doing::Closed;
+                self.run_clock(None);
                 self.close_all();
                 let used = self.used();
                 self.tell_cost(used);
@@ -242,6 +246,7 @@ impl Work {
     }
 
     fn begin_windows(&mut self) {
+        self.run_clock(None);
         let used = self.used();
         (self.stratum, self.began) = (used, used);
         self.stratum_began = Instant::now();
@@ -271,7 +276,7 @@ impl Work {
         let elapsed = self.began_at.elapsed().as_nanos() as f64;
         self.usual_ns = before.cpu_ns * WINDOW.as_nanos() as f64 / elapsed.max(1.0);
         self.open_all();
-        self.run_clock(true);
+        self.run_clock(Some(Pace::Fast));
         self.begin();
         self.sample(self.interval);
         self.now = Doing::Window;
@@ -283,7 +288,7 @@ impl Work {
         self.sample(0);
         let used = self.used();
         let end_ns = now_ns();
-        self.run_clock(false);
+        self.run_clock(None);
         self.close_all();
         let inside = used.since(self.began);
         self.windows += 1.0;
@@ -371,8 +376,9 @@ impl Work {
         self.meter.read(pids.into_iter(), &self.switch)
     }
 
-    fn run_clock(&self, run: bool) {
-        let done = if run { self.clock.start() } else { self.clock.stop() };
+    /// Has the clock of traps run, or stops it.
+    fn run_clock(&self, pace: Option<Pace>) {
+        let done = pace.map_or_else(|| self.clock.stop(), |pace| self.clock.start(pace));
         if let Err(error) = done {
             tell(&self.tell, Told::Failed(format!("{error:#}")));
         }
@@ -385,6 +391,7 @@ impl Work {
     }
 
     fn tell_cost(&self, used: Usage) {
+        log::debug!("probes of allocators: {used:?}");
         let Usage { hits, cpu_ns, .. } = used;
         let cost = Cost { hits, price_ns: self.governor.price_ns(), cpu_ns };
         tell(&self.tell, Told::Cost(cost));
