@@ -3,8 +3,8 @@
 //!
 //! In each round a program runs once bare and once under each tool, in random order; a run's CPU
 //! time over that of the same round's bare run is its slow-down. Rounds go on until the intervals
-//! of flame's medians are narrow; the other tools, which take minutes for what takes a second,
-//! take part in the first of them.
+//! of flame's medians are narrow; the other tools, which take minutes for what takes seconds, take
+//! part in the first of them.
 
 use std::fmt;
 use std::fs;
@@ -21,6 +21,10 @@ use super::process::{Process, Usage};
 use super::profiler::{self, Place, Target};
 use super::programs::Prepared;
 use crate::command;
+
+/// Where the tables lie in BENCHMARKS.md.
+pub(super) const BEGIN: &str = "<!-- cargo xtask bench heap: begin -->";
+pub(super) const END: &str = "<!-- cargo xtask bench heap: end -->";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +81,12 @@ impl Tool {
             Self::Memleak => memleak().is_none().then_some("bpfcc-tools is not installed"),
         }
     }
+
+    /// Why it cannot be measured on a program.
+    fn cannot(self, program: &Prepared) -> Option<&'static str> {
+        let of_one = matches!(self, Self::Heaptrack | Self::Memleak);
+        (of_one && program.has_children()).then_some("it looks at one process")
+    }
 }
 
 fn heaptrack() -> Option<&'static str> {
@@ -122,7 +132,7 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
         tool,
         cpu: Vec::new(),
         armed_ms: Vec::new(),
-        left_out: tool.missing().map(str::to_owned),
+        left_out: tool.missing().or(tool.cannot(program)).map(str::to_owned),
     };
     let mut row = Row {
         name,
@@ -221,10 +231,11 @@ fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, 
         _ => program.start(1)?,
     };
     let target = Target::Pids(vec![process.pid()]);
+    let types = program.types();
     let flame = match tool {
-        Some(Tool::Governed) => Some(place.attach_flame(&["--type", "heap"], &target)?),
+        Some(Tool::Governed) => Some(place.attach_flame(&["--type", types], &target)?),
         Some(Tool::Exact) => {
-            Some(place.attach_flame(&["--type", "heap", "--heap-mode", "exact"], &target)?)
+            Some(place.attach_flame(&["--type", types, "--heap-mode", "exact"], &target)?)
         }
         _ => None,
     };

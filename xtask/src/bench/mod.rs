@@ -4,6 +4,7 @@
 mod cpu;
 mod heap;
 mod interval;
+mod latency;
 mod process;
 mod profiler;
 mod programs;
@@ -52,8 +53,8 @@ enum What {
     /// How many stacks reach their root on real programs; writes its table to BENCHMARKS.md (a few
     /// minutes)
     Roots(RootsArgs),
-    /// Heap profiles within their budget and exact, beside heaptrack and bcc's memleak; prints a
-    /// table (half an hour and more)
+    /// Heap profiles within their budget and exact, beside heaptrack and bcc's memleak, and what
+    /// redis's clients feel; writes its tables to BENCHMARKS.md (half an hour and more)
     Heap(HeapArgs),
 }
 
@@ -80,7 +81,7 @@ struct HeapArgs {
     /// Little work and few rounds, to see that it works
     #[arg(long)]
     quick: bool,
-    /// A program to measure alone, may be given more than once
+    /// A program to measure alone, may be given more than once; prints the tables instead
     #[arg(long = "program", value_name = "NAME")]
     programs: Vec<String>,
     /// The most rounds for a program whose intervals stay wide
@@ -124,14 +125,34 @@ fn heap(args: &HeapArgs) -> Result<()> {
     } else {
         heap::Effort { least: 9, most: args.rounds.max(9), others: args.others }
     };
-    let scale = if args.quick { 0.2 } else { 1.0 };
+    // Seconds of work: flame lets a program's first tenth of a second of cost pass.
+    let scale = if args.quick { 0.2 } else { 4.0 };
     let programs = programs::prepare(programs::HEAP, &folder.0, &args.programs, scale)?;
     let mut table = heap::Table::default();
+    let mut latency = None;
     for program in &programs {
         table.rows.push(heap::measure(program, &place, effort)?);
+        if program.is_server() {
+            let effort = if args.quick {
+                latency::Effort { pairs: 1, run: Duration::from_secs(2) }
+            } else {
+                latency::Effort { pairs: 5, run: Duration::from_secs(10) }
+            };
+            latency = Some(latency::measure(program, &place, effort)?);
+        }
     }
-    println!("{table}");
-    Ok(())
+    let latency = latency.map(|latency| latency.to_string()).unwrap_or_default();
+    let tables = format!("{table}\n{latency}");
+    if args.quick || !args.programs.is_empty() {
+        println!("{tables}");
+        return Ok(());
+    }
+    let heading = report::machine(&place.flame, &told())?.join("\n");
+    let path = workspace::root().join("BENCHMARKS.md");
+    let old = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let text = format!("{heading}\n\n{tables}");
+    let new = report::splice_between(&old, heap::BEGIN, heap::END, &text);
+    fs::write(&path, new).with_context(|| format!("write {}", path.display()))
 }
 
 /// Builds flame, and makes a folder for what is written.

@@ -24,6 +24,7 @@ enum Work {
     Render,
     Interpret,
     Compress,
+    Build,
     Serve,
     /// Runs for some seconds, on stacks that are known.
     Known,
@@ -97,6 +98,12 @@ pub(super) const HEAP: &[Program] = &[
         version: &["-dumpfullversion"],
     },
     CPU[2],
+    Program {
+        name: "cargo",
+        what: "builds a small crate; CPU and heap profiles of all its processes",
+        work: Work::Build,
+        version: &["--version"],
+    },
 ];
 
 /// A program with its input made, ready to run any number of times.
@@ -183,6 +190,19 @@ impl Prepared {
                 let file = input("input.txt", text(amount(3_000_000)))?;
                 ["-9", "-c", &file].map(str::to_owned).into()
             }
+            Work::Build => {
+                let sources = folder.join("crate/src");
+                fs::create_dir_all(&sources).context("make a crate")?;
+                let manifest = "[package]\nname = \"small\"\nedition = \"2024\"\n";
+                let manifest = input("crate/Cargo.toml", manifest.to_owned())?;
+                input("crate/src/lib.rs", rust_source(amount(60)))?;
+                let target = folder.join("crate/target").to_string_lossy().into_owned();
+                let script = "rm -rf \"$1\" && exec \"$0\" build --quiet --offline \
+                              --manifest-path \"$2\" --target-dir \"$1\"";
+                let program = path.to_string_lossy().into_owned();
+                path = PathBuf::from("/bin/sh");
+                ["-c", script, &program, &target, &manifest].map(str::to_owned).into()
+            }
             Work::Known => bail!("it is prepared by itself"),
             Work::Serve => ["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]
                 .into_iter()
@@ -192,6 +212,16 @@ impl Prepared {
         };
         let words = std::iter::once(path.to_string_lossy().into_owned()).chain(arguments).collect();
         Ok(Self { program, version, words, socket, requests: amount(100_000) })
+    }
+
+    /// The types of profile that are taken of it where its heap is looked at.
+    pub(super) fn types(&self) -> &'static str {
+        if self.has_children() { "cpu,heap" } else { "heap" }
+    }
+
+    /// Whether its work is done by children.
+    pub(super) fn has_children(&self) -> bool {
+        self.program.work == Work::Build
     }
 
     /// The library that it allocates by, as memleak wants it: its path or its name.
@@ -229,14 +259,24 @@ impl Prepared {
                 .args(["-q", "-t", "set,get", "-c", "20", "-n", &requests]),
         )?;
         let took = start.elapsed();
+        self.shut_down()?;
+        Ok(Some(took))
+    }
+
+    /// Has the server end.
+    pub(super) fn shut_down(&self) -> Result<()> {
         command::run(
             Command::new("redis-cli")
                 .arg("-s")
                 .arg(&self.socket)
                 .args(["shutdown", "nosave"])
                 .stdout(Stdio::null()),
-        )?;
-        Ok(Some(took))
+        )
+    }
+
+    /// Where the server listens.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// The workload of the end-to-end tests whose stacks are known, without frame pointers.
@@ -276,7 +316,8 @@ impl Prepared {
         self.program.work == Work::Serve
     }
 
-    fn await_server(&self) -> Result<()> {
+    /// Waits until the server answers.
+    pub(super) fn await_server(&self) -> Result<()> {
         for _ in 0..500 {
             if UnixStream::connect(&self.socket).is_ok() {
                 return Ok(());
@@ -315,6 +356,25 @@ fn cpp_source(functions: u32) -> String {
              return b < o.b; }} }};\n\
              int f{n}(int x) {{ std::map<s{n}, std::vector<s{n}>> m; s{n} k{{}}; \
              m[k].push_back(k); return static_cast<int>(m.size()) + x; }}",
+            n % 7 + 1,
+        );
+    }
+    source
+}
+
+/// Structures with derived traits, generic code and tests of it.
+fn rust_source(modules: u32) -> String {
+    let mut source = String::new();
+    for n in 0..modules {
+        _ = writeln!(
+            source,
+            "pub mod m{n} {{\n  use std::collections::BTreeMap;\n  \
+             #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]\n  \
+             pub struct S {{ pub a: Vec<String>, pub b: [u32; {}], pub c: Option<Box<S>> }}\n  \
+             pub fn f(all: &[S]) -> BTreeMap<String, Vec<S>> {{\n    \
+             let mut map: BTreeMap<String, Vec<S>> = BTreeMap::new();\n    \
+             for s in all {{ map.entry(format!(\"{{s:?}}\")).or_default().push(s.clone()); }}\n    \
+             map.retain(|key, of| key.len() > of.len());\n    map\n  }}\n}}",
             n % 7 + 1,
         );
     }
