@@ -272,7 +272,11 @@ fn leave(regs: &pt_regs) -> Option<()> {
 /// An allocation whose fate is not followed.
 #[inline(always)]
 fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
-    let Entry { ids, size, .. } = entry(ctx, regs)?;
+    let Entry { role, ids, size, .. } = entry(ctx, regs)?;
+    if role == Role::Free {
+        bump(Stat::HeapFrees);
+        return None;
+    }
     let size = size?;
     let measured = Measured {
         kind: SampleKind::Alloc,

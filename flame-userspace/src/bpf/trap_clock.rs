@@ -22,6 +22,16 @@ pub(crate) enum Pace {
     Slow,
 }
 
+impl Pace {
+    /// Ticks a second of a CPU.
+    pub(crate) const fn frequency(self) -> u64 {
+        match self {
+            Self::Fast => FAST,
+            Self::Slow => SLOW,
+        }
+    }
+}
+
 /// The clock. It stands still at first.
 #[derive(Debug)]
 pub(crate) struct TrapClock {
@@ -38,10 +48,7 @@ impl TrapClock {
 
     /// Has it run.
     pub(crate) fn start(&self, pace: Pace) -> Result<()> {
-        let frequency = match pace {
-            Pace::Fast => FAST,
-            Pace::Slow => SLOW,
-        };
+        let frequency = pace.frequency();
         let start = |event: &SamplingEvent| {
             event.set_clock_frequency(frequency)?;
             event.enable()

@@ -12,7 +12,7 @@ use super::history::History;
 use super::holders::{Collecting, Holder};
 use super::peak::Peak;
 use super::weight::Blocks;
-use super::windows::{Window, Windows};
+use super::windows::{After, Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
 
@@ -156,9 +156,9 @@ impl Ledger {
         self.windows.end_window(window);
     }
 
-    /// A stratum of windows is over, in which so much work was done; `false` if it had no window.
-    pub(crate) fn end_stratum(&mut self, work: f64) -> bool {
-        self.windows.end_stratum(work)
+    /// A stratum of windows is over, in which so much work was done.
+    pub(crate) fn end_stratum(&mut self, work_ns: f64, after: After) {
+        self.windows.end_stratum(work_ns, after);
     }
 
     /// Forgets which blocks live: nobody tells their end any more. Returns those that the kernel

@@ -32,4 +32,4 @@ pub(crate) use limits::{Explained, Runtime};
 pub use own::OwnFunction;
 pub(crate) use traces::traces;
 pub(crate) use weight::Estimate;
-pub(crate) use windows::Window;
+pub(crate) use windows::{After, Window};

@@ -6,6 +6,12 @@
 //! much does a small part of its usual work. So what is seen in the work `v_i` of a window counts
 //! for the work `u_i` that was done just before it in as much time: `y_i = u_i (seen / v_i)`.
 //!
+//! A window's work is its CPU time outside of traps, less what the targets' code takes longer after
+//! traps. Of `N` ticks of a clock `k` find the targets outside, of which `l` are what code takes
+//! longer. `y_i` is divided by `m = k - l`, for which `m + d` is put with `d = k (1 - k/N) / m`: by
+//! the second derivative of `1/m` the mean of `1/(m + d)` is then that of `1/m` but for terms of
+//! higher order, `k` being binomial.
+//!
 //! Windows come in strata, within which they come at a constant rate. Of a stratum with the work
 //! `W` (CPU time of the targets, the probes' own left out) and `n` windows, which stand for the
 //! work `u_i` and the estimates `y_i` of what was allocated, the total is estimated by the ratio
@@ -49,6 +55,12 @@ struct Work {
 }
 
 impl Work {
+    fn add(&mut self, u: f64) {
+        self.n += 1.0;
+        self.u += u;
+        self.uu += u * u;
+    }
+
     /// The estimate of a quantity over a stratum of work `all`.
     fn estimate(self, sums: Sums, all: f64) -> Estimate {
         if self.u <= 0.0 {
@@ -68,15 +80,43 @@ impl Work {
     }
 }
 
-/// The work of the targets about a window, in any unit.
+/// What the targets did about a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
-    /// In a stretch of time just before it, as long as the window, while nothing was probed.
-    pub(crate) work: f64,
-    /// In the window itself, above 0.
-    pub(crate) work_seen: f64,
-    /// How far that may be off, as a share of it: in all windows the same way.
-    pub(crate) unsure: f64,
+    /// Their work in a stretch of time just before it, as long as the window, while nothing was
+    /// probed, in nanoseconds of CPU time.
+    pub(crate) usual_ns: f64,
+    /// Their CPU time in the window, in nanoseconds, above 0.
+    pub(crate) cpu_ns: f64,
+    /// Ticks of the clock in it, above 0, and those of them outside of traps.
+    pub(crate) ticks: f64,
+    pub(crate) ticks_outside: f64,
+    /// Hits of probes in it.
+    pub(crate) hits: f64,
+}
+
+/// What the targets' code takes longer after a trap, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct After {
+    pub(crate) ns: f64,
+    pub(crate) standard_error: f64,
+}
+
+/// Of the time outside of traps, what code takes longer after traps may make up at most.
+const MOST_AFTER: f64 = 0.7;
+
+impl Window {
+    /// The work in the window, in nanoseconds, to divide by, and how far it may be off because it
+    /// is not sure what code takes longer after a trap, as a share of it.
+    fn work(self, after: After) -> (f64, f64) {
+        let Self { cpu_ns, ticks, ticks_outside: outside, hits, .. } = self;
+        let tick_ns = cpu_ns / ticks;
+        let longer = (hits * after.ns / tick_ns).min(outside * MOST_AFTER);
+        let work = outside - longer;
+        let shift = if work > 0.0 { outside * (1.0 - outside / ticks) / work } else { 1.0 };
+        let work_ns = (work + shift.max(f64::MIN_POSITIVE)) * tick_ns;
+        (work_ns, hits * after.standard_error / work_ns)
+    }
 }
 
 /// The estimates of a session's windows.
@@ -84,14 +124,15 @@ pub(crate) struct Window {
 pub(super) struct Windows {
     /// Of the window that is open, or of the one whose samples still come.
     open: HashMap<Key, [f64; 2]>,
-    work: Work,
-    /// Objects and bytes.
-    sums: HashMap<Key, [Sums; 2]>,
-    total: [Sums; 2],
+    /// Windows of the stratum that is open.
+    over: Vec<(Window, HashMap<Key, [f64; 2]>)>,
     done: HashMap<Key, Blocks>,
     done_in_all: Blocks,
     /// What was seen, and by how much it may be off because the windows' work is not sure.
     unsure: Unsure,
+    /// The work of strata that are over, and the work since then that had no window, in nanoseconds.
+    done_ns: f64,
+    without_ns: f64,
 }
 
 /// A sum of values, and of their possible errors that all have the same sign.
@@ -121,55 +162,68 @@ impl Windows {
 
     /// The window is over; `None` if nothing can be told of it.
     pub(super) fn end_window(&mut self, window: Option<Window>) {
-        let Some(Window { work, work_seen, unsure }) = window else {
-            self.open.clear();
-            return;
-        };
-        let mut all = [0.0; 2];
-        for (key, values) in self.open.drain() {
-            let sums = self.sums.entry(key).or_default();
-            for ((sums, value), all) in sums.iter_mut().zip(values).zip(&mut all) {
-                let value = value * work / work_seen;
-                sums.add(value, work);
-                *all += value;
-            }
-        }
-        for (sums, all) in self.total.iter_mut().zip(all) {
-            sums.add(all, work);
-        }
-        let [_, space] = all;
-        self.unsure.values += space;
-        self.unsure.errors += space * unsure;
-        self.work.n += 1.0;
-        self.work.u += work;
-        self.work.uu += work * work;
+        let seen = std::mem::take(&mut self.open);
+        self.over.extend(window.map(|window| (window, seen)));
     }
 
-    /// The stratum is over, in which so much work was done in all. `false` if it had no window: its
-    /// work is then to be added to the next one's.
-    pub(super) fn end_stratum(&mut self, all: f64) -> bool {
-        let work = std::mem::take(&mut self.work);
-        if work.u <= 0.0 {
-            return false;
+    /// The stratum is over, in which so much work was done in all, in nanoseconds. If it had no
+    /// window, it is a part of the next one.
+    pub(super) fn end_stratum(&mut self, all_ns: f64, after: After) {
+        let all = self.without_ns + all_ns;
+        self.without_ns = all;
+        let mut work = Work::default();
+        let mut sums: HashMap<Key, [Sums; 2]> = HashMap::new();
+        let mut total = [Sums::default(); 2];
+        for (window, seen) in self.over.drain(..) {
+            let usual = window.usual_ns;
+            let (work_seen, unsure) = window.work(after);
+            let mut in_all = [0.0; 2];
+            for (key, values) in seen {
+                let sums = sums.entry(key).or_default();
+                for ((sums, value), in_all) in sums.iter_mut().zip(values).zip(&mut in_all) {
+                    let value = value * usual / work_seen;
+                    sums.add(value, usual);
+                    *in_all += value;
+                }
+            }
+            for (sums, value) in total.iter_mut().zip(in_all) {
+                sums.add(value, usual);
+            }
+            let [_, space] = in_all;
+            self.unsure.values += space;
+            self.unsure.errors += space * unsure;
+            work.add(usual);
         }
+        if work.u <= 0.0 {
+            return;
+        }
+        self.without_ns = 0.0;
+        self.done_ns += all;
         let blocks = |[objects, space]: [Sums; 2]| Blocks {
             objects: work.estimate(objects, all),
             space: work.estimate(space, all),
         };
-        for (key, sums) in self.sums.drain() {
+        for (key, sums) in sums {
             *self.done.entry(key).or_default() += blocks(sums);
         }
-        self.done_in_all += blocks(std::mem::take(&mut self.total));
-        true
+        self.done_in_all += blocks(total);
     }
 
     /// The estimates of the strata that are over, by key and in all.
     pub(super) fn take(&mut self) -> (HashMap<Key, Blocks>, Blocks) {
         let unsure = std::mem::take(&mut self.unsure);
-        let widen = |Blocks { objects, space }: Blocks| Blocks {
-            objects: unsure.widen(objects),
-            space: unsure.widen(space),
+        let (done, without) =
+            (std::mem::take(&mut self.done_ns), std::mem::take(&mut self.without_ns));
+        // The last stretch had no window: it is taken to be like the rest, which may be as far off
+        // as what it adds.
+        let more = if done > 0.0 { without / done } else { 0.0 };
+        let all = |estimate: Estimate| {
+            let Estimate { value, variance } = unsure.widen(estimate);
+            let variance = variance * (1.0 + more).powi(2) + (value * more).powi(2);
+            Estimate { value: value * (1.0 + more), variance }
         };
+        let widen =
+            |Blocks { objects, space }: Blocks| Blocks { objects: all(objects), space: all(space) };
         let rows = self.done.drain().map(|(key, blocks)| (key, widen(blocks))).collect();
         (rows, widen(std::mem::take(&mut self.done_in_all)))
     }
@@ -192,19 +246,37 @@ mod tests {
         Blocks { objects: estimate, space: estimate }
     }
 
+    const NO_AFTER: After = After { ns: 0.0, standard_error: 0.0 };
+
+    /// A window without traps, or ticks so many that they are exact.
+    fn window(usual_ns: f64, outside_ns: f64) -> Window {
+        let ticks = 1e9;
+        let cpu_ns = 10.0;
+        Window { usual_ns, cpu_ns, ticks, ticks_outside: outside_ns / cpu_ns * ticks, hits: 0.0 }
+    }
+
     #[test]
     fn a_steady_program_is_known_exactly_by_its_work() {
         let mut windows = Windows::default();
         for work in [10.0, 20.0, 5.0] {
-            windows.add(&key(), blocks(work * 3.0));
-            windows.end_window(Some(Window { work, work_seen: work, unsure: 0.0 }));
+            windows.add(&key(), blocks(10.0 * 3.0));
+            windows.end_window(Some(window(work, 10.0)));
         }
-        assert!(windows.end_stratum(350.0));
+        windows.end_stratum(350.0, NO_AFTER);
         let (rows, all) = windows.take();
         assert_eq!(rows.len(), 1);
         assert!((all.space.value - 1050.0).abs() < 1e-6, "{all:?}");
         assert!(all.space.standard_error() < 1e-3, "{all:?}");
-        assert!(!windows.end_stratum(1.0), "no window, no estimate");
+        // A stretch without a window is a part of the next, or like those before.
+        windows.end_stratum(100.0, NO_AFTER);
+        windows.add(&key(), blocks(10.0 * 3.0));
+        windows.end_window(Some(window(10.0, 10.0)));
+        windows.end_stratum(300.0, NO_AFTER);
+        windows.end_stratum(40.0, NO_AFTER);
+        let (_, all) = windows.take();
+        assert!((all.space.value - 440.0 * 3.0).abs() < 1e-6, "{all:?}");
+        assert!(all.space.standard_error() > 120.0, "{all:?}");
+        assert_eq!(windows.take().0.len(), 0);
     }
 
     #[test]
@@ -213,14 +285,50 @@ mod tests {
         // Slow phases at rate 1, and fast ones at rate 10, which the probes slow down by ten times.
         for (rate, work_seen) in [(1.0, 10.0), (10.0, 1.0), (1.0, 10.0), (10.0, 1.0)] {
             windows.add(&key(), blocks(rate * work_seen));
-            windows.end_window(Some(Window { work: 10.0, work_seen, unsure: 0.1 }));
+            windows.end_window(Some(window(10.0, work_seen)));
         }
         windows.add(&key(), blocks(1e9));
         windows.end_window(None);
-        assert!(windows.end_stratum(1000.0));
+        windows.end_stratum(1000.0, NO_AFTER);
         let (_, all) = windows.take();
-        assert!((all.space.value - 5500.0).abs() < 1e-6, "{all:?}");
-        assert!(all.space.standard_error() > 550.0, "{all:?}");
+        assert!((all.space.value / 5500.0 - 1.0).abs() < 1e-6, "{all:?}");
+    }
+
+    #[test]
+    fn what_code_takes_longer_after_traps_is_no_work() {
+        let after = After { ns: 100.0, standard_error: 50.0 };
+        // Of 10 ms half is outside of traps, of which 2000 times 100 ns are not work.
+        let window = Window { hits: 2000.0, cpu_ns: 10e6, ..window(10e6, 5.0) };
+        let (work, unsure) = window.work(after);
+        assert!((work / 4.8e6 - 1.0).abs() < 1e-6, "{work}");
+        assert!((unsure - 0.1 / 4.8).abs() < 1e-6, "{unsure}");
+        // However much that is, some of it was work, and some work was done.
+        let all = Window { hits: 1e9, ..window };
+        assert!((all.work(after).0 / 1.5e6 - 1.0).abs() < 1e-6);
+        assert!(Window { ticks: 3.0, ticks_outside: 0.0, ..window }.work(after).0 > 1e6);
+    }
+
+    #[test]
+    fn few_ticks_make_no_bias() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as f64 / (1u64 << 31) as f64
+        };
+        let after = After { ns: 200.0, standard_error: 0.0 };
+        let rounds = 20_000;
+        let sum: f64 = (0..rounds)
+            .map(|_| {
+                // 6000 hits of 800 ns and 200 ns behind each in 10 ms: 4 ms are work.
+                let outside = (0..100).filter(|_| random() < 0.52).count() as f64;
+                let (ticks, cpu_ns) = (100.0, 10e6);
+                let window =
+                    Window { usual_ns: 0.0, cpu_ns, ticks, ticks_outside: outside, hits: 6000.0 };
+                4e6 / window.work(after).0
+            })
+            .sum();
+        let mean = sum / f64::from(rounds);
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
     }
 
     #[test]
@@ -239,10 +347,10 @@ mod tests {
         for _ in 0..rounds {
             let mut windows = Windows::default();
             for _ in 0..200 {
-                windows.add(&key(), blocks(rate(random())));
-                windows.end_window(Some(Window { work: 1.0, work_seen: 1.0, unsure: 0.0 }));
+                windows.add(&key(), blocks(rate(random()) * 10.0));
+                windows.end_window(Some(window(1.0, 10.0)));
             }
-            windows.end_stratum(moments as f64);
+            windows.end_stratum(moments as f64, NO_AFTER);
             let (_, all) = windows.take();
             squares += ((all.space.value - truth) / all.space.standard_error()).powi(2);
         }

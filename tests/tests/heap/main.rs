@@ -3,6 +3,7 @@
 mod cost;
 mod estimates;
 mod go;
+mod governed;
 mod growth;
 mod held;
 mod limits;

@@ -1,12 +1,14 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
 mod close;
+mod contrast;
 mod go;
 mod go_reader;
 mod governor;
 mod grown;
 mod growth;
 mod holders;
+mod links;
 mod meter;
 mod options;
 mod price;
@@ -32,7 +34,7 @@ use self::residency::Residency;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
-use crate::heap::{Allocator, Hooks, Ledger, Window, after};
+use crate::heap::{After, Allocator, Hooks, Ledger, Window, after};
 use crate::process::{
     CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened,
 };
@@ -90,8 +92,6 @@ pub(super) struct Heap {
     probing: Probing,
     /// What was told of times whose samples have not been taken in.
     coming: VecDeque<(u64, Coming)>,
-    /// Work of a stratum that had no window, in nanoseconds: it is the next one's.
-    unseen_work_ns: f64,
     /// Why blocks are not followed any more.
     stepped_down: Option<(f64, f64)>,
     /// Whether the fate of all blocks is known since the part began.
@@ -103,7 +103,7 @@ pub(super) struct Heap {
 enum Coming {
     Probing { how: Probing, rate: f64, slow_down: f64 },
     Window { window: Option<Window> },
-    Stratum { work_ns: f64 },
+    Stratum { work_ns: f64, after: After },
 }
 
 /// A file with an allocator.
@@ -166,7 +166,6 @@ impl Heap {
             settled: 0,
             probing,
             coming: VecDeque::new(),
-            unseen_work_ns: 0.0,
             stepped_down: None,
             followed: probing == Probing::Follow,
             cost: Cost::default(),
@@ -298,8 +297,8 @@ impl Heap {
                 Told::Window { end_ns, window } => {
                     self.coming.push_back((end_ns, Coming::Window { window }));
                 }
-                Told::Stratum { end_ns, work_ns } => {
-                    self.coming.push_back((end_ns, Coming::Stratum { work_ns }));
+                Told::Stratum { end_ns, work_ns, after } => {
+                    self.coming.push_back((end_ns, Coming::Stratum { work_ns, after }));
                 }
                 Told::Own(names) => self.own_found.extend(names),
                 Told::Cost(cost) => self.cost = cost,
@@ -320,11 +319,8 @@ impl Heap {
                     self.adapted_samples = self.ledger.samples();
                     self.choose(samples as f64 / SAMPLES_A_WINDOW);
                 }
-                Coming::Stratum { work_ns } => {
-                    let work_ns = work_ns + std::mem::take(&mut self.unseen_work_ns);
-                    if !self.ledger.end_stratum(work_ns) {
-                        self.unseen_work_ns = work_ns;
-                    }
+                Coming::Stratum { work_ns, after } => {
+                    self.ledger.end_stratum(work_ns, after);
                 }
             }
         }

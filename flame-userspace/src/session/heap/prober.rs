@@ -10,10 +10,11 @@ use flame_common::poisson::LONGEST_INTERVAL;
 
 use super::HeapOptions;
 use super::governor::{Governor, Probing};
-use super::price::Price;
+use super::links::Links;
+use super::price;
 use super::work::Work;
 use crate::bpf::{HeapPrograms, HeapSwitch, TrapClock};
-use crate::heap::{Hooks, Window};
+use crate::heap::{After, Hooks, Window};
 use crate::process::{ExecutableId, ProcessId};
 
 /// Whose probes a link holds: those of a process, or of all (`None`).
@@ -59,8 +60,9 @@ pub(super) enum Told {
     Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
     /// A window was open up to this time, and what the targets did about it, if that is known.
     Window { end_ns: u64, window: Option<Window> },
-    /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done.
-    Stratum { end_ns: u64, work_ns: f64 },
+    /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done; and what
+    /// code takes longer after a trap, as far as it is known.
+    Stratum { end_ns: u64, work_ns: f64, after: After },
     /// What the probes cost up to now.
     Cost(Cost),
 }
@@ -94,13 +96,13 @@ impl Prober {
     ) -> Result<Self> {
         // So long that none is taken while the price is measured.
         switch.set_interval(LONGEST_INTERVAL)?;
-        let price = Price::measure(&programs)?;
-        log::debug!("a hit of a probe: {price:?}");
-        let governor = Governor::new(options.mode, options.overhead, price);
+        let hit_ns = price::of_hit(&programs)?;
+        log::debug!("a hit of a probe: {hit_ns:.0} ns");
+        let governor = Governor::new(options.mode, options.overhead, hit_ns);
         let (orders, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let own = options.own.clone();
-        let work = Work::new(programs, switch, clock, governor, own, interval, tell)?;
+        let links = Links::new(programs, options.own.clone(), tell.clone())?;
+        let work = Work::new(links, switch, clock, governor, interval, tell)?;
         let thread = thread::Builder::new().name("flame-probe".to_owned());
         let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;
         Ok(Self { orders: Some(orders), told, thread: Some(thread) })
@@ -167,4 +169,10 @@ impl Drop for Prober {
             _ = thread.join();
         }
     }
+}
+
+/// Tells the other end.
+pub(super) fn tell(to: &Sender<Told>, told: Told) {
+    // Nobody listens any more: the session ends.
+    _ = to.send(told);
 }

@@ -1,61 +1,28 @@
-//! The thread that puts probes into allocators: looking for an allocator's functions and opening
-//! links takes milliseconds, closing them tens of milliseconds.
-//!
-//! Each process has links of its own, so that no other process is touched. Where every process is
-//! a target, a file has one link for all.
+//! The thread that decides how allocators are probed, and when: always, or in windows.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC};
-use flame_common::heap::Role;
+use anyhow::Result;
 
-use super::governor::{Governor, Probing, Usage, WINDOW};
+use super::governor::{CONTRAST, Governor, Probing, Usage, WINDOW};
+use super::links::Links;
 use super::meter::Meter;
-use super::prober::{Cost, HookFile, Order, Owner, Told};
-use crate::bpf::{HeapPrograms, HeapSwitch, Pace, Probe, ProbeLink, TrapClock};
-use crate::heap::{Hook, Hooks, OwnFunction, hooks};
-use crate::process::ExecutableId;
+use super::price;
+use super::prober::{Cost, Order, Told, tell};
+use crate::bpf::{HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
 /// How often the cost of probes that are always open is looked at.
 const ACCOUNT: Duration = Duration::from_millis(20);
 
-/// A file that a process, or all, is to be probed in.
-struct Target {
-    owner: Owner,
-    pid: u32,
-    executable: ExecutableId,
-    link: Option<ProbeLink>,
-}
-
-/// A file with an allocator.
-struct Found {
-    file: File,
-    path: String,
-    /// Of functions whose return matters, and of the others.
-    makes: Vec<Probe>,
-    frees: Vec<Probe>,
-}
-
 /// The thread's state.
 pub(super) struct Work {
-    programs: HeapPrograms,
+    links: Links,
     switch: HeapSwitch,
     clock: TrapClock,
-    /// The user's own functions.
-    own: Vec<OwnFunction>,
     tell: Sender<Told>,
-    /// Closes links: that waits for all CPUs, and the probes of new processes are not to wait.
-    closing: Sender<ProbeLink>,
-    files: HashMap<ExecutableId, Option<Found>>,
-    targets: Vec<Target>,
     interval: u64,
     governor: Governor,
     meter: Meter,
@@ -68,11 +35,17 @@ pub(super) struct Work {
     began_at: Instant,
     /// The targets' work in a stretch as long as a window, just before it, in nanoseconds.
     usual_ns: f64,
+    /// What the last window used.
+    inside: Usage,
+    /// What a tick of the clock costs at its fast pace, in nanoseconds, once it is known.
+    tick_ns: Option<f64>,
     /// What had been used when the stratum of windows began, when that was, and how many windows
     /// there have been.
     stratum: Usage,
     stratum_began: Instant,
     windows: f64,
+    /// Hits in strata that are over.
+    hits: f64,
     random: RandomState,
     drawn: u64,
 }
@@ -88,37 +61,31 @@ enum Doing {
     Before,
     /// A window is open.
     Window,
+    /// A moment behind a window, in which calls that free trap as well.
+    Contrast,
     /// All is over.
     Closed,
 }
 
 impl Work {
     pub(super) fn new(
-        programs: HeapPrograms,
+        links: Links,
         mut switch: HeapSwitch,
         clock: TrapClock,
         governor: Governor,
-        own: Vec<OwnFunction>,
         interval: u64,
         tell: Sender<Told>,
     ) -> Result<Self> {
-        let (closing, closed) = mpsc::channel::<ProbeLink>();
-        let closer = thread::Builder::new().name("flame-unprobe".to_owned());
-        closer.spawn(move || closed.into_iter().for_each(drop)).context("start a thread")?;
         let windows = governor.probing() == Probing::Windows;
         switch.set_interval(if windows { 0 } else { interval })?;
         if !windows {
             clock.start(Pace::Slow)?;
         }
         Ok(Self {
-            programs,
+            links,
             switch,
             clock,
-            own,
             tell,
-            closing,
-            files: HashMap::new(),
-            targets: Vec::new(),
             interval,
             governor,
             meter: Meter::default(),
@@ -127,9 +94,12 @@ impl Work {
             began: Usage::default(),
             began_at: Instant::now(),
             usual_ns: 0.0,
+            inside: Usage::default(),
+            tick_ns: None,
             stratum: Usage::default(),
             stratum_began: Instant::now(),
             windows: 0.0,
+            hits: 0.0,
             random: RandomState::new(),
             drawn: 0,
         })
@@ -152,20 +122,17 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.close_all();
+        self.links.close_all();
     }
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Hook(file) => self.hook(file),
+            Order::Hook(file) => {
+                let open = matches!(self.now, Doing::Open | Doing::Window | Doing::Contrast);
+                self.links.add(file, open.then(|| self.governor.probing()));
+            }
             Order::Gone(process) => {
-                for target in self.targets.extract_if(.., |t| t.owner == Some(process)) {
-                    self.meter.forget(target.pid);
-                    if let Some(link) = target.link {
-                        // If that thread has ended, the link is closed here.
-                        _ = self.closing.send(link);
-                    }
-                }
+                self.links.remove(process).into_iter().for_each(|pid| self.meter.forget(pid));
             }
             Order::Interval(bytes) => {
                 self.interval = bytes;
@@ -173,24 +140,12 @@ impl Work {
                     self.sample(bytes);
                 }
             }
-            Order::EndStratum => {
-                if matches!(self.now, Doing::Gap | Doing::Before | Doing::Window) {
-                    if self.now == Doing::Window {
-                        self.end_window();
-                    }
-                    self.end_stratum();
-                }
-            }
+            Order::EndStratum => self.break_stratum(),
             Order::Close => {
-                if self.now == Doing::Window {
-                    self.end_window();
-                }
-                if matches!(self.now, Doing::Gap | Doing::Before) {
-                    self.end_stratum();
-                }
+                self.break_stratum();
                 self.now = Doing::Closed;
                 self.run_clock(None);
-                self.close_all();
+                self.links.close_all();
                 let used = self.used();
                 self.tell_cost(used);
             }
@@ -205,11 +160,8 @@ impl Work {
             Doing::Open => self.account(),
             Doing::Gap => self.look_at_usual_work(),
             Doing::Before => self.open_window(),
-            Doing::Window => {
-                if self.end_window() {
-                    self.end_stratum();
-                }
-            }
+            Doing::Window => self.end_window(),
+            Doing::Contrast => self.end_contrast(),
             Doing::Closed => {}
         }
     }
@@ -226,12 +178,12 @@ impl Work {
         let (rate, slow_down) = self.rate(recent);
         let how = self.governor.probing();
         self.sample(0);
-        self.close_all();
+        self.links.close_all();
         let at_ns = now_ns();
         match how {
             Probing::Windows => self.begin_windows(),
             _ => {
-                self.open_all();
+                self.links.open_all(self.governor.probing());
                 self.sample(self.interval);
             }
         }
@@ -261,6 +213,14 @@ impl Work {
     }
 
     fn look_at_usual_work(&mut self) {
+        if self.tick_ns.is_none() {
+            let tick_ns = price::of_tick(&self.clock).unwrap_or_else(|error| {
+                tell(&self.tell, Told::Failed(format!("{error:#}")));
+                0.0
+            });
+            log::debug!("a tick of the clock of traps: {tick_ns:.0} ns");
+            self.tick_ns = Some(tick_ns);
+        }
         self.begin();
         self.now = Doing::Before;
         self.due = self.began_at + WINDOW;
@@ -275,7 +235,7 @@ impl Work {
         let before = self.used().since(self.began);
         let elapsed = self.began_at.elapsed().as_nanos() as f64;
         self.usual_ns = before.cpu_ns * WINDOW.as_nanos() as f64 / elapsed.max(1.0);
-        self.open_all();
+        self.links.open_all(self.governor.probing());
         self.run_clock(Some(Pace::Fast));
         self.begin();
         self.sample(self.interval);
@@ -283,30 +243,72 @@ impl Work {
         self.due = Instant::now() + WINDOW;
     }
 
-    /// Ends a window; whether a stratum ends with it.
-    fn end_window(&mut self) -> bool {
+    /// What was used since the last beginning, without the clock's own time.
+    fn used_since_began(&mut self) -> Usage {
+        self.used().since(self.began).without_ticks(self.tick_ns.unwrap_or(0.0))
+    }
+
+    fn end_window(&mut self) {
         self.sample(0);
-        let used = self.used();
+        self.inside = self.used_since_began();
         let end_ns = now_ns();
-        self.run_clock(None);
-        self.close_all();
-        let inside = used.since(self.began);
-        self.windows += 1.0;
-        let last = self.governor.window(inside);
-        let window = self.governor.window_of(inside, self.usual_ns);
+        let window = self.inside.window(self.usual_ns);
         tell(&self.tell, Told::Window { end_ns, window });
+        if self.governor.wants_contrast() {
+            self.links.open_frees();
+            self.begin();
+            self.now = Doing::Contrast;
+            self.due = self.began_at + CONTRAST;
+        } else {
+            self.close_window();
+        }
+    }
+
+    fn end_contrast(&mut self) {
+        let behind = self.used_since_began();
+        self.governor.contrast(self.inside, behind);
+        self.close_window();
+    }
+
+    /// Has nothing trap any more, and waits for the next window.
+    fn close_window(&mut self) {
+        self.run_clock(None);
+        self.links.close_all();
         self.now = Doing::Gap;
         self.wait_for_window();
-        last
+        self.windows += 1.0;
+        if self.governor.window(self.inside) {
+            self.end_stratum();
+        }
+    }
+
+    /// Ends the stratum that is open, wherever it is.
+    fn break_stratum(&mut self) {
+        match self.now {
+            Doing::Window => {
+                self.end_window();
+                if self.now == Doing::Contrast {
+                    self.close_window();
+                }
+            }
+            Doing::Contrast => self.close_window(),
+            Doing::Gap | Doing::Before => {}
+            Doing::Open | Doing::Closed => return,
+        }
+        self.end_stratum();
     }
 
     fn end_stratum(&mut self) {
         let used = self.used();
-        let in_all = used.since(self.stratum);
+        let in_all = used.since(self.stratum).without_ticks(self.tick_ns.unwrap_or(0.0));
         let elapsed = self.stratum_began.elapsed().as_nanos() as f64;
-        self.governor.begin_stratum(self.windows, in_all.cpu_ns / elapsed.max(1.0));
+        self.hits += in_all.hits;
+        let hits = self.hits / self.windows.max(1.0);
+        self.governor.begin_stratum(hits, in_all.cpu_ns / elapsed.max(1.0));
         let work_ns = self.governor.work_ns(in_all);
-        tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns });
+        let after = self.governor.after();
+        log::debug!("a stratum of windows: {in_all:?}, {after:?}");
+        tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns, after });
         self.stratum = used;
         self.stratum_began = Instant::now();
         self.now = Doing::Gap;
@@ -314,66 +316,8 @@ impl Work {
         self.tell_cost(used);
     }
 
-    fn hook(&mut self, file: HookFile) {
-        let HookFile { owner, pid, executable, .. } = file;
-        self.files.entry(executable).or_insert_with(|| {
-            let found = look(file, &self.own, &self.tell);
-            found
-                .unwrap_or_else(|error| {
-                    tell(&self.tell, Told::Failed(format!("{error:#}")));
-                    None
-                })
-                .map(|(found, hooks)| {
-                    let path = found.path.clone();
-                    tell(&self.tell, Told::Found { executable, path, hooks: Arc::new(hooks) });
-                    found
-                })
-        });
-        if self.files.get(&executable).is_none_or(Option::is_none) {
-            return;
-        }
-        let mut target = Target { owner, pid, executable, link: None };
-        if matches!(self.now, Doing::Open | Doing::Window) {
-            self.open(&mut target);
-        }
-        self.targets.push(target);
-    }
-
-    /// Opens a target's link, as things are probed now.
-    fn open(&self, target: &mut Target) {
-        let Some(Some(found)) = self.files.get(&target.executable) else { return };
-        let pid = (target.pid != 0).then_some(target.pid);
-        let link = match self.governor.probing() {
-            Probing::Follow => self.programs.follow(&found.file, &found.makes, &found.frees, pid),
-            Probing::Allocations | Probing::Windows => {
-                self.programs.allocations(&found.file, &found.makes, pid)
-            }
-        };
-        match link {
-            Ok(link) => target.link = Some(link),
-            // The process has gone meanwhile.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            Err(error) => {
-                let path = &found.path;
-                tell(&self.tell, Told::Failed(format!("probe the allocator in {path}: {error}")));
-            }
-        }
-    }
-
-    /// Opens all links that are not open.
-    fn open_all(&mut self) {
-        let mut targets = std::mem::take(&mut self.targets);
-        for target in targets.iter_mut().filter(|target| target.link.is_none()) {
-            self.open(target);
-        }
-        self.targets = targets;
-    }
-
     fn used(&mut self) -> Usage {
-        let mut pids: Vec<u32> = self.targets.iter().map(|target| target.pid).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        self.meter.read(pids.into_iter(), &self.switch)
+        self.meter.read(self.links.pids().into_iter(), &self.switch)
     }
 
     /// Has the clock of traps run, or stops it.
@@ -396,47 +340,4 @@ impl Work {
         let cost = Cost { hits, price_ns: self.governor.price_ns(), cpu_ns };
         tell(&self.tell, Told::Cost(cost));
     }
-
-    /// Closes all links, at the same time: each takes tens of milliseconds.
-    fn close_all(&mut self) {
-        let links: Vec<_> = self.targets.iter_mut().filter_map(|t| t.link.take()).collect();
-        thread::scope(|scope| {
-            for link in links {
-                scope.spawn(move || drop(link));
-            }
-        });
-    }
-}
-
-/// Looks for an allocator in a file.
-fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option<(Found, Hooks)>> {
-    let HookFile { file, debug_file, path, .. } = file;
-    let hooks = hooks(&file, debug_file.as_ref(), own)
-        .with_context(|| format!("look for an allocator in {path}"))?;
-    let names = hooks.probed.iter().map(|hook| &hook.name);
-    let names = names.chain(hooks.forwarders.iter().map(|(from, _)| from));
-    let is_own = |name: &&String| own.iter().any(|function| function.name == **name);
-    tell(to, Told::Own(names.filter(is_own).cloned().collect()));
-    if hooks.probed.is_empty() {
-        return Ok(None);
-    }
-    let (mut makes, frees): (Vec<&Hook>, _) =
-        hooks.probed.iter().partition(|hook| hook.role != Role::Free);
-    // Those that free as well are to be in place before those that do not.
-    makes.sort_by_key(|hook| !hook.role.gives_up());
-    let probes = |hooks: Vec<&Hook>| hooks.into_iter().map(probe).collect();
-    let (makes, frees) = (probes(makes), probes(frees));
-    Ok(Some((Found { file, path, makes, frees }, hooks)))
-}
-
-fn probe(hook: &Hook) -> Probe {
-    let arguments = u64::from(hook.arguments.pack()) << ARGUMENTS_SHIFT;
-    let null = if hook.null_is_malloc { NULL_IS_MALLOC } else { 0 };
-    let leads_to = u64::from(hook.leads_to as u32) << LEADS_SHIFT;
-    Probe { offset: hook.offset, cookie: hook.role as u64 | null | arguments | leads_to }
-}
-
-fn tell(to: &Sender<Told>, told: Told) {
-    // Nobody listens any more: the session ends.
-    _ = to.send(told);
 }

@@ -1,0 +1,197 @@
+//! The links that put probes into allocators: one for each process and file, so that no other
+//! process is touched; where every process is a target, a file has one link for all. Looking for an
+//! allocator's functions and opening links takes milliseconds, closing them tens of milliseconds.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC};
+use flame_common::heap::Role;
+
+use super::governor::Probing;
+use super::prober::{HookFile, Owner, Told, tell};
+use crate::bpf::{HeapPrograms, Probe, ProbeLink};
+use crate::heap::{Hook, Hooks, OwnFunction, hooks};
+use crate::process::{ExecutableId, ProcessId};
+
+/// A file that a process, or all, is to be probed in.
+struct Target {
+    owner: Owner,
+    pid: u32,
+    executable: ExecutableId,
+    link: Option<ProbeLink>,
+    /// Of the frees, while they trap for the contrast.
+    frees: Option<ProbeLink>,
+}
+
+/// A file with an allocator.
+struct Found {
+    file: File,
+    path: String,
+    /// Of functions whose return matters, and of the others.
+    makes: Vec<Probe>,
+    frees: Vec<Probe>,
+}
+
+/// All targets and their links.
+pub(super) struct Links {
+    programs: HeapPrograms,
+    /// The user's own functions.
+    own: Vec<OwnFunction>,
+    tell: Sender<Told>,
+    /// Closes links: that waits for all CPUs, and the probes of new processes are not to wait.
+    closing: Sender<ProbeLink>,
+    files: HashMap<ExecutableId, Option<Found>>,
+    targets: Vec<Target>,
+}
+
+impl Links {
+    pub(super) fn new(
+        programs: HeapPrograms,
+        own: Vec<OwnFunction>,
+        tell: Sender<Told>,
+    ) -> Result<Self> {
+        let (closing, closed) = mpsc::channel::<ProbeLink>();
+        let closer = thread::Builder::new().name("flame-unprobe".to_owned());
+        closer.spawn(move || closed.into_iter().for_each(drop)).context("start a thread")?;
+        Ok(Self { programs, own, tell, closing, files: HashMap::new(), targets: Vec::new() })
+    }
+
+    /// Looks for an allocator in a file, if that has not been done, and makes it a target. Its link
+    /// is opened at once if it is told how.
+    pub(super) fn add(&mut self, file: HookFile, open: Option<Probing>) {
+        let HookFile { owner, pid, executable, .. } = file;
+        self.files.entry(executable).or_insert_with(|| {
+            let found = look(file, &self.own, &self.tell);
+            found
+                .unwrap_or_else(|error| {
+                    tell(&self.tell, Told::Failed(format!("{error:#}")));
+                    None
+                })
+                .map(|(found, hooks)| {
+                    let path = found.path.clone();
+                    tell(&self.tell, Told::Found { executable, path, hooks: Arc::new(hooks) });
+                    found
+                })
+        });
+        if self.files.get(&executable).is_none_or(Option::is_none) {
+            return;
+        }
+        let mut target = Target { owner, pid, executable, link: None, frees: None };
+        if let Some(how) = open {
+            self.open(&mut target, how);
+        }
+        self.targets.push(target);
+    }
+
+    /// Takes a process's targets away; their pids.
+    pub(super) fn remove(&mut self, process: ProcessId) -> Vec<u32> {
+        let gone = self.targets.extract_if(.., |target| target.owner == Some(process));
+        let close = |target: Target| {
+            for link in target.link.into_iter().chain(target.frees) {
+                // If that thread has ended, the link is closed here.
+                _ = self.closing.send(link);
+            }
+            target.pid
+        };
+        gone.map(close).collect()
+    }
+
+    /// The processes of the targets, each once; 0 stands for all.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let mut pids: Vec<u32> = self.targets.iter().map(|target| target.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    fn open(&self, target: &mut Target, how: Probing) {
+        let Some(Some(found)) = self.files.get(&target.executable) else { return };
+        let pid = (target.pid != 0).then_some(target.pid);
+        let link = match how {
+            Probing::Follow => self.programs.follow(&found.file, &found.makes, &found.frees, pid),
+            Probing::Allocations | Probing::Windows => {
+                self.programs.allocations(&found.file, &found.makes, pid)
+            }
+        };
+        match link {
+            Ok(link) => target.link = Some(link),
+            // The process has gone meanwhile.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(error) => {
+                let path = &found.path;
+                tell(&self.tell, Told::Failed(format!("probe the allocator in {path}: {error}")));
+            }
+        }
+    }
+
+    /// Opens all links that are not open.
+    pub(super) fn open_all(&mut self, how: Probing) {
+        let began = Instant::now();
+        let mut targets = std::mem::take(&mut self.targets);
+        for target in targets.iter_mut().filter(|target| target.link.is_none()) {
+            self.open(target, how);
+        }
+        self.targets = targets;
+        log::trace!("probes opened in {:?}", began.elapsed());
+    }
+
+    /// Has the calls that free trap too.
+    pub(super) fn open_frees(&mut self) {
+        let began = Instant::now();
+        for target in &mut self.targets {
+            let Some(Some(found)) = self.files.get(&target.executable) else { continue };
+            let pid = (target.pid != 0).then_some(target.pid);
+            // A process that has gone has no frees, and no link of another kind.
+            let link = self.programs.allocations(&found.file, &found.frees, pid);
+            target.frees = link.inspect_err(|error| log::debug!("probe frees: {error}")).ok();
+        }
+        log::trace!("probes of frees opened in {:?}", began.elapsed());
+    }
+
+    /// Closes all links, at the same time: each takes tens of milliseconds.
+    pub(super) fn close_all(&mut self) {
+        let began = Instant::now();
+        let links = self.targets.iter_mut().flat_map(|t| [t.link.take(), t.frees.take()]);
+        let links: Vec<_> = links.flatten().collect();
+        thread::scope(|scope| {
+            for link in links {
+                scope.spawn(move || drop(link));
+            }
+        });
+        log::trace!("probes closed in {:?}", began.elapsed());
+    }
+}
+
+/// Looks for an allocator in a file.
+fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option<(Found, Hooks)>> {
+    let HookFile { file, debug_file, path, .. } = file;
+    let hooks = hooks(&file, debug_file.as_ref(), own)
+        .with_context(|| format!("look for an allocator in {path}"))?;
+    let names = hooks.probed.iter().map(|hook| &hook.name);
+    let names = names.chain(hooks.forwarders.iter().map(|(from, _)| from));
+    let is_own = |name: &&String| own.iter().any(|function| function.name == **name);
+    tell(to, Told::Own(names.filter(is_own).cloned().collect()));
+    if hooks.probed.is_empty() {
+        return Ok(None);
+    }
+    let (mut makes, frees): (Vec<&Hook>, _) =
+        hooks.probed.iter().partition(|hook| hook.role != Role::Free);
+    // Those that free as well are to be in place before those that do not.
+    makes.sort_by_key(|hook| !hook.role.gives_up());
+    let probes = |hooks: Vec<&Hook>| hooks.into_iter().map(probe).collect();
+    let (makes, frees) = (probes(makes), probes(frees));
+    Ok(Some((Found { file, path, makes, frees }, hooks)))
+}
+
+fn probe(hook: &Hook) -> Probe {
+    let arguments = u64::from(hook.arguments.pack()) << ARGUMENTS_SHIFT;
+    let null = if hook.null_is_malloc { NULL_IS_MALLOC } else { 0 };
+    let leads_to = u64::from(hook.leads_to as u32) << LEADS_SHIFT;
+    Probe { offset: hook.offset, cookie: hook.role as u64 | null | arguments | leads_to }
+}
