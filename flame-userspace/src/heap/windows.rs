@@ -189,7 +189,12 @@ impl Windows {
             for (sums, value) in total.iter_mut().zip(in_all) {
                 sums.add(value, usual);
             }
-            let [_, space] = in_all;
+            let [objects, space] = in_all;
+            log::debug!(
+                "{window:?}: {work_seen:.0} ns of work, {:.0} blocks, {:.0} bytes",
+                objects * work_seen / usual,
+                space * work_seen / usual,
+            );
             self.unsure.values += space;
             self.unsure.errors += space * unsure;
             work.add(usual);

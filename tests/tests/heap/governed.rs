@@ -3,7 +3,7 @@
 
 use std::env;
 
-use flame_tests::heap::{Pool, Quantity, Truth, compare};
+use flame_tests::heap::{Compared, Pool, Quantity, Truth, compare};
 use flame_tests::machine::{Machine, measured};
 use flame_tests::{Flame, Workload};
 
@@ -37,22 +37,28 @@ fn windows_favour_no_phase() {
             pool.all.extend(compare(&profile, &truth, quantity, 1, error));
         }
     }
-    for site in ["fast_blocks", "slow_blocks"] {
-        let of: Vec<_> = pool.all.iter().filter(|one| one.site == site).collect();
-        let mean =
-            |value: &dyn Fn(usize) -> f64| (0..of.len()).map(value).sum::<f64>() / of.len() as f64;
-        measured(&format!(
-            "{site}: {:.3} of the truth, standard error {:.3}, z {:+.2}",
-            mean(&|i| of[i].estimate / of[i].truth),
-            mean(&|i| of[i].standard_error / of[i].truth),
-            mean(&|i| of[i].z()),
-        ));
-    }
-    let (count, mean, deviation) = (pool.all.len(), pool.mean(), pool.deviation());
-    measured(&format!("{count} site-runs: z {mean:+.3} on average, deviation {deviation:.3}"));
+    let mean = |which: &dyn Fn(&&Compared) -> bool, value: &dyn Fn(&Compared) -> f64| {
+        let of: Vec<f64> = pool.all.iter().filter(which).map(value).collect();
+        of.iter().sum::<f64>() / of.len() as f64
+    };
+    let space = |site: &'static str| {
+        move |one: &&Compared| one.site == site && one.quantity == Quantity::AllocSpace
+    };
+    let [fast, slow] = ["fast_blocks", "slow_blocks"].map(|site| {
+        let ratio = mean(&space(site), &|one| one.estimate / one.truth);
+        let stated = mean(&space(site), &|one| one.standard_error / one.truth);
+        measured(&format!("{site}: {ratio:.3} of the truth, standard error {stated:.3}"));
+        ratio
+    });
+    let (count, z, deviation) = (pool.all.len(), pool.mean(), pool.deviation());
+    measured(&format!("{count} site-runs: z {z:+.3} on average, deviation {deviation:.3}"));
     if count >= 200 {
         pool.assert_sound();
     }
-    assert!(count >= 16 && mean.abs() < 1.0, "{}", pool.worst());
-    assert!(pool.share_beyond(4.5) == 0.0, "{}", pool.worst());
+    // Both allocate as many bytes in a second. Which of them the windows of a few seconds meet is
+    // chance, their sum is not.
+    let all = f64::midpoint(fast, slow);
+    assert!((all - 1.0).abs() < 0.2, "in all {all:.3} of the truth\n{}", pool.worst());
+    let off = (fast - slow).abs() / (fast + slow);
+    assert!(off < 0.35, "fast {fast:.3}, slow {slow:.3} of the truth\n{}", pool.worst());
 }

@@ -138,7 +138,7 @@ impl Links {
             self.open(target, how);
         }
         self.targets = targets;
-        log::trace!("probes opened in {:?}", began.elapsed());
+        log::debug!("probes opened in {:?}", began.elapsed());
     }
 
     /// Has the calls that free trap too.
@@ -151,7 +151,7 @@ impl Links {
             let link = self.programs.allocations(&found.file, &found.frees, pid);
             target.frees = link.inspect_err(|error| log::debug!("probe frees: {error}")).ok();
         }
-        log::trace!("probes of frees opened in {:?}", began.elapsed());
+        log::debug!("probes of frees opened in {:?}", began.elapsed());
     }
 
     /// Closes all links, at the same time: each takes tens of milliseconds.
@@ -164,7 +164,7 @@ impl Links {
                 scope.spawn(move || drop(link));
             }
         });
-        log::trace!("probes closed in {:?}", began.elapsed());
+        log::debug!("probes closed in {:?}", began.elapsed());
     }
 }
 
