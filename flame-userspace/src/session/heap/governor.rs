@@ -24,7 +24,7 @@ pub(super) enum Probing {
 }
 
 /// What the probes may have cost beyond the budget, in nanoseconds of CPU time.
-const ALLOWANCE_NS: f64 = 100e6;
+const ALLOWANCE_NS: f64 = 50e6;
 /// What a frugal program may save for later, likewise.
 const MOST_CREDIT_NS: f64 = 100e6;
 /// The share of the budget that windows aim at: the price is an estimate.
@@ -235,13 +235,12 @@ impl Governor {
         self.left == 0
     }
 
-    /// Begins a stratum: how far apart its windows are, by the hits that each of those before took
-    /// in the mean, and by how much CPU the targets use in a nanosecond.
-    pub(super) fn begin_stratum(&mut self, hits: f64, cpus: f64) {
+    /// Begins a stratum: how far apart its windows are, by what each of those before cost in the
+    /// mean, in nanoseconds, and by how much CPU the targets use in a nanosecond.
+    pub(super) fn begin_stratum(&mut self, cost_ns: f64, cpus: f64) {
         self.left = STRATUM;
         if cpus > 0.0 {
-            let cost = hits * self.price_ns();
-            let wanted = cost / (self.budget * AIM) / cpus;
+            let wanted = cost_ns / (self.budget * AIM) / cpus;
             self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
         }
     }
@@ -309,7 +308,7 @@ mod tests {
         let mut governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
         let ends = (0..8).filter(|_| governor.window(used(7000.0, 0.0, 10.0 * MS))).count();
         assert_eq!(ends, 1);
-        governor.begin_stratum(7000.0, 1.0);
+        governor.begin_stratum(7000.0 * governor.price_ns(), 1.0);
         // 7000 hits at 1.6 us each, of a budget of 3 %.
         assert!((governor.mean_gap_ns - 11.2 * MS / 0.03).abs() < MS);
     }

@@ -44,8 +44,8 @@ pub(super) struct Work {
     stratum: Usage,
     stratum_began: Instant,
     windows: f64,
-    /// Hits in strata that are over.
-    hits: f64,
+    /// What strata that are over cost, in nanoseconds.
+    cost_ns: f64,
     random: RandomState,
     drawn: u64,
 }
@@ -99,7 +99,7 @@ impl Work {
             stratum: Usage::default(),
             stratum_began: Instant::now(),
             windows: 0.0,
-            hits: 0.0,
+            cost_ns: 0.0,
             random: RandomState::new(),
             drawn: 0,
         })
@@ -300,11 +300,12 @@ impl Work {
 
     fn end_stratum(&mut self) {
         let used = self.used();
-        let in_all = used.since(self.stratum).without_ticks(self.tick_ns.unwrap_or(0.0));
+        let tick_ns = self.tick_ns.unwrap_or(0.0);
+        let in_all = used.since(self.stratum).without_ticks(tick_ns);
         let elapsed = self.stratum_began.elapsed().as_nanos() as f64;
-        self.hits += in_all.hits;
-        let hits = self.hits / self.windows.max(1.0);
-        self.governor.begin_stratum(hits, in_all.cpu_ns / elapsed.max(1.0));
+        self.cost_ns += in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
+        let cost_ns = self.cost_ns / self.windows.max(1.0);
+        self.governor.begin_stratum(cost_ns, in_all.cpu_ns / elapsed.max(1.0));
         let work_ns = self.governor.work_ns(in_all);
         let after = self.governor.after();
         log::debug!("a stratum of windows: {in_all:?}, {after:?}");
