@@ -12,7 +12,9 @@ use crate::analyze::{self, Heaviest};
 use crate::format::Format;
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, Unit};
-use crate::session::{HeapFunction, HeapGrowth, HeapHolder, ProfileType, Quality, Recorded};
+use crate::session::{
+    HeapFunction, HeapGrowth, HeapHolder, ProbeCost, ProfileType, Quality, Recorded,
+};
 
 /// How many of the heaviest functions are told.
 const HEAVIEST: usize = 5;
@@ -45,6 +47,7 @@ pub(super) struct Summary {
     functions: Vec<HeapFunction>,
     holders: Vec<HeapHolder>,
     growing: Vec<HeapHolder>,
+    cost: Option<ProbeCost>,
     sample_types: Vec<String>,
     of: ProfileType,
     /// What the value is that is shown: the profile's default sample type.
@@ -75,6 +78,7 @@ impl Summary {
             functions: recorded.functions.clone(),
             holders: recorded.holders.clone(),
             growing: recorded.growing.clone(),
+            cost: recorded.cost,
             sample_types: profile.sample_types().iter().map(|one| one.kind.clone()).collect(),
             of: *of,
             shown_type: profile.sample_types()[column].kind.clone(),
@@ -252,6 +256,12 @@ impl Summary {
             "functions": functions.collect::<Vec<_>>(),
             "holders": self.holders.iter().map(holder_json).collect::<Vec<_>>(),
             "growing": self.growing.iter().map(holder_json).collect::<Vec<_>>(),
+            "probes": self.cost.map(|cost| json!({
+                "hits": cost.hits,
+                "price_ns": cost.price_ns,
+                "clock_ns": cost.clock_ns,
+                "percent": cost.percent,
+            })),
         })
     }
 }

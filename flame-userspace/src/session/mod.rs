@@ -25,7 +25,7 @@ pub use heap::{HeapMode, HeapOptions};
 pub use holder::{HeapGrowth, HeapHolder};
 pub use pipeline::Progress;
 pub use quality::{Quality, UnnamedFile};
-pub use recording::{HeapFunction, ProfileType, Recorded, Recording};
+pub use recording::{HeapFunction, ProbeCost, ProfileType, Recorded, Recording};
 pub use spawn::Waiting;
 pub use target::Target;
 

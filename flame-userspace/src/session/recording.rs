@@ -73,6 +73,22 @@ pub struct Recorded {
     /// Heap: the stacks whose holdings grew in the second half of the session, and not by chance,
     /// the fastest first. Leaks are among them, and what fills up.
     pub growing: Vec<HeapHolder>,
+    /// Heap: what its probes cost the processes, if there were any.
+    pub cost: Option<ProbeCost>,
+}
+
+/// What the probes of a heap profile cost the processes that were profiled: an estimate, by what a
+/// clock finds them in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProbeCost {
+    /// Hits of probes.
+    pub hits: f64,
+    /// CPU time for each, in nanoseconds.
+    pub price_ns: f64,
+    /// CPU time that the clock itself took, in nanoseconds.
+    pub clock_ns: f64,
+    /// All of it as a share of the processes' own CPU time, in percent.
+    pub percent: f64,
 }
 
 /// What a function and those that it called allocated and hold.

@@ -14,6 +14,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 use super::cpu::{REACH, seed, shuffle};
 use super::interval::{Interval, middle};
@@ -105,6 +106,8 @@ struct Measured {
     cpu: Vec<f64>,
     /// From the command to the first probe armed, in milliseconds; flame's alone.
     armed_ms: Vec<f64>,
+    /// What flame itself says that its probes cost, as the program's CPU time is told.
+    said: Vec<f64>,
     /// Why it was not measured, or no longer.
     left_out: Option<String>,
 }
@@ -132,6 +135,7 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
         tool,
         cpu: Vec::new(),
         armed_ms: Vec::new(),
+        said: Vec::new(),
         left_out: tool.missing().or(tool.cannot(program)).map(str::to_owned),
     };
     let mut row = Row {
@@ -185,9 +189,12 @@ impl Row {
             profiler::tidy(&place.folder);
             match (which, ran) {
                 (None, ran) => bare = Some(ran?.0.cpu.as_secs_f64()),
-                (Some(index), Ok((used, armed))) => {
+                (Some(index), Ok((used, told))) => {
                     ratios.push((index, used.cpu.as_secs_f64()));
-                    self.measured[index].armed_ms.extend(armed.map(|t| t.as_secs_f64() * 1e3));
+                    if let Some(Told { armed, percent }) = told {
+                        self.measured[index].armed_ms.push(armed.as_secs_f64() * 1e3);
+                        self.measured[index].said.extend(percent.map(|p| 1.0 + p / 100.0));
+                    }
                 }
                 // Another tool's failure is its own, and is told in the table.
                 (Some(index), Err(error)) if !TOOLS[index].is_flame() => {
@@ -216,9 +223,16 @@ impl Measured {
     }
 }
 
-/// Runs a program to its end, under a tool or none: what the program used, and how long flame took
-/// to arm its probes.
-fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, Option<Duration>)> {
+/// What flame tells of a run.
+struct Told {
+    /// How long it took to arm its probes.
+    armed: Duration,
+    /// What they cost, in percent of the program's own CPU time, if they were hit.
+    percent: Option<f64>,
+}
+
+/// Runs a program to its end, under a tool or none: what the program used, and what flame told.
+fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, Option<Told>)> {
     let recording = place.folder.join("heaptrack.raw");
     let mut process = match tool {
         Some(Tool::Heaptrack) => {
@@ -249,11 +263,14 @@ fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, 
     // Best effort: the folder goes away at the end.
     drop(fs::remove_file(recording));
     drop(other);
-    let armed = flame.as_ref().map(|flame| flame.armed);
-    if let Some(flame) = flame {
-        flame.target_ended()?.wait()?;
-    }
-    Ok((used, armed))
+    let Some(flame) = flame else { return Ok((used, None)) };
+    let armed = flame.armed;
+    let (_, summary) = flame.target_ended()?.wait()?;
+    let summary: Value = serde_json::from_str(&summary).context("read flame's summary")?;
+    let heap = summary["profiles"].as_array().into_iter().flatten();
+    let heap = heap.into_iter().find(|profile| profile["profile"] == "heap");
+    let percent = heap.and_then(|heap| heap["probes"]["percent"].as_f64());
+    Ok((used, Some(Told { armed, percent })))
 }
 
 /// Starts bcc's memleak; when this returns, its probes are armed. It wants tracefs at its usual
@@ -303,8 +320,11 @@ impl fmt::Display for Table {
         for tool in TOOLS {
             write!(out, " {} |", tool.name())?;
         }
-        writeln!(out, " memleak's cost / flame exact's | armed |")?;
-        writeln!(out, "|---|{}---|---|", "---|".repeat(TOOLS.len()))?;
+        writeln!(
+            out,
+            " memleak's cost / flame exact's | as flame says | as flame says, exact | armed |"
+        )?;
+        writeln!(out, "|---|{}---|---|---|---|", "---|".repeat(TOOLS.len()))?;
         for row in &self.rows {
             write!(out, "| {} {} |", row.name, row.version)?;
             for measured in &row.measured {
@@ -317,6 +337,11 @@ impl fmt::Display for Table {
             match (cost(Tool::Memleak), cost(Tool::Exact)) {
                 (Some(other), Some(own)) if own > 0.0 => write!(out, " {:.1} |", other / own)?,
                 _ => write!(out, " - |")?,
+            }
+            for tool in [Tool::Governed, Tool::Exact] {
+                let of = row.measured.iter().find(|measured| measured.tool == tool);
+                let said = of.into_iter().flat_map(|measured| measured.said.iter().copied());
+                write!(out, " {:.3} |", middle(said))?;
             }
             let armed = row.measured.iter().flat_map(|measured| measured.armed_ms.iter().copied());
             writeln!(out, " {:.0} ms |", middle(armed))?;
@@ -354,7 +379,8 @@ mod tests {
     use super::*;
 
     fn measured(tool: Tool, cpu: &[f64]) -> Measured {
-        Measured { tool, cpu: cpu.to_vec(), armed_ms: vec![40.0], left_out: None }
+        let (armed_ms, said) = (vec![40.0], vec![1.03]);
+        Measured { tool, cpu: cpu.to_vec(), armed_ms, said, left_out: None }
     }
 
     #[test]
@@ -383,7 +409,10 @@ mod tests {
         };
         let text = Table { rows: vec![row] }.to_string();
         assert!(text.contains("| 1.040 [1.040 1.040] (1) | 3.000"), "{text}");
-        assert!(text.contains("| - | 15.000 [15.000 15.000] (1) | 7.0 | 40 ms |"), "{text}");
+        assert!(
+            text.contains("| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 | 1.030 | 40 ms |"),
+            "{text}"
+        );
         assert!(text.contains("memleak (bcc): it fell over"), "{text}");
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Cost {
     pub(super) hits: f64,
     /// Nanoseconds of CPU time for a hit.
     pub(super) price_ns: f64,
+    /// CPU time of the targets that the clock of traps took, in nanoseconds.
+    pub(super) clock_ns: f64,
     /// CPU time of the targets, in nanoseconds, the probes' time in it.
     pub(super) cpu_ns: f64,
 }

@@ -13,7 +13,7 @@ use crate::heap::{ClosedLedger, Estimate, HeapRow};
 use crate::process::ProcessTable;
 use crate::profile::{SampleType, Unit};
 use crate::session::assemble::Values;
-use crate::session::{HeapFunction, HeapHolder};
+use crate::session::{HeapFunction, HeapHolder, ProbeCost};
 use crate::symbolize::Names;
 
 /// Functions that are told with their errors, at most.
@@ -139,6 +139,16 @@ impl HeapPart {
         rows.collect::<HashMap<Key, Vec<i64>>>()
     }
 
+    /// What the probes cost, if they were hit.
+    pub(in crate::session) fn probe_cost(&self) -> Option<ProbeCost> {
+        let Cost { hits, price_ns, clock_ns, cpu_ns } = self.cost;
+        let cost_ns = hits * price_ns + clock_ns;
+        // However wrong the price is, some of the time was the program's.
+        let own_ns = (cpu_ns - cost_ns).max(cpu_ns * 0.02).max(1.0);
+        let percent = cost_ns * 100.0 / own_ns;
+        (hits > 0.0).then_some(ProbeCost { hits, price_ns, clock_ns, percent })
+    }
+
     /// What was allocated and what grew, by stack.
     fn rows(&self) -> HashMap<&Key, Row> {
         let mut rows: HashMap<&Key, Row> = HashMap::new();
@@ -247,12 +257,10 @@ impl HeapPart {
                 "windows: allocations were sampled in short windows at random moments; totals by the targets' work (CPU time) in and out of them; errors by how windows differ".to_owned(),
             );
         }
-        let Cost { hits, price_ns, cpu_ns } = self.cost;
-        if hits > 0.0 {
-            let own = (cpu_ns - hits * price_ns).max(cpu_ns * 0.02);
+        if let Some(ProbeCost { hits, price_ns, clock_ns, percent }) = self.probe_cost() {
             lines.push(format!(
-                "cost: probes were hit {hits:.0} times, at {price_ns:.0} ns of CPU time each: {:.1} % of the targets' own CPU time",
-                hits * price_ns * 100.0 / own.max(1.0)
+                "cost: probes were hit {hits:.0} times, at {price_ns:.0} ns of CPU time each, and the clock that tells took {:.1} ms: {percent:.1} % of the targets' own CPU time",
+                clock_ns / 1e6
             ));
         }
         for found in &self.found {

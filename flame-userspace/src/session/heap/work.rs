@@ -337,8 +337,9 @@ impl Work {
 
     fn tell_cost(&self, used: Usage) {
         log::debug!("probes of allocators: {used:?}");
-        let Usage { hits, cpu_ns, .. } = used;
-        let cost = Cost { hits, price_ns: self.governor.price_ns(), cpu_ns };
+        let Usage { hits, cpu_ns, ticks, .. } = used;
+        let clock_ns = ticks * self.tick_ns.unwrap_or(0.0);
+        let cost = Cost { hits, price_ns: self.governor.price_ns(), clock_ns, cpu_ns };
         tell(&self.tell, Told::Cost(cost));
     }
 }

@@ -70,6 +70,7 @@ impl Pipeline {
                 let rows = (sum, part.values());
                 let mut recorded = self.recorded(ProfileType::Heap, rows, frame, quality, &names);
                 recorded.functions = part.functions(&names);
+                recorded.cost = part.probe_cost();
                 (recorded.holders, recorded.growing) = (holders, growing);
                 profiles.push(recorded);
             }
@@ -118,7 +119,8 @@ impl Pipeline {
         processes.sort_by_key(|(_, pid, profile)| (std::cmp::Reverse(profile.total(0)), *pid));
         let profile = profile(None);
         let (functions, holders, growing) = Default::default();
-        Recorded { of, profile, processes, quality, functions, holders, growing }
+        let cost = None;
+        Recorded { of, profile, processes, quality, functions, holders, growing, cost }
     }
 
     fn running(&self) -> Vec<(String, u32)> {
