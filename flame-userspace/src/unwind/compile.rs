@@ -19,7 +19,7 @@ use super::translate::{Slice, rule_of};
 use crate::process::Segment;
 
 /// Between functions lie at most so many bytes of padding, which never run.
-const PADDING: u64 = 16;
+pub(super) const PADDING: u64 = 16;
 /// Start-up code without unwind information is at most so long.
 const ENTRY: u64 = 64;
 

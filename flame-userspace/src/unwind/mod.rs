@@ -13,6 +13,8 @@ mod framehop_tests;
 pub(crate) mod fuzzing;
 mod gopclntab;
 pub(crate) mod measuring;
+#[cfg(test)]
+mod oracle_tests;
 mod placed;
 mod plan;
 mod rules;
@@ -22,6 +24,8 @@ mod source;
 mod table;
 #[cfg(test)]
 mod test_maps;
+#[cfg(test)]
+mod test_memory;
 mod translate;
 
 pub(crate) use finish::{Stopped, Unwinder};
