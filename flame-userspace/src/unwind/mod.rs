@@ -29,7 +29,7 @@ mod test_memory;
 mod translate;
 
 pub(crate) use finish::{Stopped, Unwinder};
-pub(crate) use plan::{KernelTables, Plan};
+pub(crate) use plan::{KernelTables, Plan, Refused};
 use table::UnwindTable;
 
 use crate::process::ExecutableId;
