@@ -148,6 +148,16 @@ impl UnwindInformation {
         (self.first_page << TEXT_PAGE_BITS, self.pages)
     }
 
+    /// What each entry speaks of, in the order of addresses.
+    pub(super) fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// Where the slice of a number ends.
+    pub(super) fn end_of_slice(&self, number: u32) -> u64 {
+        self.extent().0 + (u64::from(number) + 1) * SLICE_BYTES
+    }
+
     /// The number of the slice that an address lies in, if the information reaches there.
     pub(super) fn slice_of(&self, address: u64) -> Option<u32> {
         let into = address.checked_sub(self.extent().0)?;

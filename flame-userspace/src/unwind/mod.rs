@@ -27,10 +27,12 @@ mod test_maps;
 #[cfg(test)]
 mod test_memory;
 mod translate;
+mod ways;
 
 pub(crate) use finish::{Stopped, Unwinder};
 pub(crate) use plan::{KernelTables, Plan, Refused};
 use table::UnwindTable;
+pub(crate) use ways::{Way, ways};
 
 use crate::process::ExecutableId;
 
