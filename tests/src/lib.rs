@@ -6,14 +6,16 @@
 //!
 //! They run the flame of the same build (`cargo build` first), or the one that FLAME names. They
 //! want gcc, g++, rustc, binutils, and unshare; those of privileges also useradd, sudo and setcap,
-//! those of pprof go, and say so when they skip for want of one.
+//! those of pprof go, those beside perf perf, and say so when they skip for want of one.
 
 #![expect(clippy::missing_panics_doc, reason = "in a test a panic is the message")]
 
+pub mod distribution;
 pub mod files;
 pub mod flame;
 pub mod heap;
 pub mod machine;
+pub mod perf;
 pub mod process;
 pub mod roots;
 pub mod seen;
@@ -21,8 +23,10 @@ pub mod terminal;
 pub mod user;
 pub mod workload;
 
+pub use crate::distribution::Distribution;
 pub use crate::files::Folder;
 pub use crate::flame::{Flame, Outcome, Running};
+pub use crate::perf::Perf;
 pub use crate::process::Guarded;
 pub use crate::seen::{Seen, Stack};
 pub use crate::workload::{Known, Workload};

@@ -46,10 +46,14 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The names of the frames outside the kernel, outermost first.
+    /// The frames outside the kernel, outermost first.
+    pub fn user_frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().filter(|frame| frame.mapping != KERNEL)
+    }
+
+    /// Their names.
     pub fn user(&self) -> Vec<&str> {
-        let user = self.frames.iter().filter(|frame| frame.mapping != KERNEL);
-        user.map(|frame| frame.name.as_str()).collect()
+        self.user_frames().map(|frame| frame.name.as_str()).collect()
     }
 
     /// Whether a function is in it.

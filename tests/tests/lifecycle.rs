@@ -130,6 +130,39 @@ fn a_thousand_short_processes() {
     assert_whole(&seen, "short_work");
 }
 
+/// More unwind rows are needed than the kernel has room for, three times over.
+#[test]
+fn tables_that_make_room_for_others() {
+    const LIBRARIES: usize = 16;
+    let Some(_machine) = Machine::take() else { return };
+    let dense = Workload::c_with("dense", &[WITHOUT_FRAMES, &["-shared", "-fPIC"]].concat());
+    let folder = Folder::new();
+    let copy = |number| {
+        let path = folder.join(&format!("dense{number}.so"));
+        fs::copy(dense.program(), &path).expect("copy the library");
+        path.to_str().expect("a path of text").to_owned()
+    };
+    let libraries: Vec<String> = (0..LIBRARIES).map(copy).collect();
+    let evicts = workload("evicts");
+    let mut arguments = vec![evicts.path(), "2", "100"];
+    arguments.extend(libraries.iter().map(String::as_str));
+    let seen = record(&arguments).seen();
+    let told = |meaning: &str| {
+        let count = |line: &String| line.split_once(' ')?.0.parse::<i64>().ok();
+        seen.comments.iter().filter(|line| line.contains(meaning)).find_map(count).unwrap_or(0)
+    };
+    let evicted = told("pieces of unwind tables made room");
+    let finished = told("user stacks finished in user space");
+    measured(&format!("{evicted} pieces made room; {finished} of {} stacks copied", seen.count()));
+    assert!(evicted > 0, "{:?}", seen.comments);
+    // What runs at last gets its room back, and not what waits for some since it ran before.
+    let share = percent(finished, seen.count());
+    assert!(finished > 0 && share < 65.0, "{share:.1} % copied: {:?}", seen.comments);
+    assert_whole(&seen, "works");
+    assert_whole(&seen, "in_turns");
+    assert_whole(&seen, "at_last");
+}
+
 /// Records a hostile stack, which has to be told and not to be long.
 fn hostile(how: &str, most_frames: usize) -> Outcome {
     let outcome = record(&[workload("hostile").path(), how, "500"]);

@@ -75,6 +75,7 @@ const PACKAGES: &[Package] = &[
     program("procps", &["ps", "pgrep"], "processes, as others see them"),
     program("sudo", &["sudo"], "flame as an ordinary user runs it"),
     program("util-linux", &["unshare", "setpriv"], "namespaces, and users without rights"),
+    optional("linux-perf", &["perf"], "another profiler, to compare stacks with"),
     optional("bpftool", &["bpftool"], "what is left in the kernel after flame"),
     optional(
         "chromium",

@@ -8,7 +8,8 @@ use super::privilege::{Privilege, capabilities_to_grant, program};
 use super::status;
 use super::talk::shown;
 use crate::bpf::{self, Feature};
-use crate::process::{self, Named, Walked};
+use crate::process::{self, Named, Piece};
+use crate::unwind::{self, Way};
 
 /// How a check went.
 enum Found {
@@ -136,7 +137,7 @@ fn of_process(pid: u32) -> u8 {
         return status::NOTHING;
     };
     println!("process {pid} ({}):", shown(&comm));
-    let Some(files) = process::inspect(pid) else {
+    let Some(files) = process::inspect(pid, ways) else {
         println!("  its mappings cannot be read: run flame by sudo");
         return status::NOTHING;
     };
@@ -153,13 +154,49 @@ fn of_process(pid: u32) -> u8 {
             Named::NotAtAll => "generated code without names",
             Named::Unreadable => "cannot be opened",
         };
-        let walked = match file.walked {
-            Walked::EhFrame => "stacks by unwind table (.eh_frame)",
-            Walked::DebugFrame => "stacks by unwind table (.debug_frame)",
-            Walked::GoFunctions => "stacks by unwind table (.gopclntab)",
-            Walked::FramePointer => "stacks by frame pointer",
-        };
-        println!("  {}: {named}; {walked}", shown(&file.path));
+        println!("  {}: {named}; stacks {}", shown(&file.path), walked(&file.code));
     }
     0
+}
+
+fn ways(piece: Piece<'_>) -> Vec<(Way, f64)> {
+    match piece {
+        Piece::File(executable) => unwind::ways(executable),
+        Piece::Vdso => vec![(Way::EhFrame, 100.0)],
+        Piece::Generated => vec![(Way::FramePointer, 100.0)],
+    }
+}
+
+/// How stacks go through a piece of code, for people.
+fn walked(ways: &[(Way, f64)]) -> String {
+    let by = |way: Way| match way {
+        Way::EhFrame => "by unwind table (.eh_frame)",
+        Way::DebugFrame => "by unwind table (.debug_frame)",
+        Way::GoFunctions => "by unwind table (.gopclntab)",
+        Way::Instructions => "by what its instructions do",
+        Way::FramePointer => "by frame pointer",
+    };
+    match ways {
+        [] => by(Way::FramePointer).to_owned(),
+        [(way, _)] => by(*way).to_owned(),
+        [(way, share), rest @ ..] => rest
+            .iter()
+            .fold(format!("{} in {share:.0} % of its code", by(*way)), |told, (way, share)| {
+                format!("{told}, {} in {share:.0} %", by(*way))
+            }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_way_is_told_by_itself_and_several_with_their_shares() {
+        assert_eq!(walked(&[(Way::GoFunctions, 99.7)]), "by unwind table (.gopclntab)");
+        assert_eq!(
+            walked(&[(Way::FramePointer, 96.6), (Way::EhFrame, 3.4)]),
+            "by frame pointer in 97 % of its code, by unwind table (.eh_frame) in 3 %"
+        );
+    }
 }

@@ -3,27 +3,15 @@
 use std::collections::HashSet;
 
 use super::table::ProcessTable;
-use super::{ElfLayout, Executable, Section, procfs};
+use super::{Executable, procfs};
 
 /// A piece of a process's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Inspected {
+pub(crate) struct Inspected<W> {
     /// The file, or what the kernel calls memory without one.
     pub(crate) path: String,
     pub(crate) named: Named,
-    pub(crate) walked: Walked,
-}
-
-/// How stacks go through the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Walked {
-    /// By its `.eh_frame`.
-    EhFrame,
-    /// By the unwind information for debuggers, its own or its debug file's.
-    DebugFrame,
-    /// By the functions of Go's runtime.
-    GoFunctions,
-    FramePointer,
+    pub(crate) code: W,
 }
 
 /// Where the names of functions come from.
@@ -50,32 +38,19 @@ impl Named {
     }
 }
 
-impl Walked {
-    fn of(executable: &Executable) -> Self {
-        let layout = &executable.layout;
-        let not_empty = |section: Option<Section>| section.is_some_and(|s| s.length > 0);
-        let in_debug_file = || {
-            let debug = executable.debug_file.as_ref().and_then(ElfLayout::read);
-            debug.is_some_and(|debug| not_empty(debug.debug_frame))
-        };
-        if executable.file.is_none() {
-            Self::FramePointer
-        } else if layout.go.is_some() {
-            Self::GoFunctions
-        } else if not_empty(layout.unwind_section)
-            || layout.unwind_section.is_none() && layout.unwind_index.is_some()
-        {
-            Self::EhFrame
-        } else if not_empty(layout.debug_frame) || in_debug_file() {
-            Self::DebugFrame
-        } else {
-            Self::FramePointer
-        }
-    }
+/// What a piece of a process's code is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    File(&'a Executable),
+    /// The kernel's own.
+    Vdso,
+    /// What a runtime made.
+    Generated,
 }
 
-/// Each of a process's pieces of code once; `None` if its mappings cannot be read.
-pub(crate) fn inspect(pid: u32) -> Option<Vec<Inspected>> {
+/// Each of a process's pieces of code once, with what `look` finds in it; `None` if its mappings
+/// cannot be read.
+pub(crate) fn inspect<W>(pid: u32, look: impl Fn(Piece<'_>) -> W) -> Option<Vec<Inspected<W>>> {
     let mappings = procfs::code_mappings(pid)?;
     let mut table = ProcessTable::new(false, HashSet::new());
     let id = table.add_running(pid);
@@ -87,16 +62,16 @@ pub(crate) fn inspect(pid: u32) -> Option<Vec<Inspected>> {
         if !seen.insert(path.clone()) || path == "[vsyscall]" {
             continue;
         }
-        let (named, walked) = match table.locate(id, mapping.start) {
+        let (named, code) = match table.locate(id, mapping.start) {
             super::CodeAddress::Executable(executable, _) => {
                 let executable = table.executable(executable);
-                (Named::of(executable), Walked::of(executable))
+                (Named::of(executable), look(Piece::File(executable)))
             }
-            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, Walked::EhFrame),
-            _ if table.get(id).perf_map.is_some() => (Named::ByPerfMap, Walked::FramePointer),
-            _ => (Named::NotAtAll, Walked::FramePointer),
+            super::CodeAddress::Vdso(_) => (Named::ByExportsAlone, look(Piece::Vdso)),
+            _ if table.get(id).perf_map.is_some() => (Named::ByPerfMap, look(Piece::Generated)),
+            _ => (Named::NotAtAll, look(Piece::Generated)),
         };
-        found.push(Inspected { path, named, walked });
+        found.push(Inspected { path, named, code });
     }
     Some(found)
 }
@@ -107,9 +82,9 @@ mod tests {
 
     #[test]
     fn this_process_has_named_code() {
-        let found = inspect(std::process::id()).expect("own mappings");
-        assert!(found.iter().any(|file| file.named == Named::BySymbols), "this test binary");
-        let own = found.iter().find(|file| file.named == Named::BySymbols);
-        assert_eq!(own.map(|file| file.walked), Some(Walked::EhFrame));
+        let is_file = |piece: Piece<'_>| matches!(piece, Piece::File(_));
+        let found = inspect(std::process::id(), is_file).expect("own mappings");
+        assert!(found.iter().any(|piece| piece.code && piece.named == Named::BySymbols));
+        assert!(found.iter().any(|piece| !piece.code && piece.path == "[vdso]"));
     }
 }

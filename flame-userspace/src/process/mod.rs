@@ -19,7 +19,7 @@ pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex, reopened,
 };
-pub(crate) use inspect::{Named, Walked, inspect};
+pub(crate) use inspect::{Named, Piece, inspect};
 pub(crate) use procfs::{
     Resident, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner, parent,
     pids_named, process_name, resident, state,

@@ -8,6 +8,7 @@ use flame_common::stat::Stat;
 use crate::aggregate::Aggregate;
 use crate::bpf::Counts;
 use crate::profile::Unit;
+use crate::unwind::Refused;
 
 /// How good a recording is. Counts are of samples unless they say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,11 +107,16 @@ impl Quality {
         quality.note_count(side.lost_records, "process records lost: names may be wrong");
         quality.note_count(side.malformed_records, "process records not understood");
         quality.note_count(
-            side.refused_tables,
+            side.refused.tables,
             "unwind tables found no room in the kernel: their code was walked by frame pointer",
         );
         quality.note_count(
-            side.untold_processes,
+            side.refused.slices,
+            "pieces of unwind tables made room for others in the kernel: stacks through them were \
+             finished in user space until they were back",
+        );
+        quality.note_count(
+            side.refused.processes,
             "times a process's mappings found no room in the kernel",
         );
         quality
@@ -170,8 +176,7 @@ pub(super) struct SideLosses {
     pub(super) lost_records: u64,
     pub(super) malformed_records: u64,
     pub(super) malformed_samples: u64,
-    pub(super) refused_tables: u64,
-    pub(super) untold_processes: u64,
+    pub(super) refused: Refused,
 }
 
 /// A share for people.

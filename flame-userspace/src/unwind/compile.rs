@@ -19,7 +19,7 @@ use super::translate::{Slice, rule_of};
 use crate::process::Segment;
 
 /// Between functions lie at most so many bytes of padding, which never run.
-const PADDING: u64 = 16;
+pub(super) const PADDING: u64 = 16;
 /// Start-up code without unwind information is at most so long.
 const ENTRY: u64 = 64;
 
@@ -146,6 +146,16 @@ impl UnwindInformation {
     /// The address at which the first text page begins, and the number of pages: whole slices.
     pub(crate) fn extent(&self) -> (u64, u32) {
         (self.first_page << TEXT_PAGE_BITS, self.pages)
+    }
+
+    /// What each entry speaks of, in the order of addresses.
+    pub(super) fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// Where the slice of a number ends.
+    pub(super) fn end_of_slice(&self, number: u32) -> u64 {
+        self.extent().0 + (u64::from(number) + 1) * SLICE_BYTES
     }
 
     /// The number of the slice that an address lies in, if the information reaches there.

@@ -86,8 +86,11 @@ impl Frame {
             return Some(Err(StackEnd::Expression));
         };
         let is_signal = entry.is_signal_trampoline();
-        // A walk goes up, and so ends; a handler may have a stack of its own.
-        if !is_signal && caller.registers.sp() <= self.registers.sp() {
+        // A walk goes up, and so ends; a handler may have a stack of its own. The innermost function
+        // may have taken its return address off the stack, as `vfork` does.
+        let (sp, above) = (self.registers.sp(), caller.registers.sp());
+        let is_innermost = self.registers.is_return == 0;
+        if !is_signal && (above < sp || above == sp && !is_innermost) {
             return Some(Err(StackEnd::Implausible));
         }
         if caller.registers.ip == 0 {

@@ -6,25 +6,7 @@ use super::*;
 use crate::process::ElfLayout;
 use crate::unwind::compile::{SLICE_BYTES, Sources};
 use crate::unwind::source::{read_section, text_of};
-
-/// A memory in which each word follows from its address: a number above all stacks here, so that
-/// a dereferenced CFA is plausible.
-struct Scattered;
-
-impl Memory for Scattered {
-    fn word(&mut self, address: u64) -> Option<u64> {
-        Some((address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20 | 1 << 50) & !7)
-    }
-}
-
-fn scattered() -> Registers {
-    let mut registers = Registers { ip: 0x40_0009, all_known: 1, ..Registers::default() };
-    for (number, register) in registers.general.iter_mut().enumerate() {
-        *register = 0x7ffd_0000_0000 + 0x1_0000 * number as u64;
-    }
-    registers.general[usize::from(SP)] = 0x7ffc_0000_0000;
-    registers
-}
+use crate::unwind::test_memory::{Scattered, scattered};
 
 #[test]
 fn where_a_rule_says_all_the_computed_step_is_the_same() {
@@ -144,6 +126,21 @@ fn expressions_give_places_values_and_the_cfa() {
     assert_eq!(found, Some(Ok(Step::Called)));
     assert_eq!(frame.registers.general[15], cfa - 1);
     assert_eq!(frame.registers.general[14], Scattered.word(cfa + 8).expect("any word"));
+}
+
+#[test]
+fn the_innermost_function_alone_may_have_taken_its_return_address_off_the_stack() {
+    // CFA = sp; DW_CFA_register ra in rdi.
+    let instructions = [0x0c, 7, 0, 0x09, 16, 5];
+    let (found, frame) = computed(&instructions);
+    assert_eq!(found, Some(Ok(Step::Called)));
+    assert_eq!(
+        (frame.registers.ip, frame.registers.sp()),
+        (scattered().general[5], scattered().sp())
+    );
+    let mut caller = Frame::new(Registers { is_return: 1, ..scattered() });
+    let found = caller.compute(&by_hand(&instructions), 0x1010, &mut Scattered);
+    assert_eq!(found, Some(Err(StackEnd::Implausible)), "such a walk might not end");
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod framehop_tests;
 pub(crate) mod fuzzing;
 mod gopclntab;
 pub(crate) mod measuring;
+#[cfg(test)]
+mod oracle_tests;
 mod placed;
 mod plan;
 mod rules;
@@ -22,11 +24,15 @@ mod source;
 mod table;
 #[cfg(test)]
 mod test_maps;
+#[cfg(test)]
+mod test_memory;
 mod translate;
+mod ways;
 
 pub(crate) use finish::{Stopped, Unwinder};
-pub(crate) use plan::{KernelTables, Plan};
+pub(crate) use plan::{KernelTables, Plan, Refused};
 use table::UnwindTable;
+pub(crate) use ways::{Way, ways};
 
 use crate::process::ExecutableId;
 

@@ -20,6 +20,10 @@ use crate::process::{CodeRange, ProcessId, ProcessTable, RangeCode};
 /// How often tables are looked for that no process needs any more.
 const LOOK_FOR_UNUSED: Duration = Duration::from_secs(5);
 
+/// How long a slice waits for room. What is still needed then is asked for by the next stack, before
+/// what has waited longer: else code that ran once would take the room of code that runs now.
+const MAY_WAIT: Duration = Duration::from_secs(1);
+
 /// The maps of the kernel's unwinder.
 pub(crate) trait KernelTables {
     /// Room for rows and for text pages.
@@ -52,8 +56,8 @@ struct Run {
 #[derive(Debug)]
 pub(crate) struct Plan {
     tables: PlacedTables,
-    /// Slices that wait for room.
-    waiting: Vec<Slice>,
+    /// Slices that wait for room, and since when.
+    waiting: Vec<(Instant, Slice)>,
     mappings: Extents,
     runs: HashMap<u32, Run>,
     /// Rooms of runs that were replaced.
@@ -71,8 +75,19 @@ pub(crate) struct Plan {
 pub(crate) struct Refused {
     /// Tables.
     pub(crate) tables: u64,
+    /// Slices of tables that had to make room for others.
+    pub(crate) slices: u64,
     /// Changes of a process's mappings.
     pub(crate) processes: u64,
+}
+
+impl Refused {
+    /// Adds what was refused later.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.tables += later.tables;
+        self.slices += later.slices;
+        self.processes += later.processes;
+    }
 }
 
 impl Plan {
@@ -129,19 +144,29 @@ impl Plan {
 
     /// Places what was compiled meanwhile, and what has waited for room.
     fn place_slices(&mut self, unwinder: &mut Unwinder, kernel: &mut impl KernelTables) {
-        let mut slices = std::mem::take(&mut self.waiting);
-        slices.extend(unwinder.take_fresh());
+        let now = Instant::now();
+        // What was asked for last is what runs now.
+        let fresh = unwinder.take_fresh().into_iter().map(|slice| (now, slice));
+        let slices: Vec<_> = fresh.chain(std::mem::take(&mut self.waiting)).collect();
         let mut evicted = Vec::new();
-        for slice in slices {
+        let mut late = Vec::new();
+        for (since, slice) in slices {
             // Its object may have gone while it waited.
             let Some(table) = unwinder.slice(slice) else { continue };
-            if !self.tables.place(slice, table, kernel, &mut evicted) {
-                self.waiting.push(slice);
+            if self.tables.place(slice, table, kernel, &mut evicted) {
+                continue;
+            }
+            if now.duration_since(since) < MAY_WAIT {
+                self.waiting.push((since, slice));
+            } else {
+                late.push(slice);
             }
         }
+        unwinder.drop_slices(&late);
         if !evicted.is_empty() {
             log::debug!("{} slices of unwind tables make room for others", evicted.len());
             unwinder.drop_slices(&evicted);
+            self.refused.slices += evicted.len() as u64;
         }
     }
 

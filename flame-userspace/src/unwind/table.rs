@@ -49,12 +49,6 @@ impl UnwindTable {
         &self.rules
     }
 
-    /// Bytes that the table takes in the kernel, rules left aside.
-    #[cfg(test)]
-    pub(crate) fn kernel_bytes(&self) -> usize {
-        size_of_val(&*self.rows) + size_of_val(&*self.pages)
-    }
-
     #[cfg(test)]
     pub(crate) fn of_rules(first_page: u64, pages: &[&[(u16, Rule)]]) -> Self {
         let mut builder = Builder::new();

@@ -1,6 +1,7 @@
 //! How flame behaves: exit statuses, signals, files and their owners, privileges, bad input.
 
 mod death;
+mod doctor;
 mod hostile;
 mod owners;
 mod privileges;

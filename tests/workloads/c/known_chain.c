@@ -1,5 +1,5 @@
 /* Work of known shares on known stacks, to be compiled -O2 -fomit-frame-pointer. Runs until it is
- * killed, or for the seconds that it is given. */
+ * killed, or for the seconds that it is given. SCALE makes each piece of work so many times as long. */
 #include <alloca.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#ifndef SCALE
+#define SCALE 1
+#endif
 #define KEEP __attribute__((noinline, noclone))
 
 static volatile uint64_t sink;
@@ -16,7 +19,7 @@ static volatile uint64_t sink;
 #define BURN(name, salt)																				\
 	KEEP static void name(uint64_t units) {													   \
 		uint64_t x = units | salt;																\
-		for (uint64_t i = 0; i < units * 1000; i++) x = x * 6364136223846793005u + 1;			 \
+		for (uint64_t i = 0; i < units * 1000 * SCALE; i++) x = x * 6364136223846793005u + 1;			 \
 		sink = x;																				 \
 	}
 BURN(burn_chain, 1)

@@ -15,7 +15,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     // What hostile bytes are fed to, for tests alone.
     ("fuzzing", &["analyze", "format", "process", "runtime", "unwind"]),
     ("measuring", &["unwind"]),
-    ("cli::doctor", &["bpf", "process"]),
+    ("cli::doctor", &["bpf", "process", "unwind"]),
     ("cli::privilege", &["bpf"]),
     ("live", &["session", "analyze", "profile"]),
     // The only module that knows all stages.

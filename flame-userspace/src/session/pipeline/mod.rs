@@ -203,9 +203,7 @@ impl Pipeline {
             heap.update(&mut self.processes, as_of_ns);
         }
         self.tell_tables(as_of_ns);
-        let refused = self.plan.take_refused();
-        self.losses.refused_tables += refused.tables;
-        self.losses.untold_processes += refused.processes;
+        self.losses.refused.add(self.plan.take_refused());
     }
 
     /// Tells the kernel of tables; of events before `as_of_ns` all are known.
