@@ -15,6 +15,7 @@ pub mod flame;
 pub mod heap;
 pub mod machine;
 pub mod process;
+pub mod redis;
 pub mod roots;
 pub mod seen;
 pub mod terminal;
