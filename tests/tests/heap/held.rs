@@ -82,6 +82,8 @@ fn a_leak_of_a_plugin_under_load_is_among_the_first_that_are_told() {
     measured(&format!("place {by_size} by size, {by_growth} by growth, of {requests} requests"));
     assert!(by_size <= 3 && by_growth == 1, "{}", outcome.stderr);
     assert_eq!(grown["stack"][1], "serve");
+    // Who asked is told, and not by which function.
+    assert!(held["through"] == "plugin_xmalloc" && grown["through"] == "plugin_xmalloc");
     let number = |value: &Value| value.as_f64().expect("a number");
     let (bytes, error) = (number(&held["bytes"]), number(&held["standard_error"]));
     assert!((bytes - requests * 64.0).abs() < 4.0 * error, "{bytes} +- {error}: {requests}");
