@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::heap::{ClosedLedger, Growth, Holder, Holds};
 use crate::process::{CodeAddress, ProcessTable};
 use crate::profile::passes_on;
+use crate::session::assemble::{file_name, nameless};
 use crate::session::{HeapGrowth, HeapHolder};
 use crate::symbolize::Names;
 
@@ -95,23 +96,23 @@ fn named(holder: &Holder, books: &ClosedLedger, names: &Names, processes: &Proce
     let mut passed = true;
     for address in books.sum.stacks.of(holder.stack) {
         let module = match address {
-            CodeAddress::Executable(id, _) => {
-                let path = &processes.executable(id).path;
-                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-            }
+            CodeAddress::Executable(id, _) => file_name(processes, id),
             _ => String::new(),
         };
-        let symbols = names.get(address).iter().map(|symbol| symbol.name.as_str());
-        let nameless = names.get(address).is_empty().then_some("[no name]");
-        for name in symbols.chain(nameless) {
+        let symbols = names.get(address);
+        let nameless = symbols.is_empty().then(|| match names.start(address) {
+            Some(start) => nameless(&module, start),
+            None => "[no name]".to_owned(),
+        });
+        for name in symbols.iter().map(|symbol| symbol.name.clone()).chain(nameless) {
             if passed {
                 // The one before it only passed on.
                 let before = named.stack.pop();
                 named.through = named.through.or(before);
                 named.module.clone_from(&module);
-                passed = passes_on(name, &module);
+                passed = passes_on(&name, &module);
             }
-            named.stack.push(name.to_owned());
+            named.stack.push(name);
         }
         if named.stack.len() >= DEEPEST {
             break;
