@@ -17,6 +17,7 @@ pub mod heap;
 pub mod machine;
 pub mod perf;
 pub mod process;
+pub mod redis;
 pub mod roots;
 pub mod seen;
 pub mod terminal;

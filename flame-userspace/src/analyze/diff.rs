@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::noise::{Estimate, Noise};
 use super::normalize::{Normalize, NotComparable, Pair, Scale};
-use super::{FunctionTree, Worth};
+use super::{FunctionTree, Holding, Worth, is_held};
 use crate::profile::{Merge, Part, Profile, SampleType, scaled};
 
 /// The label that marks the base's samples in a profile of differences, as `go tool pprof
@@ -23,6 +23,9 @@ pub struct Diff {
     pub base: Estimate,
     /// The new profile's total.
     pub new: Estimate,
+    /// Whether self values are what functions hold: of a heap, where functions that only pass on
+    /// what they are asked for are passed over for their callers.
+    pub held: bool,
     /// The functions of both, by falling size of the change of their self values.
     pub rows: Vec<DiffRow>,
 }
@@ -38,6 +41,8 @@ pub struct DiffRow {
     pub base: Worth,
     /// What it is worth.
     pub new: Worth,
+    /// The function by which it asks for most of what it holds, or did.
+    pub through: Option<String>,
 }
 
 /// Where a function is to be found.
@@ -80,15 +85,23 @@ impl Diff {
         let mut rows: Vec<DiffRow> = Vec::new();
         let mut known: HashMap<(String, String), usize> = HashMap::new();
         let sides = [(pair.base, pair.base_column), (pair.new, pair.new_column)];
+        let held = is_held(pair.new, pair.new_column);
         for (side, (profile, column)) in sides.into_iter().enumerate() {
             let tree = FunctionTree::of(profile, column);
-            let worths = tree.worths();
-            for (function, worth) in tree.functions.into_iter().zip(worths) {
+            let holdings = if held {
+                tree.holdings()
+            } else {
+                let of = |worth| Holding { worth, through: None };
+                tree.worths().into_iter().map(of).collect()
+            };
+            let names: Vec<String> = tree.functions.iter().map(|f| f.name.clone()).collect();
+            for (function, Holding { worth, through }) in tree.functions.into_iter().zip(holdings) {
+                let through = through.map(|through| names[through as usize].clone());
                 let key = (function.name, function.module);
                 let row = *known.entry(key).or_insert_with_key(|(name, module)| {
                     let (name, module) = (name.clone(), module.clone());
                     let none = Worth::default();
-                    rows.push(DiffRow { name, module, base: none, new: none });
+                    rows.push(DiffRow { name, module, base: none, new: none, through: None });
                     rows.len() - 1
                 });
                 if side == 0 {
@@ -98,6 +111,10 @@ impl Diff {
                     };
                 } else {
                     rows[row].new = worth;
+                }
+                // By the new profile, where it is there.
+                if worth != Worth::default() {
+                    rows[row].through = through;
                 }
             }
         }
@@ -120,6 +137,7 @@ impl Diff {
             },
             new,
             scale,
+            held,
             rows,
         })
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::holders::Role;
 use super::{frame_module, frame_name};
 use crate::profile::Profile;
 use crate::profile::tree::{self, CallTree, FrameName, TreeOptions};
@@ -18,6 +19,8 @@ pub struct Function {
     pub file: String,
     /// Whether it has a name of its own.
     pub named: bool,
+    /// Whether what ends in it is its own.
+    pub role: Role,
 }
 
 /// A function in its calling context.
@@ -229,8 +232,12 @@ fn functions(profile: &Profile, tree: &CallTree) -> (Vec<Function>, Vec<u32>) {
                         (String::new(), false)
                     }
                 };
+                let role = match frame {
+                    FrameName::Process { .. } => Role::Process,
+                    _ => Role::of(name, module),
+                };
                 let (name, module) = (name.clone(), module.clone());
-                functions.push(Function { name, module, file, named });
+                functions.push(Function { name, module, file, named, role });
                 functions.len() as u32 - 1
             })
         })

@@ -3,12 +3,12 @@
 pub mod check;
 pub mod diff;
 mod functions;
+mod holders;
 pub mod noise;
 pub mod normalize;
-mod passing;
 pub mod report;
 mod top;
 
 pub use functions::{Children, Function, FunctionNode, FunctionTree, Worth, is_kernel};
-pub use passing::passes_on;
-pub use top::{Heaviest, frame_module, frame_name, holders, top};
+pub use holders::{Holding, Role, first, holding_nodes, is_held};
+pub use top::{Heaviest, frame_module, frame_name, top};

@@ -1,7 +1,6 @@
 //! The heaviest functions.
 
-use super::functions::{FunctionTree, Worth};
-use super::passing::passes_on;
+use super::functions::FunctionTree;
 use crate::profile::Profile;
 use crate::profile::tree::{CallTree, FrameName};
 
@@ -12,10 +11,12 @@ pub struct Heaviest {
     pub name: String,
     /// The file name of the mapping that it lies in; empty if unknown.
     pub module: String,
-    /// Value of the samples in which it is the innermost frame.
+    /// Value of the samples in which it is the innermost frame; of a holder, of those that it holds.
     pub self_value: i64,
     /// Value of the samples in which it stands at all, each counted once however often it recurs.
     pub total: i64,
+    /// Of a holder, the function by which it asked for most, if that is another.
+    pub through: Option<String>,
 }
 
 /// The functions of a tree by self value, heaviest first; ties by name and module.
@@ -24,45 +25,18 @@ pub struct Heaviest {
 pub fn top(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
     let tree = FunctionTree::unmerged(profile, tree);
     let worths = tree.worths();
-    ranked(tree, worths)
+    let rows = tree.functions.into_iter().zip(worths).map(|(function, worth)| Heaviest {
+        name: function.name,
+        module: function.module,
+        self_value: worth.self_value,
+        total: worth.total,
+        through: None,
+    });
+    rank(rows.collect())
 }
 
-/// The same with what each function holds in the place of its self value: what ends in functions
-/// that only pass on what they are asked for is that of whoever called them.
-pub fn holders(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
-    let tree = FunctionTree::unmerged(profile, tree);
-    let passing: Vec<bool> =
-        tree.functions.iter().map(|function| passes_on(&function.name, &function.module)).collect();
-    let mut worths = tree.worths();
-    for worth in &mut worths {
-        worth.self_value = 0;
-    }
-    // By node, the function that holds what ends there.
-    let mut holder: Vec<u32> = Vec::with_capacity(tree.nodes.len());
-    for node in &tree.nodes {
-        let of = match node.parent {
-            Some(parent) if passing[node.function as usize] => holder[parent as usize],
-            _ => node.function,
-        };
-        holder.push(of);
-        let worth = &mut worths[of as usize];
-        worth.self_value = worth.self_value.saturating_add(node.self_value);
-    }
-    ranked(tree, worths)
-}
-
-fn ranked(tree: FunctionTree, worths: Vec<Worth>) -> Vec<Heaviest> {
-    let mut rows: Vec<Heaviest> = tree
-        .functions
-        .into_iter()
-        .zip(worths)
-        .map(|(function, worth)| Heaviest {
-            name: function.name,
-            module: function.module,
-            self_value: worth.self_value,
-            total: worth.total,
-        })
-        .collect();
+/// By self value, ties by name and module.
+pub(super) fn rank(mut rows: Vec<Heaviest>) -> Vec<Heaviest> {
     rows.sort_by(|a, b| {
         let by_name = || (&a.name, &a.module).cmp(&(&b.name, &b.module));
         b.self_value.cmp(&a.self_value).then_with(by_name)
@@ -105,28 +79,6 @@ mod tests {
     use super::*;
     use crate::profile::tree::TreeOptions;
     use crate::profile::{Builder, Function, Line, Location, SampleType};
-
-    #[test]
-    fn what_passes_on_holds_nothing() {
-        let mut b = Builder::new(vec![SampleType::new("inuse_space", "bytes")], 0);
-        let file = b.string("");
-        let mut location = |name: &str, address| {
-            let name = b.string(name);
-            let function = b.function(Function { name, system_name: name, file, start_line: 0 });
-            let lines = vec![Line { function, line: 0, column: 0 }];
-            b.location(Location { mapping: None, address, lines })
-        };
-        let frames = [location("main", 1), location("put", 2), location("xmalloc", 3)];
-        let none = b.label_set(Vec::new());
-        let (stack, alone) = (b.stack(frames), b.stack([frames[2]]));
-        b.sample(stack, none, &[10]);
-        b.sample(alone, none, &[1]);
-        let profile = b.finish();
-        let tree = CallTree::build(&profile, TreeOptions { sample_type: 0, by_process: false });
-        let rows = holders(&profile, &tree);
-        let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.self_value)).collect();
-        assert_eq!(rows, [("put", 10), ("xmalloc", 1), ("main", 0)]);
-    }
 
     #[test]
     fn a_recursive_function_counts_once_a_stack() {

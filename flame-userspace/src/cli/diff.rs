@@ -18,7 +18,7 @@ use super::summary::link;
 use super::talk::shown;
 use crate::analyze::diff::{self, Diff};
 use crate::analyze::normalize::Pair;
-use crate::format::change::{comparison, presence, relative, signed, totals};
+use crate::format::change::{comparison, held, presence, relative, signed, totals};
 use crate::format::table::{Align, Table};
 use crate::format::{Format, html, markdown, pprof};
 
@@ -126,6 +126,8 @@ fn table(diff: &Diff, top: usize) -> String {
             "" => String::new(),
             module => format!("  ({module})"),
         };
+        let through =
+            row.through.as_ref().map_or_else(String::new, |name| format!("  through {name}"));
         table.row([
             signed(unit, row.self_change()),
             unit.format(diff.error(base, new) as i64),
@@ -134,10 +136,14 @@ fn table(diff: &Diff, top: usize) -> String {
             unit.format(new),
             signed(unit, row.total_change()),
             presence(row).to_owned(),
-            format!("{}{module}", row.name),
+            format!("{}{module}{through}", row.name),
         ]);
     }
     let mut text = format!("{}\n{}\n", shown(&totals(diff)), comparison(&diff.scale));
+    if let Some(held) = held(diff) {
+        text.push_str(held);
+        text.push('\n');
+    }
     if changed.is_empty() {
         text.push_str("no function has changed\n");
         return text;
@@ -147,7 +153,8 @@ fn table(diff: &Diff, top: usize) -> String {
     if !rest.is_empty() {
         let change = rest.iter().fold(0i64, |sum, row| sum.saturating_add(row.self_change()));
         // Writing to a text cannot fail.
-        _ = writeln!(text, "… {} more, {} self", rest.len(), signed(unit, change));
+        let what = if diff.held { "held" } else { "self" };
+        _ = writeln!(text, "… {} more, {} {what}", rest.len(), signed(unit, change));
     }
     text
 }

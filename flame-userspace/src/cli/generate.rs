@@ -13,7 +13,7 @@ use super::caller::{Caller, acting_for};
 use super::place::{IfThere, parent, place};
 use super::read::{name_of, read};
 use super::status;
-use super::summary::{heaviest, link};
+use super::summary::{first, link, through};
 use super::talk::shown;
 use crate::format::{self, Format, Presentation, html, markdown};
 use crate::profile::Profile;
@@ -66,10 +66,11 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
             _ => eprintln!("{}", shown(&path.to_string_lossy())),
         }
     }
-    let (functions, total) = heaviest(&profile, profile.default_sample_type());
+    let (functions, total) = first(&profile, profile.default_sample_type());
     for function in functions {
         let share = function.self_value as f64 * 100.0 / total.max(1) as f64;
-        eprintln!("  {share:5.1} %  {}", shown(&function.name));
+        let through = through(function.through.as_deref());
+        eprintln!("  {share:5.1} %  {}{through}", shown(&function.name));
     }
     if profile.sample_count() == 0 {
         eprintln!("{} has no samples; the page says so", file.display());

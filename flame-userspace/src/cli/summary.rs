@@ -60,12 +60,9 @@ impl Summary {
         let Recorded { profile, quality, of, .. } = recorded;
         let column = profile.default_sample_type();
         let resident = profile.sample_type_index(RESIDENT).filter(|&other| other != column);
-        let grown = resident.map(|resident| heaviest(profile, resident)).unwrap_or_default();
-        let (heaviest, total) = heaviest(profile, column);
-        let told = match of {
-            ProfileType::Cpu => heaviest.clone(),
-            ProfileType::Heap => holders(profile),
-        };
+        let grown = resident.map(|resident| first(profile, resident)).unwrap_or_default();
+        let (told, total) = first(profile, column);
+        let heaviest = most(analyze::top(profile, &tree(profile, column)));
         Self {
             written,
             heaviest,
@@ -152,7 +149,8 @@ impl Summary {
                 "" => String::new(),
                 module => format!("  ({})", shown(module)),
             };
-            talk.say(&format!("  {share:5.1} %  {}{module}", shown(&function.name)));
+            let through = through(function.through.as_deref());
+            talk.say(&format!("  {share:5.1} %  {}{module}{through}", shown(&function.name)));
         }
     }
 
@@ -162,7 +160,8 @@ impl Summary {
         for holder in self.holders.iter().take(HEAVIEST) {
             let share = holder.bytes * 100.0 / self.total.max(1) as f64;
             let (function, holdings) = (shown(&holder.function()), holder.holdings());
-            talk.say(&format!("  {share:5.1} %  {function}  {holdings}"));
+            let way = shown(&holder.way());
+            talk.say(&format!("  {share:5.1} %  {function}{way}  {holdings}"));
         }
         if !self.growing.is_empty() {
             talk.say("growing, a leak or a cache that fills:");
@@ -170,7 +169,8 @@ impl Summary {
         for holder in self.growing.iter().take(GROWING) {
             let growth = holder.growth.as_ref().map_or_else(String::new, HeapGrowth::text);
             let (function, callers) = (shown(&holder.function()), shown(&holder.callers()));
-            talk.say(&format!("  {growth}  {function} < {callers}"));
+            let way = shown(&holder.way());
+            talk.say(&format!("  {growth}  {function} < {callers}{way}"));
         }
     }
 
@@ -279,6 +279,7 @@ fn holder_json(holder: &HeapHolder) -> Value {
     json!({
         "stack": holder.stack,
         "module": holder.module,
+        "through": holder.through,
         "bytes": holder.bytes,
         "standard_error": holder.standard_error,
         "objects": holder.objects,
@@ -288,26 +289,28 @@ fn holder_json(holder: &HeapHolder) -> Value {
     })
 }
 
-/// The heaviest functions of a profile by one of its sample types, and its total.
-pub(super) fn heaviest(profile: &Profile, column: usize) -> (Vec<Heaviest>, i64) {
-    let options = TreeOptions { sample_type: column, by_process: false };
+/// The functions of a profile to look at first by one of its sample types, and its total.
+pub(super) fn first(profile: &Profile, column: usize) -> (Vec<Heaviest>, i64) {
     if profile.sample_types().is_empty() {
         return (Vec::new(), 0);
     }
-    let tree = CallTree::build(profile, options);
-    (first(analyze::top(profile, &tree)), tree.total)
+    let tree = tree(profile, column);
+    (most(analyze::first(profile, &tree, column)), tree.total)
 }
 
-/// The heaviest holders of a heap's memory.
-fn holders(profile: &Profile) -> Vec<Heaviest> {
-    let options = TreeOptions { sample_type: profile.default_sample_type(), by_process: false };
-    first(analyze::holders(profile, &CallTree::build(profile, options)))
+fn tree(profile: &Profile, sample_type: usize) -> CallTree {
+    CallTree::build(profile, TreeOptions { sample_type, by_process: false })
 }
 
-fn first(mut functions: Vec<Heaviest>) -> Vec<Heaviest> {
+fn most(mut functions: Vec<Heaviest>) -> Vec<Heaviest> {
     functions.retain(|function| function.self_value > 0);
     functions.truncate(HEAVIEST);
     functions
+}
+
+/// By which function another asked for most, for the end of a line.
+pub(super) fn through(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!("  through {}", shown(name)))
 }
 
 /// A link to a file that terminals make clickable.

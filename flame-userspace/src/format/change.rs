@@ -28,6 +28,14 @@ pub fn comparison(scale: &Scale) -> String {
     }
 }
 
+/// What the self values of a diff are, where they are something else.
+pub fn held(diff: &Diff) -> Option<&'static str> {
+    diff.held.then_some(
+        "functions that only pass on what they are asked for, such as allocators and containers, \
+         are passed over for their callers",
+    )
+}
+
 /// A diff's totals in a line.
 pub fn totals(diff: &Diff) -> String {
     let unit = &diff.sample_type.unit;

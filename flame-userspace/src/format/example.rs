@@ -97,6 +97,23 @@ pub(super) fn of_names(names: &[&str]) -> Profile {
     b.finish()
 }
 
+/// A heap whose blocks all come by a function that only passes on: `kib` of a cache, 1 KiB else.
+pub(super) fn heap(kib: i64) -> Profile {
+    let types =
+        vec![SampleType::new("inuse_objects", "count"), SampleType::new("inuse_space", "bytes")];
+    let mut b = Builder::new(types, 1);
+    let app = mapping(&mut b, "/usr/bin/app");
+    let frames = ["main", "cache_put", "index_add", "xmalloc"];
+    let [main, put, add, xmalloc] =
+        [0, 1, 2, 3].map(|i| location(&mut b, Some(app), 0x2000 + i as u64, &[frames[i]]));
+    let none = b.label_set(Vec::new());
+    for (stack, kib) in [(vec![main, put, xmalloc], kib), (vec![main, add, xmalloc], 1)] {
+        let stack = b.stack(stack);
+        b.sample(stack, none, &[kib, kib * 1024]);
+    }
+    b.finish()
+}
+
 /// A profile in which nothing was sampled.
 pub(super) fn empty() -> Profile {
     let mut b = builder();

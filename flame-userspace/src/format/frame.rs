@@ -2,7 +2,7 @@
 //! it runs on.
 
 use super::text;
-use crate::analyze::{frame_module, frame_name, is_kernel};
+use crate::analyze::{Role, frame_module, frame_name, is_kernel};
 use crate::profile::Profile;
 use crate::profile::tree::FrameName;
 
@@ -28,6 +28,16 @@ pub(super) struct Description {
     pub(super) side: Side,
     /// Whether the function was inlined into its caller.
     pub(super) inlined: bool,
+}
+
+impl Description {
+    /// What it is to what ends in it.
+    pub(super) fn role(&self) -> Role {
+        match self.side {
+            Side::Process => Role::Process,
+            Side::User | Side::Kernel => Role::of(&self.name, &self.module),
+        }
+    }
 }
 
 /// Describes `frame`.

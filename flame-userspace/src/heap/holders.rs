@@ -139,7 +139,7 @@ mod tests {
     fn holds(at: &[f64], now: u64) -> Holds {
         let at = at.iter().map(|&value| Estimate { value, variance: 0.0 }).collect();
         let mut holds = Holds { at, ..Holds::default() };
-        holds.add(Blocks::of_sample(now, 1, 1.0), 0, 7, &[]);
+        holds.add(Blocks::of_sample(now, 1), 0, 7, &[]);
         holds
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn what_lived_before_does_not_make_growth_uncertain() {
         let mut holds = Holds::default();
-        let block = Blocks::of_sample(16, 1 << 14, 1.0);
+        let block = Blocks::of_sample(16, 1 << 14);
         holds.add(block, 5, 35, &[10]);
         holds.at = vec![block.space];
         let growth = holds.growth(&[10], 10).expect("a history");
@@ -169,7 +169,7 @@ mod tests {
     fn the_median_age_is_by_blocks() {
         let mut holds = Holds::default();
         for (size, age) in [(1 << 20, 50), (16, 10), (16, 20), (16, 30)] {
-            holds.add(Blocks::of_sample(size, 1 << 14, 1.0), 0, age, &[]);
+            holds.add(Blocks::of_sample(size, 1 << 14), 0, age, &[]);
         }
         assert_eq!(holds.ages_ns(), (50, 20));
         let mut both = Holds::default();

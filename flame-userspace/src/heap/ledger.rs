@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 
 use flame_common::block::BlockKey;
+use flame_common::poisson::counted;
 
 use super::history::History;
 use super::holders::{Collecting, Holder};
 use super::peak::Peak;
-use super::weight::Blocks;
+use super::weight::{Blocks, inclusion};
 use super::windows::{After, Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
@@ -22,9 +23,11 @@ struct Live {
     key: Key,
     stack: Box<[CodeAddress]>,
     size: u64,
+    /// Bytes between two samples when it was sampled.
+    sampled_at: u64,
+    /// The interval at which it would still be among the samples: a longer one where there were too
+    /// many.
     interval: u64,
-    /// The share of blocks that were kept when there were too many.
-    kept: f64,
     at: BlockKey,
     time_ns: u64,
     /// When its process was found to have ended.
@@ -52,7 +55,13 @@ impl ClosedLedger {
 
 impl Live {
     fn blocks(&self) -> Blocks {
-        Blocks::of_sample(self.size, self.interval, self.kept)
+        Blocks::of_sample(self.size, self.interval)
+    }
+
+    /// The longest interval at which it would still be among the samples, in bytes.
+    fn longest_interval(&self, id: u64) -> f64 {
+        let drawn = uniform(id) * inclusion(self.size, self.sampled_at);
+        counted(self.size) as f64 / -(-drawn).ln_1p()
     }
 }
 
@@ -108,7 +117,7 @@ impl Ledger {
         processes: &mut ProcessTable,
     ) {
         let Some(key) = self.aggregator.add(sample, process, processes) else { return };
-        let blocks = Blocks::of_sample(sample.value, sample.interval, 1.0);
+        let blocks = Blocks::of_sample(sample.value, sample.interval);
         if in_window {
             self.windows.add(&key, blocks);
             return;
@@ -122,8 +131,8 @@ impl Ledger {
             stack: self.aggregator.stack_of(&key),
             key,
             size: sample.value,
+            sampled_at: sample.interval,
             interval: sample.interval,
-            kept: 1.0,
             at: BlockKey { address: sample.address, pid: sample.pid, pad: 0 },
             time_ns: sample.time_ns,
             ended_ns: None,
@@ -216,16 +225,25 @@ impl Ledger {
         self.live.values().filter(|live| live.ended_ns.is_none()).count()
     }
 
-    /// Drops each followed block with a chance of one half; the others then stand for two. Returns
-    /// those that are dropped, for the kernel to forget.
+    /// Drops so many followed blocks that half of them are left: those that would not have been
+    /// sampled at a longer interval, small ones before large ones. The others stand for them.
+    /// Returns those that are dropped, for the kernel to forget.
     pub(crate) fn thin(&mut self) -> Vec<(BlockKey, u64)> {
-        for live in self.live.values_mut().filter(|live| live.ended_ns.is_none()) {
+        let followed = |live: &Live| live.ended_ns.is_none();
+        let all = self.live.iter().filter(|(_, live)| followed(live));
+        let mut longest: Vec<f64> = all.map(|(&id, live)| live.longest_interval(id)).collect();
+        let Some(last) = longest.len().div_ceil(2).checked_sub(1) else { return Vec::new() };
+        // That of the last to be dropped: what is left is a sample by priorities, unbiased (Duffield
+        // et al., "Priority sampling for estimation of arbitrary subset sums", JACM 54, 2007).
+        let interval = longest.select_nth_unstable_by(last, f64::total_cmp).1.ceil();
+        for live in self.live.values_mut().filter(|live| followed(live)) {
             let before = live.blocks();
-            live.kept /= 2.0;
+            live.interval = live.interval.max(interval as u64);
             self.peak.reweigh(&live.key, before, live.blocks());
             self.history.change(&live.key, 0, live.blocks().space + -before.space);
         }
-        let dropped = |id: u64, live: &Live| live.ended_ns.is_none() && coin(id, live.kept);
+        let dropped =
+            |id: u64, live: &Live| followed(live) && live.longest_interval(id) <= interval;
         let lost: Vec<(u64, Live)> = self.live.extract_if(|&id, live| dropped(id, live)).collect();
         for (_, live) in &lost {
             self.end(live);
@@ -297,17 +315,16 @@ impl Ledger {
     }
 }
 
-/// Whether a block is dropped when the share that is kept becomes `kept`: each halving asks
-/// another bit of its number, mixed.
-fn coin(id: u64, kept: f64) -> bool {
-    let halvings = (-kept.log2()).round() as u32;
+/// A number from 0 to 1 for each block's number, as if drawn at random: the same each time it is
+/// asked, so that blocks which are dropped at an interval are dropped at all longer ones.
+fn uniform(id: u64) -> f64 {
     // The finalizer of splitmix64 (Steele et al., "Fast splittable pseudorandom number
     // generators", OOPSLA 2014).
     let mut mixed = id;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^= mixed >> 31;
-    mixed >> (halvings & 63) & 1 != 0
+    (mixed >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -395,5 +412,34 @@ mod tests {
         let in_use = ledger.close(100).total.in_use.objects;
         assert!((in_use.value - 4096.0).abs() < 4.0 * in_use.standard_error(), "{in_use:?}");
         assert!(in_use.relative_error() < 0.04, "{in_use:?}");
+    }
+
+    #[test]
+    fn thinning_keeps_large_blocks() {
+        let (mut ledger, mut processes, process) = with_blocks(4096);
+        for id in 5000..5010 {
+            ledger.allocate(&sample(id, 1 << 20), false, process, &mut processes);
+        }
+        for _ in 0..4 {
+            let before = ledger.followed();
+            ledger.thin();
+            assert!(ledger.followed() <= before / 2, "{} of {before}", ledger.followed());
+        }
+        let space = ledger.close(10_000).total.in_use.space;
+        let known = 4096.0 * 100.0 + 10.0 * f64::from(1 << 20);
+        assert!((space.value - known).abs() < 4.0 * space.standard_error(), "{space:?}");
+        assert!(space.relative_error() < 0.01, "what holds most is known best: {space:?}");
+    }
+
+    #[test]
+    fn blocks_that_are_all_large_are_thinned_as_well() {
+        let (mut ledger, mut processes, process) = with_blocks(0);
+        for id in 1..=1000 {
+            ledger.allocate(&sample(id, 1 << 30), false, process, &mut processes);
+        }
+        ledger.thin();
+        assert_eq!(ledger.followed(), 500);
+        let objects = ledger.close(2000).total.in_use.objects;
+        assert!((objects.value - 1000.0).abs() < 4.0 * objects.standard_error(), "{objects:?}");
     }
 }

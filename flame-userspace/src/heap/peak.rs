@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn blocks(size: u64) -> Blocks {
-        Blocks::of_sample(size, 1, 1.0)
+        Blocks::of_sample(size, 1)
     }
 
     fn taken(peak: &mut Peak, keys: &[Key; 2]) -> [i64; 3] {

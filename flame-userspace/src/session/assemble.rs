@@ -40,6 +40,17 @@ pub(super) struct Frame {
     pub(super) cost: HashSet<Key>,
 }
 
+/// What a function of a file without a name is called, by where it begins.
+pub(super) fn nameless(file: &str, start: u64) -> String {
+    format!("[{file}+{start:#x}]")
+}
+
+/// The last part of a file's path.
+pub(super) fn file_name(processes: &ProcessTable, id: ExecutableId) -> String {
+    let path = &processes.executable(id).path;
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// The addresses of a sum that want names.
 pub(super) fn request(
     sum: &Aggregate,
@@ -392,9 +403,7 @@ impl<'a> Assembly<'a> {
 
     /// A function without a name, told by where it begins, so that its samples add up.
     fn nameless(&mut self, id: ExecutableId, start: u64) -> Line {
-        let path = &self.processes.executable(id).path;
-        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let name = format!("[{file}+{start:#x}]");
+        let name = nameless(&file_name(self.processes, id), start);
         self.named(&name)
     }
 

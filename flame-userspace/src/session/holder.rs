@@ -7,10 +7,13 @@ use crate::profile::Unit;
 /// What a function, or a stack, holds: blocks that it allocated while recorded and that live.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeapHolder {
-    /// The functions, innermost first: the first of the stack, or the one.
+    /// The functions, innermost first: the first of the stack that does not only pass on what it is
+    /// asked for, and its callers; or that one.
     pub stack: Vec<String>,
     /// The file of the first.
     pub module: String,
+    /// The innermost function, by which most of it was asked for, where that is another one.
+    pub through: Option<String>,
     /// Bytes held.
     pub bytes: f64,
     /// Their standard error.
@@ -58,6 +61,11 @@ impl HeapHolder {
         self.stack.get(1..).unwrap_or_default().join(" < ")
     }
 
+    /// By which function it asked, for the end of its line; nothing where by none.
+    pub fn way(&self) -> String {
+        self.through.as_ref().map_or_else(String::new, |name| format!(", through {name}"))
+    }
+
     /// How much, since when, and how it grew.
     pub fn holdings(&self) -> String {
         let mut text = format!(
@@ -91,11 +99,13 @@ fn seconds(time: Duration) -> String {
 
 /// The first holders, and the first of those that grow, as lines for a profile's comments.
 pub(super) fn comments(holders: &[HeapHolder], growing: &[HeapHolder]) -> Vec<String> {
-    let line = |holder: &HeapHolder| format!("holds: {}: {}", holder.function(), holder.holdings());
+    let line = |holder: &HeapHolder| {
+        format!("holds: {}{}: {}", holder.function(), holder.way(), holder.holdings())
+    };
     let mut lines: Vec<String> = holders.iter().take(MOST).map(line).collect();
     lines.extend(growing.iter().take(MOST).map(|holder| {
         let growth = holder.growth.as_ref().map_or_else(String::new, HeapGrowth::text);
-        format!("grows: {growth}: {}", holder.stack.join(" < "))
+        format!("grows: {growth}: {}{}", holder.stack.join(" < "), holder.way())
     }));
     lines
 }
@@ -108,6 +118,7 @@ mod tests {
         HeapHolder {
             stack: vec!["make".into(), "serve".into(), "main".into()],
             module: "libplugin.so".into(),
+            through: Some("xmalloc".into()),
             bytes: 3.0 * 1024.0 * 1024.0,
             standard_error: 1000.0,
             objects: 49_152.0,
@@ -127,6 +138,8 @@ mod tests {
     fn a_holder_is_told_with_its_age_and_growth() {
         assert_eq!(holder().function(), "make (libplugin.so)");
         assert_eq!(holder().callers(), "serve < main");
+        assert_eq!(holder().way(), ", through xmalloc");
+        assert_eq!(HeapHolder { through: None, ..holder() }.way(), "");
         assert_eq!(
             holder().holdings(),
             "3.00 MiB in 49,152 blocks, the oldest 9.8 s, half of them over 4.9 s; -1.00 KiB in the last 5.0 s"
@@ -138,6 +151,9 @@ mod tests {
         let many = vec![holder(); 20];
         let lines = comments(&many, &many[..1]);
         assert_eq!(lines.len(), MOST + 1);
-        assert_eq!(lines[MOST], "grows: -1.00 KiB in the last 5.0 s: make < serve < main");
+        assert_eq!(
+            lines[MOST],
+            "grows: -1.00 KiB in the last 5.0 s: make < serve < main, through xmalloc"
+        );
     }
 }

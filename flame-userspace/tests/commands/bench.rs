@@ -139,6 +139,23 @@ impl Cpu {
     }
 }
 
+/// What is in use of a heap: so many KiB by each stack, the outermost function first, in blocks of
+/// one.
+pub(crate) fn heap(stacks: &[(&[&str], i64)]) -> Profile {
+    let types = [("inuse_objects", "count"), ("inuse_space", "bytes")];
+    let types = types.map(|(kind, unit)| SampleType::new(kind, unit)).to_vec();
+    let mut builder = Builder::new(types, 1);
+    let app = mapping(&mut builder, 0x40_0000, "/opt/app");
+    let libc = mapping(&mut builder, 0x7f00_0000, "/lib/libc.so.6");
+    let mut heap = Cpu { builder, app, libc };
+    for (stack, kib) in stacks {
+        let frames: Vec<LocationId> = stack.iter().map(|name| heap.frame(name)).collect();
+        let (stack, none) = (heap.builder.stack(frames), heap.builder.label_set(Vec::new()));
+        heap.builder.sample(stack, none, &[*kib, kib << 10]);
+    }
+    heap.finish()
+}
+
 fn mapping(builder: &mut Builder, start: u64, path: &str) -> MappingId {
     let mapping = Mapping {
         start,

@@ -5,7 +5,7 @@ use std::process::Command;
 use flame::format::pprof;
 
 use crate::Bench;
-use crate::bench::{Cpu, go_top};
+use crate::bench::{Cpu, go_top, heap};
 
 /// Two profiles of ten seconds: `slow` grew, `old` went, `fresh` came.
 fn bench() -> Bench {
@@ -39,6 +39,25 @@ fn the_table_tells_the_largest_changes_first() {
     assert!(bench.text("new-diff.html").contains("flame-data"));
     let short = bench.flame(&["diff", "base.pb", "new.pb", "--top", "1"]).with_code(0);
     assert!(short.stdout.contains("… 4 more, -90.00 ms self"), "{}", short.stdout);
+}
+
+#[test]
+fn of_heaps_who_asked_for_memory_is_told_and_not_the_function_that_passed_it_on() {
+    let bench = Bench::new();
+    bench.save_profile("base.pb", &heap(&[(&["main", "cache_put", "xmalloc"], 3)]));
+    let new: [(&[&str], i64); 2] =
+        [(&["main", "cache_put", "xmalloc"], 8), (&["main", "index_add", "libc_strdup"], 1)];
+    bench.save_profile("new.pb", &heap(&new));
+    let ran = bench.flame(&["diff", "base.pb", "new.pb"]).with_code(0);
+    let rows: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with('+')).collect();
+    let [first, second] = rows.as_slice() else { panic!("{}", ran.stdout) };
+    assert!(first.ends_with("cache_put  (app)  through xmalloc"), "{}", ran.stdout);
+    assert!(second.ends_with("new  index_add  (app)  through libc_strdup"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("are passed over for their callers"), "{}", ran.stdout);
+    let text = bench.text("new-diff.md");
+    assert!(text.contains("| `cache_put` | `app` |  | `xmalloc` |\n"), "{text}");
+    let ran = bench.flame(&["generate", "new.pb"]).with_code(0);
+    assert!(ran.stderr.contains(" 88.9 %  cache_put  through xmalloc\n"), "{}", ran.stderr);
 }
 
 #[test]

@@ -58,6 +58,25 @@ fn what_lived_at_the_peak_is_known() {
     assert!((0.3..2.5).contains(&(squares / compared)), "{}", squares / compared);
 }
 
+#[test]
+fn holders_without_names_are_told_by_where_they_begin() {
+    let Some(_machine) = Machine::take() else { return };
+    let flags = [flame_tests::workload::WITH_FRAMES, &["-s"]].concat();
+    let (leaky, plugin) = (Workload::c_with("leaky", &flags), Workload::library("leaky_plugin"));
+    let line = ["-t", "heap", "--heap-mode", "exact", "--", leaky.path(), plugin.path(), "2"];
+    let outcome = Flame::record(&line).run().with_code(0);
+    let json = outcome.json();
+    let holders = json["profiles"][0]["holders"].as_array().expect("a list");
+    let names = holders.iter().filter_map(|one| one["stack"][0].as_str());
+    let nameless = |name: &&str| name.starts_with("[leaky+0x");
+    let nameless: Vec<&str> = names.filter(nameless).collect();
+    // Its tables and its cache.
+    assert!(nameless.len() >= 2, "{holders:?}");
+    for name in nameless {
+        assert!(sum(&outcome, name, "inuse_space") > 0.0, "{name} as the profile has it");
+    }
+}
+
 /// The place of a function in a list of holders, from 1.
 fn place<'a>(list: &'a Value, function: &str) -> (usize, &'a Value) {
     let list = list.as_array().expect("a list");
@@ -82,6 +101,8 @@ fn a_leak_of_a_plugin_under_load_is_among_the_first_that_are_told() {
     measured(&format!("place {by_size} by size, {by_growth} by growth, of {requests} requests"));
     assert!(by_size <= 3 && by_growth == 1, "{}", outcome.stderr);
     assert_eq!(grown["stack"][1], "serve");
+    // Who asked is told, and not by which function.
+    assert!(held["through"] == "plugin_xmalloc" && grown["through"] == "plugin_xmalloc");
     let number = |value: &Value| value.as_f64().expect("a number");
     let (bytes, error) = (number(&held["bytes"]), number(&held["standard_error"]));
     assert!((bytes - requests * 64.0).abs() < 4.0 * error, "{bytes} +- {error}: {requests}");

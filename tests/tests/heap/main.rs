@@ -9,6 +9,8 @@ mod held;
 mod limits;
 mod own;
 mod processes;
+mod redis;
+mod redis_shares;
 mod rounds;
 mod stated;
 mod traces;

@@ -11,7 +11,7 @@ pub use around::{Around, CallPath};
 pub use groups::{Group, Groups};
 pub use lines::HotLine;
 pub use paths::{PathKind, PathRow};
-pub use view::{FunctionRow, Rest, View};
+pub use view::{FunctionRow, HoldingRow, Rest, View};
 
 use crate::profile::{LabelSetId, Profile, SampleType, Unit};
 

@@ -5,7 +5,7 @@ use super::groups::Groups;
 use super::lines::{self, HotLine};
 use super::paths::{self, PathRow};
 use crate::analyze::noise::{Noise, allocation_columns};
-use crate::analyze::{FunctionTree, Worth};
+use crate::analyze::{FunctionTree, Holding, Worth, is_held};
 use crate::profile::{Profile, SampleType};
 
 /// Functions whose callers and callees are told.
@@ -42,6 +42,8 @@ pub struct View {
     /// The functions that `by_self` leaves out: with them, and what has no stack, the self values
     /// make the total.
     pub self_rest: Rest,
+    /// Of a heap, who holds most, or asks for most.
+    pub by_holding: Vec<HoldingRow>,
     /// Rows of `functions` by falling total.
     pub by_total: Vec<usize>,
     /// The heaviest source lines.
@@ -67,6 +69,18 @@ pub struct FunctionRow {
     pub worth: Worth,
     /// Of a heap's bytes: the objects that they are in.
     pub objects: Option<Worth>,
+}
+
+/// A function that holds memory, or asks for it: what ends in functions that only pass on what they
+/// are asked for is that of whoever called them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldingRow {
+    /// The row of [`View::functions`].
+    pub function: usize,
+    /// How much.
+    pub value: i64,
+    /// The function by which it asked for most of it, where that is another one.
+    pub through: Option<String>,
 }
 
 /// What a table leaves out.
@@ -106,9 +120,21 @@ impl View {
         let mut by_total = ranked(|worth| worth.total);
         by_total.truncate(top);
 
+        let holdings = if is_held(profile, column) { tree.holdings() } else { Vec::new() };
+        let mut by_holding: Vec<usize> =
+            (0..holdings.len()).filter(|&f| holdings[f].worth.self_value > 0).collect();
+        by_holding.sort_by_key(|&f| (-holdings[f].worth.self_value, f));
+        by_holding.truncate(top);
+
         let mut shown = Shown::default();
         let by_self_rows = by_self.iter().map(|&f| shown.row(f)).collect();
         let by_total_rows = by_total.iter().map(|&f| shown.row(f)).collect();
+        let by_holding = by_holding.into_iter().map(|f| {
+            let Holding { worth, through } = holdings[f];
+            let through = through.map(|function| tree.functions[function as usize].name.clone());
+            HoldingRow { function: shown.row(f), value: worth.self_value, through }
+        });
+        let by_holding = by_holding.collect();
         let heaviest = &by_self[..by_self.len().min(AROUND)];
         let unnamed = tree.functions.iter().zip(&worths).filter(|(function, _)| !function.named);
         let noise = Noise::of(profile, column);
@@ -127,6 +153,7 @@ impl View {
             by_self: by_self_rows,
             self_rest,
             by_total: by_total_rows,
+            by_holding,
             lines: lines::heaviest(profile, column, top),
             paths: paths::heaviest(&tree),
             around: around::of(&tree, &worths, heaviest),

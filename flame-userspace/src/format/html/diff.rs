@@ -14,6 +14,7 @@ use super::super::frame::Side;
 use super::super::text;
 use super::graph::{Frame, Graph, Node, Samples};
 use super::{Content, block, graph};
+use crate::analyze::{Role, holding_nodes, is_held};
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, SampleType};
 
@@ -54,6 +55,7 @@ pub fn write_diff(
         ));
     }
     let merged = merge(base, new, &types, page);
+    let held = is_held(new, types[merged.shown].1);
     let samples: usize = merged.samples.iter().map(|samples| samples.nodes.len()).sum();
     let mut comments = Vec::new();
     for (name, profile) in [(page.base_name, base), (page.new_name, new)] {
@@ -73,7 +75,7 @@ pub fn write_diff(
         &Content {
             title: page.title,
             source_id: page.source_id,
-            fallback: differences(&merged, page.base_ratio).into_bytes(),
+            fallback: differences(&merged, held, page.base_ratio).into_bytes(),
             comments: &comments,
             block: (samples > 0).then(|| block::encode(&merged, meta)),
         },
@@ -167,9 +169,15 @@ impl Merging {
     }
 }
 
-/// The functions whose own values differ the most, as a table for readers without scripts.
-fn differences(graph: &Graph, ratio: f64) -> String {
+/// The functions whose own values differ the most, or what they hold, as a table for readers without
+/// scripts.
+fn differences(graph: &Graph, held: bool, ratio: f64) -> String {
     let unit = &graph.types[graph.shown].unit;
+    let nodes = graph.nodes.iter();
+    let holder = holding_nodes(nodes.map(|node| {
+        let role = graph.frames[node.frame as usize].shown.role();
+        (node.parent, if held { role } else { Role::Own })
+    }));
     let mut rows: HashMap<(&str, &str), [f64; 2]> = HashMap::new();
     // The first samples are the new profile's.
     for (side, (Samples { nodes, values, .. }, factor)) in
@@ -177,7 +185,8 @@ fn differences(graph: &Graph, ratio: f64) -> String {
     {
         for (node, value) in nodes.iter().zip(&values[graph.shown]) {
             let Some(node) = node else { continue };
-            let frame = &graph.frames[graph.nodes[*node as usize].frame as usize].shown;
+            let node = &graph.nodes[holder[*node as usize] as usize];
+            let frame = &graph.frames[node.frame as usize].shown;
             let row = rows.entry((&frame.name, &frame.module)).or_default();
             row[side] += *value as f64 * factor;
         }
@@ -186,8 +195,9 @@ fn differences(graph: &Graph, ratio: f64) -> String {
     rows.sort_by(|(a, [new_a, base_a]), (b, [new_b, base_b])| {
         (new_b - base_b).abs().total_cmp(&(new_a - base_a).abs()).then_with(|| a.cmp(b))
     });
-    let mut table = String::from(
-        "<table class=\"static\"><caption>The largest differences, by the functions' own values\
+    let values = if held { "what functions hold" } else { "the functions' own values" };
+    let mut table = format!(
+        "<table class=\"static\"><caption>The largest differences, by {values}\
          </caption>\n<thead><tr><th scope=\"col\">Change<th scope=\"col\">Base<th scope=\"col\">New\
          <th scope=\"col\">Function<th scope=\"col\">Module</thead>\n<tbody>\n",
     );
@@ -295,8 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn without_scripts_the_differences_of_heaps_are_those_of_who_holds() {
+        let mut out = Vec::new();
+        write_diff(&example::heap(3), &example::heap(8), &page(), &mut out)
+            .expect("a Vec takes every write");
+        let html = String::from_utf8(out).expect("a page is UTF-8");
+        let first = "<tbody>\n<tr><td>+5.00 KiB<td>3.00 KiB<td>8.00 KiB<td>cache_put<td>app\n";
+        assert!(html.contains(first), "{html:.20000}");
+    }
+
+    #[test]
     fn the_base_is_multiplied_where_asked() {
         let graph = merged(&parsing(true, 1, 3), &parsing(true, 1, 3));
-        assert!(differences(&graph, 2.0).contains("<td>-3.00 ms<td>6.00 ms<td>3.00 ms"));
+        assert!(differences(&graph, false, 2.0).contains("<td>-3.00 ms<td>6.00 ms<td>3.00 ms"));
     }
 }

@@ -177,21 +177,31 @@ fn write_packed(id: &str, bytes: &[u8], out: &mut impl io::Write) -> io::Result<
 
 /// The heaviest functions as a table, for readers without scripts.
 fn heaviest(profile: &Profile, tree: &CallTree) -> String {
-    let unit = &profile.sample_types()[profile.default_sample_type()].unit;
+    let column = profile.default_sample_type();
+    let unit = &profile.sample_types()[column].unit;
     let value = |value: i64| {
         let share = 100.0 * value as f64 / tree.total.max(1) as f64;
         format!("<td>{}<td>{share:.1} %", text::markup(&unit.format(value)))
     };
-    let mut table = String::from(
-        "<table class=\"static\"><caption>The heaviest functions</caption>\n<thead><tr>\
-         <th scope=\"col\">Self<th scope=\"col\">%<th scope=\"col\">Total<th scope=\"col\">%\
-         <th scope=\"col\">Function<th scope=\"col\">Module</thead>\n<tbody>\n",
+    let (caption, own, through) = if analyze::is_held(profile, column) {
+        ("Who holds the most, or asks for it", "Held", "<th scope=\"col\">Through")
+    } else {
+        ("The heaviest functions", "Self", "")
+    };
+    let mut table = format!(
+        "<table class=\"static\"><caption>{caption}</caption>\n<thead><tr>\
+         <th scope=\"col\">{own}<th scope=\"col\">%<th scope=\"col\">Total<th scope=\"col\">%\
+         <th scope=\"col\">Function<th scope=\"col\">Module{through}</thead>\n<tbody>\n",
     );
-    for row in analyze::top(profile, tree).iter().take(STATIC_ROWS) {
+    for row in analyze::first(profile, tree, column).iter().take(STATIC_ROWS) {
         let (own, total) = (value(row.self_value), value(row.total));
         let (name, module) = (text::markup(&row.name), text::markup(&row.module));
+        let through = row
+            .through
+            .as_deref()
+            .map_or_else(String::new, |name| format!("<td>{}", text::markup(name)));
         // Writing to a String cannot fail.
-        let _ = writeln!(table, "<tr>{own}{total}<td>{name}<td>{module}");
+        let _ = writeln!(table, "<tr>{own}{total}<td>{name}<td>{module}{through}");
     }
     table.push_str("</tbody></table>\n");
     table
@@ -274,6 +284,16 @@ mod tests {
         let table = table.split("</noscript>").next().expect("its content");
         assert!(table.contains("<td>30.00 ms<td>60.0 %<td>35.00 ms<td>70.0 %<td>parse<td>app"));
         assert!(page(&example::stackless(), "t", "id").contains("flame-data"));
+    }
+
+    #[test]
+    fn a_page_without_scripts_lists_who_holds_a_heap() {
+        let html = page(&example::heap(3), "t", "id");
+        let table = html.split("<noscript>").nth(1).expect("a noscript element");
+        let first =
+            "<tr><td>3.00 KiB<td>75.0 %<td>3.00 KiB<td>75.0 %<td>cache_put<td>app<td>xmalloc\n";
+        assert!(table.contains(&format!("<tbody>\n{first}")), "{table}");
+        assert!(table.contains("<th scope=\"col\">Through"));
     }
 
     #[test]

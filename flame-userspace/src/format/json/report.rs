@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{known, text};
 use crate::analyze::report::{
-    Around, CallPath, FunctionRow, Groups, HotLine, PathKind, PathRow, Report, View,
+    Around, CallPath, FunctionRow, Groups, HoldingRow, HotLine, PathKind, PathRow, Report, View,
 };
 use crate::format::date::Date;
 use crate::format::markdown::Heading;
@@ -77,6 +77,7 @@ fn view(view: &View) -> Value {
         "by_self": view.by_self,
         "by_self_rest": { "functions": view.self_rest.rows, "self": view.self_rest.value },
         "by_total": view.by_total,
+        "by_holding": view.by_holding.iter().map(holding).collect::<Vec<_>>(),
         "lines": view.lines.iter().map(line).collect::<Vec<_>>(),
         "paths": view.paths.iter().map(path).collect::<Vec<_>>(),
         "around": view.around.iter().map(around).collect::<Vec<_>>(),
@@ -84,6 +85,14 @@ fn view(view: &View) -> Value {
         "sides": groups(&view.sides),
         "processes": groups(&view.processes),
         "threads": groups(&view.threads),
+    })
+}
+
+fn holding(row: &HoldingRow) -> Value {
+    json!({
+        "function": row.function,
+        "held": row.value,
+        "through": row.through.as_ref().map(|name| text(name)),
     })
 }
 
@@ -153,6 +162,7 @@ mod tests {
     fn reports_are_what_the_schema_says() {
         let mut profiles = vec![
             example::small(),
+            example::heap(3),
             example::empty(),
             example::stackless(),
             Profile::default(),

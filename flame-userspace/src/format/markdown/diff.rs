@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::text::{capped, cell, code};
 use super::{front_matter, head, value};
 use crate::analyze::diff::Diff;
-use crate::format::change::{comparison, presence, relative, signed, totals};
+use crate::format::change::{comparison, held, presence, relative, signed, totals};
 
 /// What a difference says besides the profiles.
 #[derive(Debug, Clone, Copy)]
@@ -30,20 +30,25 @@ pub fn diff(diff: &Diff, sides: &Sides<'_>, top: usize) -> String {
     _ = writeln!(out, "---\n\n# From {} to {}\n", code(sides.base), code(sides.new));
     _ = writeln!(out, "- {}", capped(&totals(diff)));
     _ = writeln!(out, "- {}", capped(&comparison(&diff.scale)));
+    if let Some(held) = held(diff) {
+        _ = writeln!(out, "- {held}");
+    }
     let changed: Vec<_> = diff.rows.iter().filter(|row| row.base != row.new).collect();
     if changed.is_empty() {
         out.push_str("- no function has changed\n");
         return out;
     }
     let unit = &diff.sample_type.unit;
-    out.push_str("\n## Functions by the change of their self value\n\n");
+    let what = if diff.held { "what they hold" } else { "their self value" };
+    _ = writeln!(out, "\n## Functions by the change of {what}\n");
+    let last: &[&str] = if diff.held { &["", "through"] } else { &[""] };
     out.push_str(&head(
         &["change", "±", "change %", "base", "new", "total change"],
-        &["function", "module", ""],
+        &[&["function", "module"], last].concat(),
     ));
     for row in changed.iter().take(top) {
         let (base, new) = (row.base.self_value, row.new.self_value);
-        _ = writeln!(
+        _ = write!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             signed(unit, row.self_change()),
@@ -56,11 +61,16 @@ pub fn diff(diff: &Diff, sides: &Sides<'_>, top: usize) -> String {
             cell(&row.module),
             presence(row),
         );
+        if diff.held {
+            _ = write!(out, " {} |", row.through.as_deref().map_or_else(String::new, cell));
+        }
+        out.push('\n');
     }
     let rest = &changed[changed.len().min(top)..];
     if !rest.is_empty() {
         let change = rest.iter().fold(0i64, |sum, row| sum.saturating_add(row.self_change()));
-        _ = writeln!(out, "\n… {} more functions, {} self.", rest.len(), signed(unit, change));
+        let what = if diff.held { "held" } else { "self" };
+        _ = writeln!(out, "\n… {} more functions, {} {what}.", rest.len(), signed(unit, change));
     }
     out
 }

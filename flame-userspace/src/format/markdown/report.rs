@@ -83,7 +83,18 @@ fn facts(report: &Report, view: &View, out: &mut String) {
         _ = write!(first, "; as sure as {samples:.0} samples");
     }
     _ = writeln!(out, "- {first}");
-    if let Some(&row) = view.by_self.first() {
+    if let Some(row) = view.by_holding.first() {
+        let function = &view.functions[row.function];
+        let through = row.through.as_ref().map(|name| format!(", through {}", code(name)));
+        _ = writeln!(
+            out,
+            "- {} held, or asked for, by {}{}{}",
+            percent(view.share(row.value)),
+            code(&function.name),
+            in_module(&function.module),
+            through.unwrap_or_default(),
+        );
+    } else if let Some(&row) = view.by_self.first() {
         let function = &view.functions[row];
         let share = view.share(function.worth.self_value);
         let error =
@@ -114,6 +125,7 @@ fn points(share: f64) -> String {
 }
 
 fn view_tables(view: &View, first: bool, out: &mut String) {
+    holdings(view, out);
     functions("Heaviest by self value", view, &view.by_self, true, out);
     let rest = view.self_rest;
     if rest.rows > 0 {
@@ -142,6 +154,28 @@ fn view_tables(view: &View, first: bool, out: &mut String) {
     ];
     for (title, groups) in tables {
         group(title, view, groups, out);
+    }
+}
+
+/// Who holds memory, or asks for it.
+fn holdings(view: &View, out: &mut String) {
+    if view.by_holding.is_empty() {
+        return;
+    }
+    _ = writeln!(out, "\n## Who holds memory, or asks for it\n");
+    out.push_str("Functions that only pass on what they are asked for are passed over for their callers.\n\n");
+    out.push_str(&head(&["held", "held %"], &["function", "module", "through"]));
+    for row in &view.by_holding {
+        let function = &view.functions[row.function];
+        _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            value(&view.sample_type.unit, row.value),
+            percent(view.share(row.value)),
+            short_cell(&function.name),
+            cell(&function.module),
+            row.through.as_deref().map_or_else(String::new, short_cell),
+        );
     }
 }
 
@@ -369,6 +403,17 @@ mod tests {
         assert!(text.contains("command: flame record -- app"));
         assert!(text.contains("go tool pprof -list '^parse$' cpu.pb"));
         assert!(text.contains("**Caution:** few samples (50)"));
+    }
+
+    #[test]
+    fn a_report_on_a_heap_tells_who_asked_for_memory() {
+        let text = markdown(&example::heap(3), "app");
+        let first = "- 75.0 % held, or asked for, by `cache_put` (`app`), through `xmalloc`\n";
+        assert!(text.contains(first), "{text}");
+        assert!(text.contains("| 3.00 KiB | 75.0 % | `cache_put` | `app` | `xmalloc` |"), "{text}");
+        // What go tool pprof shows is there as well.
+        assert!(text.contains("| F1 | 4.00 KiB | 100.0 % |"), "{text}");
+        assert!(!markdown(&example::small(), "app").contains("asks for it"));
     }
 
     #[test]

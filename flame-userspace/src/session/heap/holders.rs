@@ -1,10 +1,13 @@
-//! Who holds memory, and whose holdings grow: with names, for people.
+//! Who holds memory, and whose holdings grow: with names, for people. Functions that only pass on what
+//! they are asked for are passed over for their callers.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::heap::{ClosedLedger, Growth, Holder, Holds};
 use crate::process::{CodeAddress, ProcessTable};
+use crate::profile::passes_on;
+use crate::session::assemble::{file_name, nameless};
 use crate::session::{HeapGrowth, HeapHolder};
 use crate::symbolize::Names;
 
@@ -20,24 +23,38 @@ pub(super) fn heaviest(
     processes: &ProcessTable,
     now_ns: u64,
 ) -> Vec<HeapHolder> {
-    let mut functions: HashMap<Vec<String>, (String, Holds)> = HashMap::new();
+    let mut functions: HashMap<(String, String), Function> = HashMap::new();
     for holder in &books.holders {
-        let (mut stack, module) = named(holder, books, names, processes);
-        stack.truncate(1);
-        functions.entry(stack).or_insert_with(|| (module, Holds::default())).1.join(&holder.holds);
+        let Named { mut stack, module, through } = named(holder, books, names, processes);
+        let name = stack.swap_remove(0);
+        let function = functions.entry((name, module)).or_default();
+        function.holds.join(&holder.holds);
+        *function.through.entry(through).or_default() += holder.holds.blocks.space.value;
     }
+    let bytes = |function: &Function| function.holds.blocks.space.value;
     let mut all: Vec<_> = functions.into_iter().collect();
-    all.sort_by(|(a_stack, (_, a)), (b_stack, (_, b))| {
-        let bytes = |holds: &Holds| holds.blocks.space.value;
-        bytes(b).total_cmp(&bytes(a)).then_with(|| a_stack.cmp(b_stack))
+    all.sort_by(|(a_name, a), (b_name, b)| {
+        bytes(b).total_cmp(&bytes(a)).then_with(|| a_name.cmp(b_name))
     });
     all.truncate(MOST);
     all.into_iter()
-        .map(|(stack, (module, holds))| {
+        .map(|((name, module), Function { holds, through })| {
+            let most = through
+                .into_iter()
+                .max_by(|(a_name, a), (b_name, b)| a.total_cmp(b).then_with(|| b_name.cmp(a_name)));
+            let named = Named { stack: vec![name], module, through: most.and_then(|most| most.0) };
             let growth = holds.growth(&books.moments_ns, now_ns);
-            told(stack, module, &holds, growth)
+            told(named, &holds, growth)
         })
         .collect()
+}
+
+/// What a function holds.
+#[derive(Default)]
+struct Function {
+    holds: Holds,
+    /// Bytes by the function that it asked for them by.
+    through: HashMap<Option<String>, f64>,
 }
 
 /// The stacks whose holdings grow and not by chance, the fastest first.
@@ -57,47 +74,65 @@ pub(super) fn growing(
     steady
         .into_iter()
         .map(|(growth, holder)| {
-            let (stack, module) = named(holder, books, names, processes);
-            told(stack, module, &holder.holds, Some(growth))
+            let named = named(holder, books, names, processes);
+            told(named, &holder.holds, Some(growth))
         })
         .collect()
 }
 
-/// The innermost functions of a holder's stack, and the module of the first.
-fn named(
-    holder: &Holder,
-    books: &ClosedLedger,
-    names: &Names,
-    processes: &ProcessTable,
-) -> (Vec<String>, String) {
-    let mut stack = Vec::new();
-    let mut module = String::new();
+/// A holder's stack, from the function that does not only pass on what it is asked for.
+struct Named {
+    /// That function and its callers.
+    stack: Vec<String>,
+    /// Its file.
+    module: String,
+    /// The innermost function, where it is another one.
+    through: Option<String>,
+}
+
+/// Names a holder's stack. Where all functions pass on, the outermost one asked.
+fn named(holder: &Holder, books: &ClosedLedger, names: &Names, processes: &ProcessTable) -> Named {
+    let mut named = Named { stack: Vec::new(), module: String::new(), through: None };
+    let mut passed = true;
     for address in books.sum.stacks.of(holder.stack) {
-        if stack.is_empty()
-            && let CodeAddress::Executable(id, _) = address
-        {
-            let path = &processes.executable(id).path;
-            module = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        }
+        let module = match address {
+            CodeAddress::Executable(id, _) => file_name(processes, id),
+            _ => String::new(),
+        };
         let symbols = names.get(address);
-        if symbols.is_empty() {
-            stack.push("[no name]".to_owned());
+        let nameless = symbols.is_empty().then(|| match names.start(address) {
+            Some(start) => nameless(&module, start),
+            None => "[no name]".to_owned(),
+        });
+        for name in symbols.iter().map(|symbol| symbol.name.clone()).chain(nameless) {
+            if passed {
+                // The one before it only passed on.
+                let before = named.stack.pop();
+                named.through = named.through.or(before);
+                named.module.clone_from(&module);
+                passed = passes_on(&name, &module);
+            }
+            named.stack.push(name);
         }
-        stack.extend(symbols.iter().map(|symbol| symbol.name.clone()));
-        if stack.len() >= DEEPEST {
+        if named.stack.len() >= DEEPEST {
             break;
         }
     }
-    stack.truncate(DEEPEST);
-    (stack, module)
+    if named.stack.is_empty() {
+        named.stack.push("[no stack]".to_owned());
+    }
+    named.stack.truncate(DEEPEST);
+    named
 }
 
-fn told(stack: Vec<String>, module: String, holds: &Holds, growth: Option<Growth>) -> HeapHolder {
+fn told(named: Named, holds: &Holds, growth: Option<Growth>) -> HeapHolder {
+    let Named { stack, module, through } = named;
     let (oldest_ns, median_ns) = holds.ages_ns();
     let (objects, bytes) = (holds.blocks.objects, holds.blocks.space);
     HeapHolder {
         stack,
         module,
+        through,
         bytes: bytes.value,
         standard_error: bytes.standard_error(),
         objects: objects.value,

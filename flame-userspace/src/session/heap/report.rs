@@ -353,7 +353,7 @@ impl HeapPart {
         }
         if self.thinned > 0 {
             notes.push(format!(
-                "too many sampled blocks lived: {} times half of them were dropped at random and the others counted twice",
+                "too many sampled blocks lived: {} times half of them were dropped at random, small ones first, and the others count for them",
                 self.thinned
             ));
         }
