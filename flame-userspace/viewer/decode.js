@@ -65,7 +65,7 @@ export function decode(block) {
     frameNames: rows('frame_names', frames, strings.length),
     frameFiles: rows('frame_files', frames, strings.length),
     frameModules: rows('frame_modules', frames, modules),
-    frameKinds: rows('frame_kinds', frames, 16),
+    frameKinds: rows('frame_kinds', frames, 32),
     frameLines: rows('frame_lines', frames, 2 ** 32),
     levels: rows('levels', nodes, 2 ** 32),
     nodeFrames: rows('node_frames', nodes, frames),

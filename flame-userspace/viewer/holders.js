@@ -18,11 +18,17 @@ function holdingNodes(view) {
   const { frameOf, parent, count } = view.stacks;
   const { frames } = view.model;
   const holder = new Uint32Array(count);
+  // By node, whether it allocates: what an allocator calls without a name is a part of it.
+  const allocates = new Uint8Array(count);
   for (let node = 1; node < count; node++) {
     const above = holder[parent[node]];
     const side = frames.side(frameOf[above]);
     const caller = side === 'user' || side === 'kernel';
-    holder[node] = caller && frames.passesOn(frameOf[node]) ? above : node;
+    const frame = frameOf[node];
+    const part = allocates[parent[node]] === 1 && frames.side(frame) === 'user'
+      && frames.name(frame).startsWith('[');
+    allocates[node] = frames.allocates(frame) || part ? 1 : 0;
+    holder[node] = caller && (part || frames.passesOn(frame)) ? above : node;
   }
   return holder;
 }

@@ -78,6 +78,14 @@ export class Frames {
   passesOn(frame) {
     return (this.columns.frameKinds[frame] & 8) !== 0;
   }
+
+  /**
+   * Whether its name says that it allocates.
+   * @param {number} frame
+   */
+  allocates(frame) {
+    return (this.columns.frameKinds[frame] & 16) !== 0;
+  }
 }
 
 /** The profile; of a difference, both. */

@@ -7,7 +7,7 @@ use super::functions::{FunctionTree, Worth, is_kernel};
 use super::noise::allocation_columns;
 use super::top::{Heaviest, rank, top};
 use crate::profile::tree::CallTree;
-use crate::profile::{Profile, passes_on};
+use crate::profile::{Profile, allocates, is_nameless, passes_on};
 
 /// What a frame is to what ends in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Role {
     Process,
     /// It only passes on what it is asked for.
     PassesOn,
+    /// It does so, and its name says that it allocates: what it calls without a name is a part of it.
+    Allocates,
+    /// It has no name that would tell.
+    Nameless,
     /// What ends in it is its own.
     Own,
 }
@@ -23,20 +27,43 @@ pub enum Role {
 impl Role {
     /// That of a function. The kernel is asked for nothing but memory.
     pub fn of(name: &str, module: &str) -> Self {
-        if !is_kernel(module) && passes_on(name, module) { Self::PassesOn } else { Self::Own }
+        match () {
+            () if is_kernel(module) => Self::Own,
+            () if allocates(name) => Self::Allocates,
+            () if passes_on(name, module) => Self::PassesOn,
+            () if is_nameless(name) => Self::Nameless,
+            () => Self::Own,
+        }
+    }
+
+    /// That of a function which one of this role calls.
+    #[must_use]
+    pub fn of_callee(self, callee: Self) -> Self {
+        match (self, callee) {
+            (Self::Allocates, Self::Nameless) => Self::Allocates,
+            _ => callee,
+        }
+    }
+
+    /// Whether what ends in it is its caller's.
+    pub fn passes_on(self) -> bool {
+        matches!(self, Self::PassesOn | Self::Allocates)
     }
 }
 
 /// By node, the node that what ends there belongs to: that of the caller where a function only
 /// passes on. Of each node its parent, an earlier one, and its role.
 pub fn holding_nodes(nodes: impl Iterator<Item = (Option<u32>, Role)>) -> Vec<u32> {
-    let mut holding: Vec<(u32, Role)> = Vec::new();
+    let mut roles: Vec<Role> = Vec::new();
+    let mut holding: Vec<u32> = Vec::new();
     for (row, (parent, role)) in (0..).zip(nodes) {
-        let caller = parent.map(|parent| holding[parent as usize]);
-        let asks = caller.filter(|(_, of)| role == Role::PassesOn && *of != Role::Process);
-        holding.push(asks.unwrap_or((row, role)));
+        let caller = parent.map(|parent| (roles[parent as usize], holding[parent as usize]));
+        let role = caller.map_or(role, |(caller, _)| caller.of_callee(role));
+        let asks = caller.filter(|(caller, _)| role.passes_on() && *caller != Role::Process);
+        holding.push(asks.map_or(row, |(_, holder)| holder));
+        roles.push(role);
     }
-    holding.into_iter().map(|(row, _)| row).collect()
+    holding
 }
 
 /// What a function holds.
@@ -159,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn what_an_allocator_calls_without_a_name_is_a_part_of_it() {
+        let profile = heap(&[
+            (&["main", "build", "palloc", "[app+0x10]", "[app+0x20]"], 8),
+            // The C library calls a program's main function, and a container its lambdas.
+            (&["__libc_start_main", "[app+0x30]", "std::function::operator()", "[app+0x40]"], 4),
+        ]);
+        let wanted = [("build".to_owned(), 8, Some("[app+0x20]".to_owned()))];
+        assert_eq!(rows(&profile, false)[..1], wanted);
+        assert_eq!(rows(&profile, false)[1..], [("[app+0x40]".to_owned(), 4, None)]);
+    }
+
+    #[test]
     fn who_asks_mostly_by_itself_asks_through_nobody() {
         let profile = heap(&[(&["put"], 5), (&["put", "xmalloc"], 5), (&["put", "xcalloc"], 3)]);
         assert_eq!(rows(&profile, false), [("put".to_owned(), 13, None)]);
@@ -184,7 +223,7 @@ mod tests {
     #[test]
     fn the_kernel_passes_nothing_on() {
         assert_eq!(Role::of("kmalloc", "[kernel.kallsyms]"), Role::Own);
-        assert_eq!(Role::of("kmalloc", "app"), Role::PassesOn);
+        assert_eq!(Role::of("kmalloc", "app"), Role::Allocates);
         assert_eq!(Role::of("memset", "libc.so.6"), Role::PassesOn);
     }
 

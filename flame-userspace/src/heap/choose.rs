@@ -6,8 +6,9 @@
 //! block counts once all the same: functions that hand on to another, of the same file or through
 //! the table of another's functions (libstdc++'s operators to whoever serves `malloc`), have no
 //! probe, and calls from within an allocator are known by where they return to
-//! ([`Hooks::own_calls`]). One case is left: a preloaded library that jumps on to the next
-//! `malloc` through a pointer, without a call, counts twice.
+//! ([`Hooks::own_calls`]). Two cases are left, of functions that jump on to `malloc` without a call,
+//! and count twice: a preloaded library that does so through a pointer, and glibc's `memalign` and
+//! `aligned_alloc` for alignments that `malloc` gives anyway (16 and below).
 
 use std::path::{Path, PathBuf};
 

@@ -226,14 +226,24 @@ impl Search<'_> {
     }
 
     /// The return addresses, as offsets in the file, of calls to hooked functions from these ones
-    /// and from what they call; and of their own calls to computed addresses.
+    /// and from what they call; of their calls to functions that jump on to hooked ones, which return
+    /// there (glibc's `posix_memalign` by a helper to `malloc`, for small alignments); and of their
+    /// own calls to computed addresses.
     fn own_calls(&self, kept: &[u64], paths: &BTreeMap<u64, Paths>) -> Vec<u64> {
         let mut calls = BTreeSet::new();
         let mut seen: BTreeSet<u64> = paths.keys().copied().collect();
         let mut level: BTreeSet<u64> = BTreeSet::new();
+        let mut returns: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let mut jumping: BTreeSet<u64> = BTreeSet::new();
+        let mut add = |inside: &BTreeMap<u64, BTreeSet<u64>>| {
+            for (&target, calls) in inside {
+                returns.entry(target).or_default().extend(calls);
+            }
+        };
         for paths in kept.iter().filter_map(|address| paths.get(address)) {
             calls.extend(paths.calls.keys().chain(&paths.computed));
-            level.extend(&paths.inside);
+            level.extend(paths.inside.keys());
+            add(&paths.inside);
         }
         let mut steps = 0;
         for _ in 0..DEPTH {
@@ -245,10 +255,15 @@ impl Search<'_> {
                 let paths = follow(&self.code, &self.names, address);
                 steps += paths.steps;
                 calls.extend(paths.calls.keys());
-                next.extend(paths.inside);
+                if paths.jumps.iter().any(|goal| self.role_of(goal).is_some_and(Role::makes)) {
+                    jumping.insert(address);
+                }
+                next.extend(paths.inside.keys());
+                add(&paths.inside);
             }
             level = next;
         }
+        calls.extend(jumping.iter().filter_map(|address| returns.get(address)).flatten());
         calls.iter().filter_map(|&address| self.code.offset(address)).collect()
     }
 }

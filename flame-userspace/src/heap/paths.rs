@@ -54,8 +54,8 @@ pub(super) struct Paths {
     pub(super) jumps: BTreeSet<Goal>,
     /// Return addresses of its calls to where nothing but its running tells.
     pub(super) computed: BTreeSet<u64>,
-    /// Other functions of the file that it calls.
-    pub(super) inside: BTreeSet<u64>,
+    /// Other functions of the file that it calls, each with the return addresses of the calls.
+    pub(super) inside: BTreeMap<u64, BTreeSet<u64>>,
     /// Addresses that branches lead to.
     pub(super) targets: BTreeSet<u64>,
     /// Whether a path ends that did something and met no function of an allocator.
@@ -192,7 +192,8 @@ impl Walk<'_> {
             Some(Callee::Errno) => {}
             Some(Callee::Never) => return false,
             Some(Callee::Inside(target)) => {
-                self.paths.inside.insert(target);
+                let returns = self.paths.inside.entry(target).or_default();
+                returns.insert(instruction.next_ip());
                 *done = (*done).max(Done::Work);
             }
             Some(Callee::Elsewhere) => *done = (*done).max(Done::Work),

@@ -28,7 +28,7 @@ pub use label::{Label, LabelValue};
 pub use location::{Function, Line, Location};
 pub use mapping::Mapping;
 pub use merge::{Merge, Part, scaled};
-pub use passing::passes_on;
+pub use passing::{allocates, is_nameless, passes_on};
 pub use sample::{Sample, SampleRef};
 pub use stack::{Frames, StackNode};
 pub use strings::StringTable;

@@ -27,20 +27,30 @@ pub fn passes_on(name: &str, module: &str) -> bool {
     if LIBRARIES.iter().any(|library| module.starts_with(library)) {
         return true;
     }
-    // Rust: `<alloc::vec::Vec<T> as Extend>::extend` is of `alloc`.
-    let of_type = name.strip_prefix('<').and_then(|rest| rest.split(" as ").next());
-    let name = of_type.unwrap_or(name).trim_start_matches('&');
-    // Without arguments, and then without a return type.
-    let bare = name.split(['(', '<']).next().unwrap_or_default();
+    let bare = bare(name);
     let named = |text: &str| NAMESPACES.iter().any(|space| text.starts_with(space));
     let last = bare.rsplit(' ').next().unwrap_or_default();
-    named(bare) || named(last) || allocates(bare.rsplit("::").next().unwrap_or_default())
+    named(bare) || named(last) || allocates(name)
 }
 
 /// Whether the last part of a function's name says that it allocates: `xmalloc`, `PyMem_Calloc`.
-fn allocates(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["alloc", "strdup", "strndup"].iter().any(|word| name.contains(word))
+/// What such a function calls belongs to it, if it has no name that says something else.
+pub fn allocates(name: &str) -> bool {
+    let name = bare(name).rsplit("::").next().unwrap_or_default().to_ascii_lowercase();
+    ["alloc", "memalign", "strdup", "strndup"].iter().any(|word| name.contains(word))
+}
+
+/// Whether a function has no name, but is called by its place: `[git+0x289600]`, `[git]`.
+pub fn is_nameless(name: &str) -> bool {
+    name.is_empty() || name.starts_with('[')
+}
+
+/// A name without its arguments and what it implements.
+fn bare(name: &str) -> &str {
+    // Rust: `<alloc::vec::Vec<T> as Extend>::extend` is of `alloc`.
+    let of_type = name.strip_prefix('<').and_then(|rest| rest.split(" as ").next());
+    let name = of_type.unwrap_or(name).trim_start_matches('&');
+    name.split(['(', '<']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -52,6 +62,7 @@ mod tests {
         for name in [
             "xmalloc",
             "zmalloc_usable",
+            "ngx_memalign",
             "PyObject_Malloc",
             "operator new(unsigned long)",
             "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int&&)",

@@ -56,7 +56,7 @@ export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }],
         columns.module_builds.push(...leb128(row('')));
       }
       columns.frame_modules.push(...leb128(modules.indexOf(of)));
-      columns.frame_kinds.push(level === 0 ? 0 : module === '[kernel]' ? 3 : module === 'libc' ? 2 + 8 : 2);
+      columns.frame_kinds.push(level === 0 ? 0 : module === '[kernel]' ? 3 : module === 'libc' ? 2 + 8 : module === 'alloc' ? 2 + 8 + 16 : 2);
       columns.frame_lines.push(...leb128(line));
     }
     columns.levels.push(...leb128(before < 0 ? 0 : before + 1 - level));

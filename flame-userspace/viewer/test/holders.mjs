@@ -20,6 +20,18 @@ test('what allocators and libraries ask for is their caller\'s', () => {
   ]), [['main', 1, 'main'], ['put', 10, 'xmalloc'], ['get', 4, 'get']]);
 });
 
+test('what an allocator calls without a name is a part of it', () => {
+  assert.deepEqual(held([
+    [1, 'main', [0]],
+    [2, 'build', [0]],
+    [3, 'palloc', [1], 'alloc'],
+    [4, '[app+0x10]', [0]],
+    [5, '[app+0x20]', [8]],
+    [2, 'qsort', [0], 'libc'],
+    [3, '[app+0x30]', [4]],
+  ]), [['build', 9, '[app+0x20]'], ['[app+0x30]', 4, '[app+0x30]']]);
+});
+
 test('what nobody else asked for is the library\'s own', () => {
   assert.deepEqual(held([[1, 'start', [1], 'libc'], [2, 'malloc', [2], 'libc']]), [['start', 3, 'malloc']]);
 });

@@ -117,6 +117,19 @@ fn a_c_plus_plus_program_and_a_rust_program_are_known_as_well() {
     }
 }
 
+#[test]
+fn a_block_that_is_aligned_by_a_helper_counts_once() {
+    let Some(_machine) = Machine::take() else { return };
+    let (outcome, truth) = record(&Workload::c("aligned"), &["--heap-mode", "exact"], &[]);
+    let stated = Stated::of(&outcome);
+    let quantity = Quantity::AllocObjects;
+    let of = |site: &str| stated.error(site, quantity);
+    for one in compare(&outcome.heap(), &truth, quantity, 1, of) {
+        measured(&format!("{}: {} of {}, z {:+.2}", one.site, one.estimate, one.truth, one.z()));
+        assert!(one.z().abs() < 4.0, "{one:?}");
+    }
+}
+
 /// Allocators to preload: the beginning of their files' names.
 const PRELOADED: [&str; 3] = ["libjemalloc.so.2", "libtcmalloc.so.4", "libmimalloc.so.2"];
 

@@ -9,7 +9,7 @@
 //!   file that code lies in, and a build ID;
 //! - `frame_names`, `frame_files`: rows of `strings`, by frame; `frame_modules`: rows of modules;
 //! - `frame_kinds`: side (0 the root, 1 a process, 2 user, 3 kernel) + 4 if inlined + 8 if it only
-//!   passes on what it is asked for ([`Role`]), by frame;
+//!   passes on what it is asked for + 16 if its name says that it allocates ([`Role`]), by frame;
 //! - `frame_lines`: the line of the frame's first node, by frame;
 //! - `levels`: by node, how many levels its parent lies above the node before it: 0 for a first
 //!   child, 1 for a sibling, and so on;
@@ -192,8 +192,9 @@ impl Frames {
             put(&mut files, texts.row(&shown.file));
             let module = [&shown.module, path, build_id].map(|text| texts.row(text));
             put(&mut module_rows, modules.row(module));
-            let passing = shown.role() == Role::PassesOn;
-            put(&mut kinds, side + 4 * u64::from(shown.inlined) + 8 * u64::from(passing));
+            let role = shown.role();
+            let asks = 8 * u64::from(role.passes_on()) + 16 * u64::from(role == Role::Allocates);
+            put(&mut kinds, side + 4 * u64::from(shown.inlined) + asks);
             put(&mut frame_lines, lines[frame as usize] as u64);
         }
         put(&mut names, texts.row(ROOT_NAME));

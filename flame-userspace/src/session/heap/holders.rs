@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::heap::{ClosedLedger, Growth, Holder, Holds};
 use crate::process::{CodeAddress, ProcessTable};
-use crate::profile::passes_on;
+use crate::profile::{allocates, is_nameless, passes_on};
 use crate::session::assemble::{file_name, nameless};
 use crate::session::{HeapGrowth, HeapHolder};
 use crate::symbolize::Names;
@@ -94,6 +94,8 @@ struct Named {
 fn named(holder: &Holder, books: &ClosedLedger, names: &Names, processes: &ProcessTable) -> Named {
     let mut named = Named { stack: Vec::new(), module: String::new(), through: None };
     let mut passed = true;
+    // Whether nothing but functions without names stand there: an allocator may call them.
+    let mut is_nobody = false;
     for address in books.sum.stacks.of(holder.stack) {
         let module = match address {
             CodeAddress::Executable(id, _) => file_name(processes, id),
@@ -105,12 +107,15 @@ fn named(holder: &Holder, books: &ClosedLedger, names: &Names, processes: &Proce
             None => "[no name]".to_owned(),
         });
         for name in symbols.iter().map(|symbol| symbol.name.clone()).chain(nameless) {
-            if passed {
-                // The one before it only passed on.
-                let before = named.stack.pop();
+            if passed || (is_nobody && allocates(&name)) {
+                // Those before it only passed on.
+                let before = named.stack.drain(..).next();
                 named.through = named.through.or(before);
                 named.module.clone_from(&module);
                 passed = passes_on(&name, &module);
+                is_nobody = !passed && is_nameless(&name);
+            } else {
+                is_nobody &= is_nameless(&name);
             }
             named.stack.push(name);
         }
