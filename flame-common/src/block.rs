@@ -68,6 +68,11 @@ pub struct Countdown {
 pub const COUNT_ONLY: u64 = 1 << 8;
 /// In a probe's cookie: without an old block the function calls another one that is probed too.
 pub const NULL_IS_MALLOC: u64 = 1 << 9;
+/// In a probe's cookie: for an alignment of up to [`PLAIN_ALIGNMENT`] bytes the function jumps on to
+/// another one that is probed too.
+pub const PLAIN_IS_MALLOC: u64 = 1 << 10;
+/// The alignment that glibc's `malloc` gives any block (`MALLOC_ALIGNMENT` on x86-64).
+pub const PLAIN_ALIGNMENT: u64 = 16;
 /// How far up in a probe's cookie the packed [`Arguments`](crate::heap::Arguments) are.
 pub const ARGUMENTS_SHIFT: u32 = 16;
 /// How far up in a probe's cookie the distance is to where its instruction leads: a signed number of

@@ -17,6 +17,7 @@ use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use flame_common::block::{
     ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, LEADS_SHIFT, NULL_IS_MALLOC,
+    PLAIN_ALIGNMENT, PLAIN_IS_MALLOC,
 };
 use flame_common::heap::{Arguments, Role};
 use flame_common::sample::SampleKind;
@@ -108,6 +109,9 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
     }
     let [first, second, third] = arguments(regs, (cookie >> ARGUMENTS_SHIFT) as u32)?;
     if cookie & NULL_IS_MALLOC != 0 && first == 0 {
+        return None;
+    }
+    if cookie & PLAIN_IS_MALLOC != 0 && first <= PLAIN_ALIGNMENT {
         return None;
     }
     let role = Role::try_from(cookie as u32 & 0xff).ok()?;

@@ -6,9 +6,8 @@
 //! block counts once all the same: functions that hand on to another, of the same file or through
 //! the table of another's functions (libstdc++'s operators to whoever serves `malloc`), have no
 //! probe, and calls from within an allocator are known by where they return to
-//! ([`Hooks::own_calls`]). Two cases are left, of functions that jump on to `malloc` without a call,
-//! and count twice: a preloaded library that does so through a pointer, and glibc's `memalign` and
-//! `aligned_alloc` for alignments that `malloc` gives anyway (16 and below).
+//! ([`Hooks::own_calls`]). One case is left, of functions that jump on to `malloc` without a call,
+//! and counts twice: a preloaded library that does so through a pointer.
 
 use std::path::{Path, PathBuf};
 
@@ -129,6 +128,7 @@ mod tests {
             leads_to: 1,
             arguments: Arguments::AT_ENTRY,
             null_is_malloc: false,
+            plain_is_malloc: false,
         };
         Object {
             path: path.into(),

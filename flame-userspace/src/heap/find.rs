@@ -207,6 +207,7 @@ impl Search<'_> {
         let point =
             probe_point(&bytes, row.role, row.arguments, |distance| targets.contains(&distance));
         let leads_to_malloc = |goal: &Goal| self.role_of(goal) == Some(Role::Malloc);
+        let jumps_to_malloc = paths.jumps.iter().any(leads_to_malloc);
         Some(Hook {
             role: row.role,
             name: row.name.clone(),
@@ -217,7 +218,10 @@ impl Search<'_> {
             leads_to: point.leads_to,
             arguments: point.arguments,
             null_is_malloc: matches!(row.role, Role::Realloc | Role::ReallocArray)
-                && paths.jumps.iter().any(leads_to_malloc),
+                && jumps_to_malloc,
+            plain_is_malloc: row.role == Role::Memalign
+                && self.family == Allocator::Glibc
+                && jumps_to_malloc,
         })
     }
 

@@ -26,6 +26,9 @@ pub(crate) struct Hook {
     /// For `realloc`: called without an old block it jumps on to `malloc`, which has a hook of its
     /// own. Such a call is not to be counted here: nothing tells it from a call to `malloc` there.
     pub(crate) null_is_malloc: bool,
+    /// For glibc's `memalign` and its like: called for an alignment that `malloc` gives anyway it
+    /// jumps on to that, and is not to be counted here either.
+    pub(crate) plain_is_malloc: bool,
 }
 
 /// What is found in one file.

@@ -12,6 +12,20 @@ FRAME static void align_as_malloc(void)
 	free(block);
 }
 
+FRAME static void memalign_as_malloc(void)
+{
+	void *block = aligned_alloc(16, SIZE);
+	*(volatile char *)block = 1;
+	free(block);
+}
+
+FRAME static void memalign_to_a_line(void)
+{
+	void *block = aligned_alloc(64, SIZE);
+	*(volatile char *)block = 1;
+	free(block);
+}
+
 FRAME static void align_to_a_line(void)
 {
 	void *block;
@@ -26,8 +40,12 @@ int main(void)
 	for (int i = 0; i < BLOCKS; i++) {
 		align_as_malloc();
 		align_to_a_line();
+		memalign_as_malloc();
+		memalign_to_a_line();
 	}
 	printf("site align_as_malloc %d %d 0 0\n", BLOCKS, BLOCKS * SIZE);
 	printf("site align_to_a_line %d %d 0 0\n", BLOCKS, BLOCKS * SIZE);
+	printf("site memalign_as_malloc %d %d 0 0\n", BLOCKS, BLOCKS * SIZE);
+	printf("site memalign_to_a_line %d %d 0 0\n", BLOCKS, BLOCKS * SIZE);
 	return 0;
 }

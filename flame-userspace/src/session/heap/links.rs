@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC};
+use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC, PLAIN_IS_MALLOC};
 use flame_common::heap::Role;
 
 use super::governor::Probing;
@@ -192,6 +192,7 @@ fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option
 fn probe(hook: &Hook) -> Probe {
     let arguments = u64::from(hook.arguments.pack()) << ARGUMENTS_SHIFT;
     let null = if hook.null_is_malloc { NULL_IS_MALLOC } else { 0 };
+    let plain = if hook.plain_is_malloc { PLAIN_IS_MALLOC } else { 0 };
     let leads_to = u64::from(hook.leads_to as u32) << LEADS_SHIFT;
-    Probe { offset: hook.offset, cookie: hook.role as u64 | null | arguments | leads_to }
+    Probe { offset: hook.offset, cookie: hook.role as u64 | null | plain | arguments | leads_to }
 }
