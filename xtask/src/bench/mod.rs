@@ -10,7 +10,6 @@ mod profiler;
 mod programs;
 mod report;
 mod roots;
-mod stacks;
 mod unwind;
 mod viewer;
 
@@ -198,7 +197,6 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     };
     let seconds = if args.quick { 2 } else { 5 };
     let known = Prepared::known_chain(&place.folder, seconds)?;
-    let endless = Prepared::known_chain(&place.folder, 3600)?;
     let mut all = vec![known];
     all.extend(programs::prepare(programs::CPU, &place.folder, &args.programs, scale)?);
     let mut heading = report::machine(&place.flame, &told())?;
@@ -207,7 +205,7 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     }
     let about: Vec<String> = all.iter().map(Prepared::described).collect();
     let parts: [(&str, &dyn Fn() -> Result<String>); 4] = [
-        ("stacks", &|| unwind::known(&endless, &place, args.quick)),
+        ("stacks", &|| unwind::known(&place, args.quick)),
         ("kernel", &|| unwind::kernel(&all, &place)),
         ("slow-down", &|| unwind::slow_down(&all, &place, effort)),
         ("tables", &|| unwind::tables(&place)),
