@@ -31,11 +31,8 @@ pub struct Config {
     pub places: u32,
     /// Whether user space is woken when a target begins.
     pub tell_begun: u32,
-    /// Whether the walk takes many frames in a turn of that loop: on kernels that are known to
-    /// verify it.
-    pub quick_walk: u32,
-    /// Bytes of the ring of samples.
-    pub ring_bytes: u32,
+    /// Zero.
+    pub pad: u32,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }
@@ -84,8 +81,6 @@ pub struct KernelOffsets {
     pub pid_namespace_inode: u32,
     /// `task_struct.flags`
     pub task_flags: u32,
-    /// `task_struct.comm`
-    pub task_comm: u32,
     /// Whether the offsets so far were found; without them children are followed from user space.
     pub known: u32,
     /// Whether the offsets that follow were found; without them a walk ends at a return address
@@ -106,8 +101,8 @@ pub struct KernelOffsets {
 }
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
-const _: () = assert!(size_of::<KernelOffsets>() == 92);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 52 + 92);
+const _: () = assert!(size_of::<KernelOffsets>() == 88);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 88);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -18,9 +18,6 @@ pub const SAMPLE_FRAMES: usize = 4096;
 /// loop may cost the verifier.
 pub const USER_FRAMES_WITHOUT_LOOP: usize = 64;
 
-/// Frames by quick rules that are taken in one turn of the walk's loop. The verifier looks at each.
-pub const QUICK_FRAMES: usize = 16;
-
 /// Stack that is read at one time while walking it, in 64-bit words. One read of a page costs
 /// hardly more than one of a word.
 pub const WINDOW_WORDS: usize = 512;

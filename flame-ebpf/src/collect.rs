@@ -3,7 +3,7 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
 use flame_common::sample::{SampleHeader, SampleKind};
 use flame_common::unwind::Registers;
 
@@ -75,7 +75,6 @@ pub(crate) fn send(
 ) {
     // SAFETY: the helper takes nothing and cannot fail.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    scratch.buffer.header.comm = task::comm();
     let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
     scratch.buffer.header = SampleHeader {
@@ -91,7 +90,7 @@ pub(crate) fn send(
         user_frames: user.frames as u16,
         user_end: user.end,
         copied: copied as u32,
-        comm: scratch.buffer.header.comm,
+        comm: bpf_get_current_comm().unwrap_or_default(),
     };
     emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind);
 }

@@ -17,8 +17,7 @@ static CONFIG: Config = Config {
     has_loop: 0,
     places: 1,
     tell_begun: 0,
-    quick_walk: 0,
-    ring_bytes: 0,
+    pad: 0,
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,
@@ -34,7 +33,6 @@ static CONFIG: Config = Config {
         upid_ns: 0,
         pid_namespace_inode: 0,
         task_flags: 0,
-        task_comm: 0,
         known: 0,
         return_probes_known: 0,
         task_utask: 0,

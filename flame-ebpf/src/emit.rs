@@ -1,6 +1,8 @@
 //! Sending a sample to user space: just the bytes used.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{
+    BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
+};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use flame_common::block::Block;
 use flame_common::limits::{COMM, SAMPLE_FRAMES, STACK_COPY};
@@ -8,7 +10,6 @@ use flame_common::sample::{HEADER_BYTES, SampleBuffer, SampleHeader, SampleKind,
 use flame_common::stat::Stat;
 use flame_common::unwind::REGISTER_WORDS;
 
-use crate::config::config;
 use crate::maps::SAMPLES;
 use crate::stat::bump;
 use crate::task::Ids;
@@ -91,7 +92,8 @@ pub(crate) fn tell_end(ids: Ids, block: Block, address: u64) {
 /// Whether more than one part in so many of the ring waits to be read.
 #[inline(always)]
 pub(crate) fn is_filled_beyond(parts: u64) -> bool {
-    SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(config!(ring_bytes)) / parts
+    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
+    waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / parts
 }
 
 /// Whether to wake user space: the flags of the ring's helper.

@@ -62,21 +62,6 @@ impl Memory for Window {
     }
 }
 
-/// A window's words alone: what it does not hold is not read. Addresses are multiples of 8.
-pub(crate) struct Held<'a>(pub(crate) &'a Window);
-
-impl Memory for Held<'_> {
-    #[inline(always)]
-    fn word(&mut self, address: u64) -> Option<u64> {
-        let offset = address.wrapping_sub(self.0.start);
-        if offset >= self.0.length {
-            return None;
-        }
-        // verifier: the mask bounds the index.
-        self.0.words.get((offset >> 3) as usize & (WINDOW_WORDS - 1)).copied()
-    }
-}
-
 const _: () = assert!(WINDOW_BYTES >= PAGE);
 
 #[inline(always)]

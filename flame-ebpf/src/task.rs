@@ -1,8 +1,8 @@
 //! What a program knows of a task: its ids in flame's pid namespace, and its user registers.
 
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
-use flame_common::limits::{COMM, PID_NAMESPACE_LEVELS};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
+use flame_common::limits::PID_NAMESPACE_LEVELS;
 use flame_common::unwind::{Registers, SP};
 
 use crate::config::config;
@@ -27,29 +27,7 @@ pub(crate) fn current() -> u64 {
 /// Whether the current task is the idle task of its CPU.
 #[inline(always)]
 pub(crate) fn is_idle() -> bool {
-    Numbers::of_busy().is_none()
-}
-
-/// The current task's process and thread in the machine's own pid namespace.
-#[derive(Clone, Copy)]
-pub(crate) struct Numbers(u64);
-
-impl Numbers {
-    /// `None` for the idle task of the CPU.
-    #[inline(always)]
-    pub(crate) fn of_busy() -> Option<Self> {
-        let both = bpf_get_current_pid_tgid();
-        (both != 0).then_some(Self(both))
-    }
-
-    /// The ids; `None` where flame's pid namespace does not see the task.
-    #[inline(always)]
-    pub(crate) fn ids(self) -> Option<Ids> {
-        if config!(pid_namespace_inode) == 0 {
-            return Some(Ids { pid: (self.0 >> 32) as u32, tid: self.0 as u32 });
-        }
-        namespaced_ids(current())
-    }
+    bpf_get_current_pid_tgid() == 0
 }
 
 /// Whether the current task is about to end (`PF_EXITING` in its flags).
@@ -61,29 +39,14 @@ pub(crate) fn is_exiting() -> bool {
     flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
-/// The current thread's name.
-#[inline(always)]
-pub(crate) fn comm() -> [u8; COMM] {
-    let offset = config!(offsets.task_comm);
-    if offset == 0 || offset & 7 != 0 {
-        return bpf_get_current_comm().unwrap_or_default();
-    }
-    // Two loads in the place of a helper, which calls others.
-    // SAFETY: the pointer is a trusted one; the verifier knows the offset and checks the loads by
-    // the kernel's own types.
-    let words = unsafe {
-        let task = generated::bpf_get_current_task_btf() as *const u8;
-        let name = task.add(offset as usize).cast::<u64>();
-        [name.read_volatile(), name.add(1).read_volatile()]
-    };
-    // SAFETY: the same bytes.
-    unsafe { core::mem::transmute::<[u64; 2], [u8; COMM]>(words) }
-}
-
 /// The ids of the current task; `None` where flame's pid namespace does not see it.
 #[inline(always)]
 pub(crate) fn current_ids() -> Option<Ids> {
-    Numbers(bpf_get_current_pid_tgid()).ids()
+    if config!(pid_namespace_inode) == 0 {
+        let both = bpf_get_current_pid_tgid();
+        return Some(Ids { pid: (both >> 32) as u32, tid: both as u32 });
+    }
+    namespaced_ids(current())
 }
 
 /// The ids of a task; `None` where flame's pid namespace does not see it.

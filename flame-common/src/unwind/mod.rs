@@ -4,14 +4,12 @@
 //! kernel over live stacks, in user space over copied ones, and in tests over recorded ones.
 
 pub mod frame_pointer;
-mod quick;
 mod row;
 mod rule;
 pub mod search;
 mod step;
 mod x86_64;
 
-pub use quick::{QuickFrame, QuickRule};
 pub use row::Row;
 pub use rule::{Kind, Rule, SavedFp};
 pub use step::{Step, step};

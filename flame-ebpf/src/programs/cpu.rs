@@ -8,15 +8,15 @@ use flame_common::stat::Stat;
 use crate::collect::{Measured, collect};
 use crate::filter::wanted;
 use crate::stat::bump;
-use crate::task::Numbers;
+use crate::task;
 
 #[perf_event]
 fn cpu_sample(ctx: PerfEventContext) -> u32 {
     bump(Stat::Fired);
-    let Some(task) = Numbers::of_busy() else {
+    if task::is_idle() {
         return 0;
-    };
-    let Some(ids) = task.ids() else {
+    }
+    let Some(ids) = task::current_ids() else {
         bump(Stat::NoPid);
         return 0;
     };

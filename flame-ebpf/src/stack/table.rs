@@ -4,8 +4,8 @@
 use flame_common::limits::{CHUNK_ROWS, PROCESS_MAPPINGS, REMEMBERED_RULES, TEXT_PAGE_BITS};
 use flame_common::mapping::{MappedRange, NO_TABLE_EVER, ProcessRun, TextPage};
 use flame_common::sample::StackEnd;
+use flame_common::unwind::Rule;
 use flame_common::unwind::search::last_at_most;
-use flame_common::unwind::{QuickRule, Rule};
 
 use crate::maps::{PAGES, RANGES, ROWS, RULES};
 
@@ -17,35 +17,13 @@ pub(crate) struct RememberedRules([Remembered; REMEMBERED_RULES]);
 #[repr(C)]
 struct Remembered {
     address: u64,
-    rule: Rule,
     /// The generation of the process's mappings, which no other process ever has.
-    generation: u32,
-    /// The rule once more, if it has that form.
-    quick: QuickRule,
+    generation: u64,
+    rule: Rule,
 }
-
-const _: () = assert!(size_of::<Remembered>() == 32);
 
 const MAPPING_STEPS: u32 = PROCESS_MAPPINGS.ilog2();
 const ROW_STEPS: u32 = TEXT_PAGE_BITS;
-
-impl RememberedRules {
-    /// The quick rule of an address, if that is remembered.
-    #[inline(always)]
-    pub(super) fn quick(&self, address: u64, generation: u32) -> Option<QuickRule> {
-        let slot = self.0.get(slot_of(address))?;
-        let holds = slot.address == address && slot.generation == generation;
-        (holds && slot.quick.is_quick()).then_some(slot.quick)
-    }
-}
-
-/// Where an address is remembered.
-#[inline(always)]
-const fn slot_of(address: u64) -> usize {
-    // Fibonacci hashing: the upper bits of the product depend on all of the address.
-    // verifier: the mask bounds the index.
-    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (REMEMBERED_RULES - 1)
-}
 
 /// Finds the rule of an address. `range` is the mapping that the walk was in last.
 #[inline(always)]
@@ -55,10 +33,13 @@ pub(super) fn rule_of(
     range: &mut MappedRange,
     remembered: &mut RememberedRules,
 ) -> Result<Rule, StackEnd> {
-    let Some(slot) = remembered.0.get_mut(slot_of(address)) else {
+    // Fibonacci hashing: the upper bits of the product depend on all of the address.
+    let slot = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+    // verifier: the mask bounds the index.
+    let Some(slot) = remembered.0.get_mut(slot & (REMEMBERED_RULES - 1)) else {
         return Err(StackEnd::NoTable);
     };
-    let generation = run.generation;
+    let generation = u64::from(run.generation);
     if slot.address == address && slot.generation == generation {
         return Ok(slot.rule);
     }
@@ -69,7 +50,7 @@ pub(super) fn rule_of(
         *range = mapping_of(address, run).ok_or(StackEnd::Unmapped)?;
     }
     let rule = find(address, range)?;
-    *slot = Remembered { address, rule, generation, quick: QuickRule::of(rule) };
+    *slot = Remembered { address, generation, rule };
     Ok(rule)
 }
 

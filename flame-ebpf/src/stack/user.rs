@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use flame_common::frame::RawFrame;
-use flame_common::limits::{QUICK_FRAMES, SAMPLE_FRAMES, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
+use flame_common::limits::{SAMPLE_FRAMES, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
 use flame_common::mapping::{MappedRange, ProcessRun};
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
@@ -12,7 +12,7 @@ use flame_common::unwind::{Registers, Step, step};
 use super::{RememberedRules, copy, return_probe, table};
 use crate::config::config;
 use crate::maps::PROCESSES;
-use crate::memory::{Held, Window};
+use crate::memory::Window;
 use crate::scratch::Scratch;
 use crate::task::Ids;
 
@@ -24,10 +24,8 @@ pub(crate) struct Walk {
     pub(crate) registers: Registers,
     /// The process's mappings.
     run: ProcessRun,
-    /// The mapping that was used last, in this walk or one before, and the generation of the
-    /// process's mappings at that time.
+    /// The mapping that was used last.
     range: MappedRange,
-    range_generation: u64,
     /// Index of the first user frame in the buffer.
     first: u64,
     /// Frames so far.
@@ -78,10 +76,7 @@ pub(crate) fn walk(
     put(scratch.buffer, first, innermost);
     // SAFETY: read once; user space replaces the value as a whole.
     walk.run = unsafe { PROCESSES.get(ids.pid) }.copied().unwrap_or_default();
-    let generation = u64::from(walk.run.generation);
-    if walk.range_generation != generation {
-        (walk.range.end, walk.range_generation) = (0, generation);
-    }
+    walk.range = MappedRange::default();
     walk.first = first as u64;
     walk.frames = 1;
     walk.guessed = 0;
@@ -119,37 +114,30 @@ pub(crate) fn walk(
 fn run(context: &mut Context) {
     if config!(has_loop) == 0 {
         for index in 1..USER_FRAMES_WITHOUT_LOOP {
-            if frames(index as u64, context) != 0 {
+            if frame(index as u64, context) != 0 {
                 break;
             }
         }
         return;
     }
-    let callback = frames as extern "C" fn(u64, *mut Context) -> i64;
-    // SAFETY: the helper (Linux 5.17) calls `frames` with the context, which outlives the call, and
+    let callback = frame as extern "C" fn(u64, *mut Context) -> i64;
+    // SAFETY: the helper (Linux 5.17) calls `frame` with the context, which outlives the call, and
     // holds the addresses of map values that live as long as the program runs.
     unsafe {
         bpf_loop(USER_FRAMES as u32 - 1, callback as *mut c_void, (&raw mut *context).cast(), 0);
     }
 }
 
-/// Frames by quick rules as long as there are such, then one by any rule: the callback of
-/// `bpf_loop`; not 0 ends the walk.
+/// One frame: the callback of `bpf_loop`; not 0 ends the walk.
 // verifier: a function of its own, which is looked at once.
 #[inline(never)]
-extern "C" fn frames(_turn: u64, context: *mut Context) -> i64 {
+extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
     // SAFETY: `run` passes a context whose pointers are those of `Scratch`, which nobody uses
     // meanwhile.
     let (walk, remembered, buffer) = unsafe {
         let context = &*context;
         (&mut *context.walk, &mut *context.remembered, &mut *context.buffer)
     };
-    if config!(quick_walk) != 0 && go_quickly(walk, remembered, buffer) {
-        return 0;
-    }
-    if walk.frames >= USER_FRAMES as u64 {
-        return 1;
-    }
     match advance(walk, remembered) {
         Ok(found) => {
             let index = walk.first.wrapping_add(walk.frames) as usize;
@@ -162,34 +150,6 @@ extern "C" fn frames(_turn: u64, context: *mut Context) -> i64 {
             1
         }
     }
-}
-
-/// Takes frames by quick rules, with the registers in registers; whether there may be more such.
-#[inline(always)]
-fn go_quickly(walk: &mut Walk, remembered: &RememberedRules, buffer: &mut SampleBuffer) -> bool {
-    let (generation, first) = (walk.run.generation, walk.first);
-    let (mut frame, mut address) = (walk.registers.quick(), walk.registers.lookup());
-    let mut frames = walk.frames;
-    let mut goes_on = true;
-    for _ in 0..QUICK_FRAMES {
-        let caller = remembered
-            .quick(address, generation)
-            .and_then(|rule| rule.caller(frame, &mut Held(&walk.window)));
-        let (Some(caller), true) = (caller, frames < USER_FRAMES as u64) else {
-            goes_on = false;
-            break;
-        };
-        put(buffer, first.wrapping_add(frames) as usize, RawFrame::return_address(caller.ip));
-        frames = frames.wrapping_add(1);
-        frame = caller;
-        address = frame.ip.wrapping_sub(1);
-    }
-    if frames != walk.frames {
-        walk.registers.return_to(frame.ip, frame.sp, frame.fp);
-        walk.frames = frames;
-        walk.guessed = 0;
-    }
-    goes_on
 }
 
 #[inline(always)]

@@ -37,7 +37,6 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         upid_ns: at(upid, "ns")?,
         pid_namespace_inode: at(namespace, "ns")? + at(ns_common, "inum")?,
         task_flags: at(task, "flags")?,
-        task_comm: at(task, "comm")?,
         known: 1,
         ..KernelOffsets::default()
     };

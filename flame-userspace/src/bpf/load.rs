@@ -16,11 +16,6 @@ use super::{
     online_cpus,
 };
 
-/// The first kernel that has `bpf_loop`, and the last that is known to verify a walk of many frames
-/// in each of its turns.
-const LOOP: (u32, u32) = (5, 17);
-const QUICK_WALK: (u32, u32) = (6, 18);
-
 /// The object that `cargo xtask build-ebpf` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
 
@@ -81,12 +76,9 @@ impl Programs {
                 KernelOffsets::default()
             }
         };
-        let version = features::kernel_version();
-        options.config.has_loop = u32::from(version >= LOOP);
-        options.config.quick_walk = u32::from((LOOP..=QUICK_WALK).contains(&version));
+        options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
         let places = if options.heap || options.growth { 1 + HEAP_SLOTS } else { 2 };
         options.config.places = places;
-        options.config.ring_bytes = options.ring_bytes;
         let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
         let mut loader = EbpfLoader::new();
         loader
