@@ -2,8 +2,8 @@
 //! flame within its budget and flame exact, beside heaptrack and bcc's memleak.
 //!
 //! In each round a program runs once bare and once under each tool, in random order; a run's CPU
-//! time over that of the same round's bare run is its slow-down. Rounds go on until the intervals
-//! of flame's medians are narrow; the other tools, which take minutes for what takes seconds, take
+//! time over that of the same round's bare run is its slow-down. Rounds go on until the interval of
+//! flame's median is narrow; flame exact and the other tools, which take many times as long, take
 //! part in the first of them.
 
 use std::fmt;
@@ -57,6 +57,8 @@ const HEAPTRACK: [&str; 3] = [
 ];
 /// Names of memleak, as distributions call it.
 const MEMLEAK: [&str; 2] = ["memleak-bpfcc", "memleak"];
+/// Rounds in which flame exact takes part at least.
+const EXACT: usize = 3;
 /// How long memleak may take to arm its probes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -152,10 +154,11 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
     run(program, place, None)?;
     loop {
         shuffle(&mut order, &mut random);
-        row.round(program, place, &order, row.bare.len() < effort.others)?;
+        row.round(program, place, &order, effort)?;
         let rounds = row.bare.len();
         eprint!("\r{name}: {rounds} rounds");
-        let settled = row.measured.iter().filter(|m| m.tool.is_flame()).all(Measured::settled);
+        let governed = |measured: &&Measured| measured.tool == Tool::Governed;
+        let settled = row.measured.iter().filter(governed).all(Measured::settled);
         if rounds >= effort.least && (settled || rounds >= effort.most) {
             eprintln!();
             return Ok(row);
@@ -169,16 +172,21 @@ impl Row {
         program: &Prepared,
         place: &Place,
         order: &[Option<usize>],
-        with_others: bool,
+        effort: Effort,
     ) -> Result<()> {
+        let done = self.bare.len();
         let mut bare = None;
         let mut ratios: Vec<(usize, f64)> = Vec::new();
         for &which in order {
             let tool = which.map(|index| TOOLS[index]);
             let takes_part = match which {
                 Some(index) => {
-                    self.measured[index].left_out.is_none()
-                        && (with_others || TOOLS[index].is_flame())
+                    let rounds = match TOOLS[index] {
+                        Tool::Governed => usize::MAX,
+                        Tool::Exact => effort.others.max(EXACT),
+                        Tool::Heaptrack | Tool::Memleak => effort.others,
+                    };
+                    self.measured[index].left_out.is_none() && done < rounds
                 }
                 None => true,
             };
