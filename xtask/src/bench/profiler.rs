@@ -127,13 +127,17 @@ impl Place {
         let armed = start.elapsed();
         let cpu_at_start = process.cpu_so_far()?;
         let mut summary = process.child.stdout.take().context("listen to flame")?;
-        let said = thread::spawn(move || {
+        // Either may be more than a pipe holds.
+        let rest = thread::spawn(move || {
             let mut rest = String::new();
-            let mut json = String::new();
             // What cannot be read is missed where it is wanted.
             _ = talk.read_to_string(&mut rest);
+            rest
+        });
+        let said = thread::spawn(move || {
+            let mut json = String::new();
             _ = summary.read_to_string(&mut json);
-            if json.is_empty() { rest } else { json }
+            if json.is_empty() { rest.join().unwrap_or_default() } else { json }
         });
         Ok(Attached { process, armed, cpu_at_start, said })
     }
