@@ -232,6 +232,8 @@ impl Pipeline {
                     self.lose_blocks(time_ns, &event);
                     self.processes.apply(event);
                 }
+                // flame is a target of its own while it measures what a probe costs.
+                Happened::Sample(sample) if self.is_own(sample.pid) => {}
                 // It had to wake this task, no more.
                 Happened::Sample(sample) if sample.kind == SampleKind::Begun => {}
                 Happened::Sample(sample) if sample.kind == SampleKind::Free => {
@@ -275,6 +277,12 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// Whether a process is flame itself, and nobody asked for it.
+    fn is_own(&self, pid: u32) -> bool {
+        let target = &self.options.target;
+        pid == std::process::id() && !target.all && !target.pids.contains(&pid)
     }
 
     /// A process that runs another program has none of its blocks any more.
