@@ -225,6 +225,7 @@ impl Pipeline {
     }
 
     fn apply(&mut self, happened: Vec<Happened>) {
+        let own = self.own_pid();
         for one in happened {
             match one {
                 Happened::Event(time_ns, event) => {
@@ -233,7 +234,7 @@ impl Pipeline {
                     self.processes.apply(event);
                 }
                 // flame is a target of its own while it measures what a probe costs.
-                Happened::Sample(sample) if self.is_own(sample.pid) => {}
+                Happened::Sample(sample) if Some(sample.pid) == own => {}
                 // It had to wake this task, no more.
                 Happened::Sample(sample) if sample.kind == SampleKind::Begun => {}
                 Happened::Sample(sample) if sample.kind == SampleKind::Free => {
@@ -279,10 +280,10 @@ impl Pipeline {
         }
     }
 
-    /// Whether a process is flame itself, and nobody asked for it.
-    fn is_own(&self, pid: u32) -> bool {
-        let target = &self.options.target;
-        pid == std::process::id() && !target.all && !target.pids.contains(&pid)
+    /// flame's own process, unless it was asked for.
+    fn own_pid(&self) -> Option<u32> {
+        let (target, pid) = (&self.options.target, std::process::id());
+        (!target.all && !target.pids.contains(&pid)).then_some(pid)
     }
 
     /// A process that runs another program has none of its blocks any more.
