@@ -121,17 +121,20 @@ fn profiles_of_node_are_read_as_go_reads_them() {
     assert_as_go(&bench, "heap.pb", "keep", "B");
 }
 
-/// A C program that calls `hot` for 0.6 s, and keeps memory that `keep` allocated.
-const PROGRAM: &str = "#include <stdlib.h>\n#include <string.h>\n#include <time.h>\n\
-    volatile unsigned long sink; void *kept[4096];\n\
-    __attribute__((noinline)) void hot(void) { for (int i = 0; i < 1000000; i++) sink += i; }\n\
+/// A C program that keeps memory that `keep` allocated.
+const KEEP: &str = "#include <stdlib.h>\n#include <string.h>\nvoid *kept[4096];\n\
     __attribute__((noinline)) void *keep(void) { return memset(malloc(65536), 1, 65536); }\n\
-    int main(void) { for (int i = 0; i < 4096; i++) kept[i] = keep();\n\
-    clock_t end = clock() + 6 * CLOCKS_PER_SEC / 10; while (clock() < end) hot(); return 0; }\n";
+    int main(void) { for (int i = 0; i < 4096; i++) kept[i] = keep(); return 0; }\n";
 
-/// Compiles the program with this library; whether that could be done.
-fn compile(bench: &Bench, library: &str) -> bool {
-    bench.save("program.c", PROGRAM.as_bytes());
+/// A C program that calls `hot` for 0.6 s of CPU time, and does nothing else.
+const HOT: &str = "#include <time.h>\nvolatile unsigned long sink;\n\
+    __attribute__((noinline)) void hot(void) { for (int i = 0; i < 1000000; i++) sink += i; }\n\
+    int main(void) { clock_t end = clock() + 6 * CLOCKS_PER_SEC / 10;\n\
+    while (clock() < end) hot(); return 0; }\n";
+
+/// Compiles a program with this library; whether that could be done.
+fn compile(bench: &Bench, program: &str, library: &str) -> bool {
+    bench.save("program.c", program.as_bytes());
     let mut gcc = Command::new("gcc");
     gcc.args(["-g", "-O1", "program.c", "-o", "program", "-Wl,--no-as-needed", library]);
     let done = gcc.current_dir(bench.path("")).output().is_ok_and(|o| o.status.success());
@@ -151,7 +154,7 @@ fn convert(bench: &Bench, file: &Path, to: &str) {
 #[test]
 fn profiles_of_gperftools_are_read_through_pprof() {
     let bench = Bench::new();
-    if !has("go", "version") || !compile(&bench, "-lprofiler") {
+    if !has("go", "version") || !compile(&bench, HOT, "-lprofiler") {
         return;
     }
     run(Command::new(bench.path("program"))
@@ -196,7 +199,7 @@ fn legacy(text: &str) -> String {
 #[test]
 fn heap_profiles_of_jemalloc_are_read_through_pprof() {
     let bench = Bench::new();
-    if !has("go", "version") || !compile(&bench, "-ljemalloc") {
+    if !has("go", "version") || !compile(&bench, KEEP, "-ljemalloc") {
         return;
     }
     let options = "prof:true,prof_final:true,lg_prof_sample:16,prof_prefix:jeprof";
