@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 
 use super::perf::{Event, SamplingEvent};
 
-/// Ticks a second of a CPU: some tens in a window. In a virtual machine one may take 15 us.
-const FAST: u64 = 10_000;
+/// Ticks a second of a CPU: a dozen in a window. In a virtual machine one may take 15 us.
+const FAST: u64 = 4_000;
 /// Likewise: thousandths of a CPU's time.
 const SLOW: u64 = 97;
 

@@ -15,6 +15,7 @@ mod limits;
 mod own;
 mod paths;
 mod peak;
+mod prices;
 mod probe_point;
 mod symbols;
 mod traces;

@@ -6,11 +6,8 @@
 //! much does a small part of its usual work. So what is seen in the work `v_i` of a window counts
 //! for the work `u_i` that was done just before it in as much time: `y_i = u_i (seen / v_i)`.
 //!
-//! A window's work is its CPU time outside of traps, less what the targets' code takes longer after
-//! traps. Of `N` ticks of a clock `k` find the targets outside, of which `l` are what code takes
-//! longer. `y_i` is divided by `m = k - l`, for which `m + d` is put with `d = k (1 - k/N) / m`: by
-//! the second derivative of `1/m` the mean of `1/(m + d)` is then that of `1/m` but for terms of
-//! higher order, `k` being binomial.
+//! A window's work is its CPU time less what its traps took, and less what the targets' code takes
+//! longer after traps. What a trap takes is told by the windows together ([`Prices`]).
 //!
 //! Windows come in strata, within which they come at a constant rate. Of a stratum with the work
 //! `W` (CPU time of the targets, the probes' own left out) and `n` windows, which stand for the
@@ -22,6 +19,7 @@
 
 use std::collections::HashMap;
 
+use super::prices::Prices;
 use super::weight::{Blocks, Estimate};
 use crate::aggregate::Key;
 
@@ -96,26 +94,27 @@ pub(crate) struct Window {
 }
 
 /// What the targets' code takes longer after a trap, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct After {
     pub(crate) ns: f64,
     pub(crate) standard_error: f64,
 }
 
-/// Of the time outside of traps, what code takes longer after traps may make up at most.
-const MOST_AFTER: f64 = 0.7;
+/// Windows that tell how windows differ.
+const LEAST_WINDOWS: usize = 2;
+
+/// Of the CPU time of a window at least this share was work, however dear traps seem.
+const LEAST_WORK: f64 = 0.05;
 
 impl Window {
     /// The work in the window, in nanoseconds, to divide by, and how far it may be off because it
-    /// is not sure what code takes longer after a trap, as a share of it.
-    fn work(self, after: After) -> (f64, f64) {
-        let Self { cpu_ns, ticks, ticks_outside: outside, hits, .. } = self;
-        let tick_ns = cpu_ns / ticks;
-        let longer = (hits * after.ns / tick_ns).min(outside * MOST_AFTER);
-        let work = outside - longer;
-        let shift = if work > 0.0 { outside * (1.0 - outside / ticks) / work } else { 1.0 };
-        let work_ns = (work + shift.max(f64::MIN_POSITIVE)) * tick_ns;
-        (work_ns, hits * after.standard_error / work_ns)
+    /// is not sure what traps take, and code longer after them, as a share of it.
+    fn work(&self, prices: &Prices, after: After) -> (f64, f64) {
+        let (trap_ns, variance) = prices.of(self);
+        let lost_ns = self.hits * (trap_ns + after.ns);
+        let work_ns = (self.cpu_ns - lost_ns).max(self.cpu_ns * LEAST_WORK);
+        let unsure_ns = (variance + after.standard_error.powi(2)).sqrt();
+        (work_ns, self.hits * unsure_ns / work_ns)
     }
 }
 
@@ -126,13 +125,18 @@ pub(super) struct Windows {
     open: HashMap<Key, [f64; 2]>,
     /// Windows of the stratum that is open.
     over: Vec<(Window, HashMap<Key, [f64; 2]>)>,
+    /// What traps took in windows up to now.
+    prices: Prices,
     done: HashMap<Key, Blocks>,
     done_in_all: Blocks,
     /// What was seen, and by how much it may be off because the windows' work is not sure.
     unsure: Unsure,
-    /// The work of strata that are over, and the work since then that had no window, in nanoseconds.
+    /// The work of strata that are closed, and that of those that had too few windows to be, in
+    /// nanoseconds.
     done_ns: f64,
-    without_ns: f64,
+    open_ns: f64,
+    /// What code takes longer after a trap, as it was known last.
+    after: After,
 }
 
 /// A sum of values, and of their possible errors that all have the same sign.
@@ -166,17 +170,25 @@ impl Windows {
         self.over.extend(window.map(|window| (window, seen)));
     }
 
-    /// The stratum is over, in which so much work was done in all, in nanoseconds. If it had no
-    /// window, it is a part of the next one.
+    /// The stratum is over, in which so much work was done in all, in nanoseconds. If it had fewer
+    /// windows than tell how they differ, it is a part of the next one.
     pub(super) fn end_stratum(&mut self, all_ns: f64, after: After) {
-        let all = self.without_ns + all_ns;
-        self.without_ns = all;
+        self.open_ns += all_ns;
+        self.after = after;
+        if self.over.len() >= LEAST_WINDOWS {
+            self.close_stratum();
+        }
+    }
+
+    fn close_stratum(&mut self) {
+        let (all, after) = (self.open_ns, self.after);
         let mut work = Work::default();
         let mut sums: HashMap<Key, [Sums; 2]> = HashMap::new();
         let mut total = [Sums::default(); 2];
+        self.over.iter().for_each(|(window, _)| self.prices.add(window));
         for (window, seen) in self.over.drain(..) {
             let usual = window.usual_ns;
-            let (work_seen, unsure) = window.work(after);
+            let (work_seen, unsure) = window.work(&self.prices, after);
             let mut in_all = [0.0; 2];
             for (key, values) in seen {
                 let sums = sums.entry(key).or_default();
@@ -202,7 +214,7 @@ impl Windows {
         if work.u <= 0.0 {
             return;
         }
-        self.without_ns = 0.0;
+        self.open_ns = 0.0;
         self.done_ns += all;
         let blocks = |[objects, space]: [Sums; 2]| Blocks {
             objects: work.estimate(objects, all),
@@ -216,9 +228,10 @@ impl Windows {
 
     /// The estimates of the strata that are over, by key and in all.
     pub(super) fn take(&mut self) -> (HashMap<Key, Blocks>, Blocks) {
+        self.close_stratum();
         let unsure = std::mem::take(&mut self.unsure);
         let (done, without) =
-            (std::mem::take(&mut self.done_ns), std::mem::take(&mut self.without_ns));
+            (std::mem::take(&mut self.done_ns), std::mem::take(&mut self.open_ns));
         // The last stretch had no window: it is taken to be like the rest, which may be as far off
         // as what it adds.
         let more = if done > 0.0 { without / done } else { 0.0 };
@@ -253,11 +266,12 @@ mod tests {
 
     const NO_AFTER: After = After { ns: 0.0, standard_error: 0.0 };
 
-    /// A window without traps, or ticks so many that they are exact.
+    /// A window of 10 ns, so much of it outside of traps of 1 ns, and ticks so many that they are
+    /// exact.
     fn window(usual_ns: f64, outside_ns: f64) -> Window {
-        let ticks = 1e9;
-        let cpu_ns = 10.0;
-        Window { usual_ns, cpu_ns, ticks, ticks_outside: outside_ns / cpu_ns * ticks, hits: 0.0 }
+        let (cpu_ns, ticks) = (10.0, 1e9);
+        let ticks_outside = outside_ns / cpu_ns * ticks;
+        Window { usual_ns, cpu_ns, ticks, ticks_outside, hits: cpu_ns - outside_ns }
     }
 
     #[test]
@@ -272,15 +286,18 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert!((all.space.value - 1050.0).abs() < 1e-6, "{all:?}");
         assert!(all.space.standard_error() < 1e-3, "{all:?}");
-        // A stretch without a window is a part of the next, or like those before.
-        windows.end_stratum(100.0, NO_AFTER);
-        windows.add(&key(), blocks(10.0 * 3.0));
-        windows.end_window(Some(window(10.0, 10.0)));
-        windows.end_stratum(300.0, NO_AFTER);
+        // A stretch with fewer than two windows is a part of the next, or like those before.
+        windows.end_stratum(50.0, NO_AFTER);
+        for _ in 0..2 {
+            windows.add(&key(), blocks(10.0 * 3.0));
+            windows.end_window(Some(window(10.0, 10.0)));
+            windows.end_stratum(175.0, NO_AFTER);
+        }
         windows.end_stratum(40.0, NO_AFTER);
         let (_, all) = windows.take();
         assert!((all.space.value - 440.0 * 3.0).abs() < 1e-6, "{all:?}");
-        assert!(all.space.standard_error() > 120.0, "{all:?}");
+        let error = all.space.standard_error();
+        assert!((error - 120.0).abs() < 1.0, "{error}");
         assert_eq!(windows.take().0.len(), 0);
     }
 
@@ -300,40 +317,44 @@ mod tests {
     }
 
     #[test]
-    fn what_code_takes_longer_after_traps_is_no_work() {
+    fn what_traps_take_and_code_longer_after_them_is_no_work() {
         let after = After { ns: 100.0, standard_error: 50.0 };
-        // Of 10 ms half is outside of traps, of which 2000 times 100 ns are not work.
+        // Of 10 ms half is in traps, and of the rest 2000 times 100 ns are not work.
         let window = Window { hits: 2000.0, cpu_ns: 10e6, ..window(10e6, 5.0) };
-        let (work, unsure) = window.work(after);
+        let mut prices = Prices::default();
+        prices.add(&window);
+        let (work, unsure) = window.work(&prices, after);
         assert!((work / 4.8e6 - 1.0).abs() < 1e-6, "{work}");
-        assert!((unsure - 0.1 / 4.8).abs() < 1e-6, "{unsure}");
-        // However much that is, some of it was work, and some work was done.
-        let all = Window { hits: 1e9, ..window };
-        assert!((all.work(after).0 / 1.5e6 - 1.0).abs() < 1e-6);
-        assert!(Window { ticks: 3.0, ticks_outside: 0.0, ..window }.work(after).0 > 1e6);
+        assert!((unsure / (0.1 / 4.8) - 1.0).abs() < 0.01, "{unsure}");
+        // However dear they seem, some work was done.
+        let all = Window { ticks_outside: 0.0, ..window };
+        prices.add(&all);
+        assert!(all.work(&prices, after).0 >= 0.5e6);
     }
 
     #[test]
-    fn few_ticks_make_no_bias() {
+    fn few_ticks_a_window_make_no_bias() {
         let mut state = 1u64;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as f64 / (1u64 << 31) as f64
         };
         let after = After { ns: 200.0, standard_error: 0.0 };
-        let rounds = 20_000;
-        let sum: f64 = (0..rounds)
-            .map(|_| {
-                // 6000 hits of 800 ns and 200 ns behind each in 10 ms: 4 ms are work.
-                let outside = (0..100).filter(|_| random() < 0.52).count() as f64;
-                let (ticks, cpu_ns) = (100.0, 10e6);
-                let window =
-                    Window { usual_ns: 0.0, cpu_ns, ticks, ticks_outside: outside, hits: 6000.0 };
-                4e6 / window.work(after).0
-            })
-            .sum();
-        let mean = sum / f64::from(rounds);
-        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+        // 1800 hits of 800 ns and 200 ns behind each in 3 ms: 1.2 ms are work.
+        let mut windows: Vec<Window> = Vec::new();
+        for _ in 0..2000 {
+            let ticks_outside = (0..30).filter(|_| random() < 0.52).count() as f64;
+            let (ticks, cpu_ns, hits) = (30.0, 3e6, 1800.0);
+            windows.push(Window { usual_ns: 0.0, cpu_ns, ticks, ticks_outside, hits });
+        }
+        let mut sum = 0.0;
+        for stratum in windows.chunks(8) {
+            let mut prices = Prices::default();
+            stratum.iter().for_each(|window| prices.add(window));
+            sum += stratum.iter().map(|window| 1.2e6 / window.work(&prices, after).0).sum::<f64>();
+        }
+        let mean = sum / windows.len() as f64;
+        assert!((mean - 1.0).abs() < 0.03, "{mean}");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What probing may cost: how allocators are probed, and when.
 //!
 //! The price of a hit is measured at the start, in a loop of flame's own, and then in the targets
-//! themselves, by the clock of traps. Following every block comes first; once the probes have cost more than the budget allows, and an allowance on
-//! top, allocations alone are sampled, and where that is too dear as well, allocations in short
-//! windows at random moments. No decision depends on what a window is about to see: windows have
-//! one length, and the mean gap between them holds for a fixed number of them.
+//! themselves, by the clock of traps. Following every block comes first; once the probes have cost
+//! more than the budget allows, and an allowance on top, allocations alone are sampled, and where
+//! that is too dear as well, allocations in short windows at random moments.
+//!
+//! Time is cut into strata with two windows each: programs do for a while what they do, so that
+//! windows spread like that tell more than windows anywhere, and two are the fewest that tell how
+//! far off they may be. No decision depends on what a window is about to see: windows have one
+//! length, and a stratum's length is chosen before it begins.
 
 use std::time::Duration;
 
@@ -29,14 +33,18 @@ const ALLOWANCE_NS: f64 = 50e6;
 const MOST_CREDIT_NS: f64 = 100e6;
 /// The share of the budget that windows aim at: the price is an estimate.
 const AIM: f64 = 0.6;
-/// How long a window is open.
-pub(super) const WINDOW: Duration = Duration::from_millis(10);
+/// How long a window is open. What windows see differs most by what the program does at the moment:
+/// many short ones tell more than a few long ones of the same price.
+pub(super) const WINDOW: Duration = Duration::from_millis(3);
+/// How long the usual work is measured before it.
+pub(super) const BEFORE: Duration = Duration::from_millis(5);
 /// How long frees trap as well behind it, where that is worth its price.
-pub(super) const CONTRAST: Duration = Duration::from_millis(5);
-/// Windows between which the mean gap is the same.
-const STRATUM: u32 = 8;
-/// The mean gap between windows: opening and closing takes tens of milliseconds of flame's time.
-const GAPS_NS: (f64, f64) = (100e6, 10e9);
+pub(super) const CONTRAST: Duration = Duration::from_millis(3);
+/// Windows of a stratum.
+pub(super) const STRATUM: usize = 2;
+/// A stratum's share of time for each window: opening one takes some 10 ms of flame's time, and
+/// looks at all processes that have mapped the allocator's file.
+const GAPS_NS: (f64, f64) = (60e6, 10e9);
 /// Ticks in traps from which on they tell the price of a hit.
 const LEAST_TICKS: f64 = 100.0;
 /// Ticks in traps after which, while all probes are open, what was measured counts half: the price
@@ -134,8 +142,8 @@ pub(super) struct Governor {
     inside: Usage,
     contrast: Contrast,
     mean_gap_ns: f64,
-    /// Windows left of the stratum.
-    left: u32,
+    /// Windows up to now.
+    windows: u32,
 }
 
 impl Governor {
@@ -156,7 +164,7 @@ impl Governor {
             inside: Usage::default(),
             contrast: Contrast::default(),
             mean_gap_ns: GAPS_NS.0,
-            left: STRATUM,
+            windows: 0,
         }
     }
 
@@ -186,7 +194,7 @@ impl Governor {
     /// Whether a window is to be followed by a moment under more traps.
     pub(super) fn wants_contrast(&self) -> bool {
         let trap_ns = self.trap_ns().unwrap_or(self.loop_ns);
-        self.contrast.wants_more(self.inside, self.left, trap_ns)
+        self.contrast.wants_more(self.inside, self.windows, trap_ns)
     }
 
     /// Takes in a window, and the moment behind it in which frees trapped as well.
@@ -228,28 +236,20 @@ impl Governor {
         true
     }
 
-    /// Takes in what a window used; whether a stratum ends with it.
-    pub(super) fn window(&mut self, used: Usage) -> bool {
+    /// Takes in what a window used.
+    pub(super) fn window(&mut self, used: Usage) {
         self.inside = self.inside.plus(used);
-        self.left = self.left.saturating_sub(1);
-        self.left == 0
+        self.windows += 1;
     }
 
-    /// Begins a stratum: how far apart its windows are, by what each of those before cost in the
-    /// mean, in nanoseconds, and by how much CPU the targets use in a nanosecond.
-    pub(super) fn begin_stratum(&mut self, cost_ns: f64, cpus: f64) {
-        self.left = STRATUM;
+    /// Begins a stratum, by what each window before cost in the mean, in nanoseconds, and by how
+    /// much CPU the targets use in a nanosecond: how long it is.
+    pub(super) fn begin_stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
         if cpus > 0.0 {
             let wanted = cost_ns / (self.budget * AIM) / cpus;
             self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
         }
-    }
-
-    /// The time to the next window, by a number from 0 to 1: exponential, so that no moment of the
-    /// program is more likely than another.
-    pub(super) fn gap(&self, random: f64) -> Duration {
-        let ns = -self.mean_gap_ns * random.max(1e-9).ln();
-        Duration::from_nanos(ns as u64)
+        Duration::from_nanos((self.mean_gap_ns * STRATUM as f64) as u64)
     }
 }
 
@@ -306,10 +306,10 @@ mod tests {
     #[test]
     fn windows_come_as_seldom_as_they_are_dear() {
         let mut governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
-        let ends = (0..8).filter(|_| governor.window(used(7000.0, 0.0, 10.0 * MS))).count();
-        assert_eq!(ends, 1);
-        governor.begin_stratum(7000.0 * governor.price_ns(), 1.0);
+        assert_eq!(governor.begin_stratum(0.0, 1.0), Duration::from_millis(120));
+        let cost_ns = 7000.0 * governor.price_ns();
+        let stratum = governor.begin_stratum(cost_ns, 1.0).as_nanos() as f64;
         // 7000 hits at 1.6 us each, of a budget of 3 %.
-        assert!((governor.mean_gap_ns - 11.2 * MS / 0.03).abs() < MS);
+        assert!((stratum / 2.0 - 11.2 * MS / 0.03).abs() < MS, "{stratum}");
     }
 }

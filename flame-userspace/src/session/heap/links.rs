@@ -2,11 +2,11 @@
 //! process is touched; where every process is a target, a file has one link for all. Looking for an
 //! allocator's functions and opening links takes milliseconds, closing them tens of milliseconds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -18,6 +18,9 @@ use super::prober::{HookFile, Owner, Told, tell};
 use crate::bpf::{HeapPrograms, Probe, ProbeLink};
 use crate::heap::{Hook, Hooks, OwnFunction, hooks};
 use crate::process::{ExecutableId, ProcessId};
+
+/// Links of windows that are being closed, at most, before the next window waits for them.
+const MOST_CLOSING: usize = 8;
 
 /// A file that a process, or all, is to be probed in.
 struct Target {
@@ -46,6 +49,8 @@ pub(super) struct Links {
     tell: Sender<Told>,
     /// Closes links: that waits for all CPUs, and the probes of new processes are not to wait.
     closing: Sender<ProbeLink>,
+    /// Threads that close links of windows, the oldest first.
+    closings: VecDeque<JoinHandle<()>>,
     files: HashMap<ExecutableId, Option<Found>>,
     targets: Vec<Target>,
 }
@@ -59,7 +64,15 @@ impl Links {
         let (closing, closed) = mpsc::channel::<ProbeLink>();
         let closer = thread::Builder::new().name("flame-unprobe".to_owned());
         closer.spawn(move || closed.into_iter().for_each(drop)).context("start a thread")?;
-        Ok(Self { programs, own, tell, closing, files: HashMap::new(), targets: Vec::new() })
+        Ok(Self {
+            programs,
+            own,
+            tell,
+            closing,
+            closings: VecDeque::new(),
+            files: HashMap::new(),
+            targets: Vec::new(),
+        })
     }
 
     /// Looks for an allocator in a file, if that has not been done, and makes it a target. Its link
@@ -154,17 +167,33 @@ impl Links {
         log::debug!("probes of frees opened in {:?}", began.elapsed());
     }
 
-    /// Closes all links, at the same time: each takes tens of milliseconds.
+    /// Closes all links, and waits until they are.
     pub(super) fn close_all(&mut self) {
         let began = Instant::now();
-        let links = self.targets.iter_mut().flat_map(|t| [t.link.take(), t.frees.take()]);
-        let links: Vec<_> = links.flatten().collect();
-        thread::scope(|scope| {
-            for link in links {
-                scope.spawn(move || drop(link));
-            }
-        });
+        self.close_later();
+        self.wait_for_closing(0);
         log::debug!("probes closed in {:?}", began.elapsed());
+    }
+
+    /// Closes all links, at the same time. Each takes its probes out at once, and then tens of
+    /// milliseconds in which it waits for all CPUs.
+    pub(super) fn close_later(&mut self) {
+        self.wait_for_closing(MOST_CLOSING);
+        let links = self.targets.iter_mut().flat_map(|t| [t.link.take(), t.frees.take()]);
+        for link in links.flatten() {
+            self.closings.push_back(thread::spawn(move || drop(link)));
+        }
+    }
+
+    /// Waits until so many links at most are being closed.
+    fn wait_for_closing(&mut self, most: usize) {
+        while self.closings.len() > most {
+            // A thread that panicked has dropped its link too.
+            self.closings.pop_front().map(JoinHandle::join);
+        }
+        while self.closings.front().is_some_and(JoinHandle::is_finished) {
+            self.closings.pop_front();
+        }
     }
 }
 

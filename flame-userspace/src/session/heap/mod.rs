@@ -46,7 +46,7 @@ const INTERVALS: (u64, u64) = (1 << 10, 4 << 20);
 /// Samples a second that the interval is chosen for.
 const SAMPLES_A_SECOND: f64 = 500.0;
 /// The same for a window.
-const SAMPLES_A_WINDOW: f64 = 100.0;
+const SAMPLES_A_WINDOW: f64 = 50.0;
 /// How often the interval is looked at, in nanoseconds.
 const ADAPT_NS: u64 = 100_000_000;
 /// Blocks that are followed, at most: room is left for those that come until they are thinned.
@@ -267,8 +267,8 @@ impl Heap {
         }
     }
 
-    /// Takes in what the hooker tells.
-    fn listen(&mut self, processes: &ProcessTable) {
+    /// Takes in what the prober tells: before samples are taken in, so that each window has its own.
+    pub(super) fn listen(&mut self, processes: &ProcessTable) {
         let told: Vec<Told> = self.prober.told().collect();
         for told in told {
             match told {

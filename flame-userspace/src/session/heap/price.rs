@@ -21,8 +21,8 @@ const ROUNDS: u32 = 20;
 const IN_A_ROW: u64 = 8;
 
 /// Pairs of stretches with and without the clock, and how long a stretch is.
-const STRETCHES: usize = 5;
-const STRETCH: Duration = Duration::from_millis(4);
+const STRETCHES: usize = 9;
+const STRETCH: Duration = Duration::from_millis(8);
 
 /// [`IN_A_ROW`] instructions that the kernel emulates, and nothing between two traps: an allocator
 /// of one byte, to the program on its probes.

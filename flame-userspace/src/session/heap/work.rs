@@ -1,12 +1,13 @@
 //! The thread that decides how allocators are probed, and when: always, or in windows.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::governor::{CONTRAST, Governor, Probing, Usage, WINDOW};
+use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
 use super::meter::Meter;
 use super::price;
@@ -43,6 +44,9 @@ pub(super) struct Work {
     /// there have been.
     stratum: Usage,
     stratum_began: Instant,
+    /// When it is to end, and its windows that have not been.
+    stratum_ends: Instant,
+    planned: VecDeque<Instant>,
     windows: f64,
     /// What strata that are over cost, in nanoseconds.
     cost_ns: f64,
@@ -57,6 +61,8 @@ enum Doing {
     Open,
     /// It waits for the next window.
     Gap,
+    /// It waits for the stratum's end.
+    Rest,
     /// A stretch before a window, in which the usual work is measured.
     Before,
     /// A window is open.
@@ -89,7 +95,7 @@ impl Work {
             interval,
             governor,
             meter: Meter::default(),
-            now: if windows { Doing::Gap } else { Doing::Open },
+            now: if windows { Doing::Rest } else { Doing::Open },
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
             began_at: Instant::now(),
@@ -98,6 +104,8 @@ impl Work {
             tick_ns: None,
             stratum: Usage::default(),
             stratum_began: Instant::now(),
+            stratum_ends: Instant::now(),
+            planned: VecDeque::new(),
             windows: 0.0,
             cost_ns: 0.0,
             random: RandomState::new(),
@@ -159,6 +167,7 @@ impl Work {
         match self.now {
             Doing::Open => self.account(),
             Doing::Gap => self.look_at_usual_work(),
+            Doing::Rest => self.end_stratum(),
             Doing::Before => self.open_window(),
             Doing::Window => self.end_window(),
             Doing::Contrast => self.end_contrast(),
@@ -200,16 +209,34 @@ impl Work {
     fn begin_windows(&mut self) {
         self.run_clock(None);
         let used = self.used();
-        (self.stratum, self.began) = (used, used);
+        self.began = used;
+        self.begin_stratum(used, 0.0, 0.0);
+    }
+
+    /// Begins a stratum, whose windows come at random moments of it.
+    fn begin_stratum(&mut self, used: Usage, cost_ns: f64, cpus: f64) {
+        let length = self.governor.begin_stratum(cost_ns, cpus);
+        self.stratum = used;
         self.stratum_began = Instant::now();
-        self.now = Doing::Gap;
+        self.stratum_ends = self.stratum_began + length;
+        let mut moments: Vec<Instant> =
+            (0..STRATUM).map(|_| self.stratum_began + length.mul_f64(self.random())).collect();
+        moments.sort_unstable();
+        self.planned = moments.into();
         self.wait_for_window();
     }
 
+    /// Waits for the stratum's next window, or for its end.
     fn wait_for_window(&mut self) {
+        let next = self.planned.pop_front();
+        self.now = if next.is_some() { Doing::Gap } else { Doing::Rest };
+        self.due = next.unwrap_or(self.stratum_ends);
+    }
+
+    /// A number from 0 to 1.
+    fn random(&mut self) -> f64 {
         self.drawn += 1;
-        let random = self.random.hash_one(self.drawn) as f64 / u64::MAX as f64;
-        self.due = Instant::now() + self.governor.gap(random);
+        self.random.hash_one(self.drawn) as f64 / u64::MAX as f64
     }
 
     fn look_at_usual_work(&mut self) {
@@ -223,7 +250,7 @@ impl Work {
         }
         self.begin();
         self.now = Doing::Before;
-        self.due = self.began_at + WINDOW;
+        self.due = self.began_at + BEFORE;
     }
 
     fn begin(&mut self) {
@@ -234,7 +261,9 @@ impl Work {
     fn open_window(&mut self) {
         let before = self.used().since(self.began);
         let elapsed = self.began_at.elapsed().as_nanos() as f64;
-        self.usual_ns = before.cpu_ns * WINDOW.as_nanos() as f64 / elapsed.max(1.0);
+        // The probes of the window before may have gone only just now.
+        let work_ns = self.governor.work_ns(before);
+        self.usual_ns = work_ns * WINDOW.as_nanos() as f64 / elapsed.max(1.0);
         self.links.open_all(self.governor.probing());
         self.run_clock(Some(Pace::Fast));
         self.begin();
@@ -273,13 +302,10 @@ impl Work {
     /// Has nothing trap any more, and waits for the next window.
     fn close_window(&mut self) {
         self.run_clock(None);
-        self.links.close_all();
-        self.now = Doing::Gap;
-        self.wait_for_window();
+        self.links.close_later();
         self.windows += 1.0;
-        if self.governor.window(self.inside) {
-            self.end_stratum();
-        }
+        self.governor.window(self.inside);
+        self.wait_for_window();
     }
 
     /// Ends the stratum that is open, wherever it is.
@@ -292,7 +318,7 @@ impl Work {
                 }
             }
             Doing::Contrast => self.close_window(),
-            Doing::Gap | Doing::Before => {}
+            Doing::Gap | Doing::Rest | Doing::Before => {}
             Doing::Open | Doing::Closed => return,
         }
         self.end_stratum();
@@ -305,16 +331,12 @@ impl Work {
         let elapsed = self.stratum_began.elapsed().as_nanos() as f64;
         self.cost_ns += in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
         let cost_ns = self.cost_ns / self.windows.max(1.0);
-        self.governor.begin_stratum(cost_ns, in_all.cpu_ns / elapsed.max(1.0));
         let work_ns = self.governor.work_ns(in_all);
         let after = self.governor.after();
         log::debug!("a stratum of windows: {in_all:?}, {after:?}");
         tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns, after });
-        self.stratum = used;
-        self.stratum_began = Instant::now();
-        self.now = Doing::Gap;
-        self.wait_for_window();
         self.tell_cost(used);
+        self.begin_stratum(used, cost_ns, in_all.cpu_ns / elapsed.max(1.0));
     }
 
     fn used(&mut self) -> Usage {

@@ -226,6 +226,10 @@ impl Pipeline {
 
     fn apply(&mut self, happened: Vec<Happened>) {
         let own = self.own_pid();
+        if let Some(Ok(heap)) = &mut self.heap {
+            // Windows that ended before some of these samples.
+            heap.listen(&self.processes);
+        }
         for one in happened {
             match one {
                 Happened::Event(time_ns, event) => {

@@ -1,0 +1,139 @@
+//! What a trap takes in the targets, by how densely they trap: what runs between two traps decides
+//! how cold the trap's own way through the kernel is.
+//!
+//! In a window of `k` ticks of a clock, `t` of them in traps, the `h` traps took `cpu t / k`. One
+//! window's ticks are few, and to divide by what they leave would be biased: windows as dense as one
+//! another (within a factor of two) share a price, the ratio of the sums over all of them. Its
+//! relative variance is that of the binomial `t`, `(1 - t/k) / t`.
+
+use super::windows::Window;
+
+/// Densities are told apart by the powers of two in traps a nanosecond, from 2^-24 up.
+const SPARSEST: f64 = -24.0;
+const BINS: usize = 18;
+/// Ticks in traps with which a density counts as much as all others.
+const SHRINK: f64 = 30.0;
+/// How far the price at one density may be from that at others, as a share.
+const SPREAD: f64 = 0.3;
+/// Ticks in traps after which what was measured counts half: prices change with what targets do.
+const ENOUGH: f64 = 4000.0;
+
+/// What windows of a density used.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    hits: f64,
+    /// In traps, in nanoseconds of CPU time.
+    in_traps_ns: f64,
+    ticks: f64,
+    ticks_in_traps: f64,
+    cpu_ns: f64,
+}
+
+impl Used {
+    fn add(&mut self, window: &Window) {
+        let in_traps = window.ticks - window.ticks_outside;
+        self.hits += window.hits;
+        self.in_traps_ns += window.cpu_ns * in_traps / window.ticks;
+        self.ticks += window.ticks;
+        self.ticks_in_traps += in_traps;
+        self.cpu_ns += window.cpu_ns;
+        if self.ticks_in_traps > ENOUGH {
+            *self = Self {
+                hits: self.hits / 2.0,
+                in_traps_ns: self.in_traps_ns / 2.0,
+                ticks: self.ticks / 2.0,
+                ticks_in_traps: self.ticks_in_traps / 2.0,
+                cpu_ns: self.cpu_ns / 2.0,
+            };
+        }
+    }
+
+    /// The price, and its variance: that of one tick at least.
+    fn price(&self) -> (f64, f64) {
+        if self.hits <= 0.0 || self.ticks <= 0.0 {
+            return (0.0, 0.0);
+        }
+        let outside = 1.0 - self.ticks_in_traps / self.ticks;
+        let tick_ns = self.cpu_ns / self.ticks;
+        let ticks = (self.ticks_in_traps * outside).max(1.0);
+        (self.in_traps_ns / self.hits, ticks * (tick_ns / self.hits).powi(2))
+    }
+}
+
+/// The prices, as far as windows have told them.
+#[derive(Debug, Default)]
+pub(super) struct Prices {
+    all: Used,
+    by_density: [Used; BINS],
+}
+
+impl Prices {
+    /// Takes in a window.
+    pub(super) fn add(&mut self, window: &Window) {
+        self.all.add(window);
+        if let Some(bin) = bin(window) {
+            self.by_density[bin].add(window);
+        }
+    }
+
+    /// What a trap took in a window that was taken in, in nanoseconds, and the variance of that.
+    pub(super) fn of(&self, window: &Window) -> (f64, f64) {
+        let Some(bin) = bin(window) else { return (0.0, 0.0) };
+        let dense = &self.by_density[bin];
+        let ((all, _), (own, variance)) = (self.all.price(), dense.price());
+        let share = dense.ticks_in_traps / (dense.ticks_in_traps + SHRINK);
+        let price = share * own + (1.0 - share) * all;
+        let strange = (1.0 - share) * SPREAD * all;
+        (price, share * share * variance + strange * strange)
+    }
+}
+
+/// The density of a window with traps.
+fn bin(window: &Window) -> Option<usize> {
+    let density = window.hits / window.cpu_ns;
+    let bin = (density.log2() - SPARSEST).floor().clamp(0.0, BINS as f64 - 1.0);
+    (window.hits > 0.0).then_some(bin as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window of 3 ms with so many traps, which take so long, and a clock that is exact.
+    fn window(hits: f64, trap_ns: f64) -> Window {
+        let (cpu_ns, ticks) = (3e6, 30.0);
+        let ticks_outside = ticks * (1.0 - hits * trap_ns / cpu_ns);
+        Window { usual_ns: cpu_ns, cpu_ns, ticks, ticks_outside, hits }
+    }
+
+    #[test]
+    fn each_density_has_its_price_once_it_has_ticks() {
+        let mut prices = Prices::default();
+        let (dense, sparse) = (window(3000.0, 600.0), window(300.0, 1000.0));
+        for _ in 0..200 {
+            prices.add(&dense);
+            prices.add(&sparse);
+        }
+        let (of_dense, variance) = prices.of(&dense);
+        assert!((of_dense - 600.0).abs() < 3.0, "{of_dense}");
+        // 3600 ticks of 100 us in traps, 40 % of all outside of them, by 600,000 hits.
+        let told = (3600.0f64 * 0.4).sqrt() * 1e5 / 6e5;
+        assert!((0.9..1.3).contains(&(variance.sqrt() / told)), "{variance} {told}");
+        let (of_sparse, _) = prices.of(&sparse);
+        assert!((of_sparse - 1000.0).abs() < 25.0, "{of_sparse}");
+    }
+
+    #[test]
+    fn a_density_with_few_ticks_has_nearly_the_price_of_all() {
+        let mut prices = Prices::default();
+        for _ in 0..100 {
+            prices.add(&window(3000.0, 600.0));
+        }
+        let rare = Window { ticks_outside: 30.0, ..window(100.0, 0.0) };
+        prices.add(&rare);
+        let (price, variance) = prices.of(&rare);
+        assert!((price - 600.0).abs() < 3.0, "{price}");
+        assert!((variance.sqrt() / 180.0 - 1.0).abs() < 0.01, "{variance}");
+        assert_eq!(prices.of(&window(0.0, 0.0)), (0.0, 0.0));
+    }
+}
