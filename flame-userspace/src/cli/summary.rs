@@ -261,6 +261,8 @@ impl Summary {
                 "price_ns": cost.price_ns,
                 "clock_ns": cost.clock_ns,
                 "percent": cost.percent,
+                "attach_ns": cost.attach_ns,
+                "detach_ns": cost.detach_ns,
             })),
         })
     }

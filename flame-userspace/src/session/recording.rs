@@ -89,6 +89,10 @@ pub struct ProbeCost {
     pub clock_ns: f64,
     /// All of it as a share of the processes' own CPU time, in percent.
     pub percent: f64,
+    /// The longest that it took to put probes in, in nanoseconds of time.
+    pub attach_ns: f64,
+    /// The longest that it took to take them out, likewise.
+    pub detach_ns: f64,
 }
 
 /// What a function and those that it called allocated and hold.

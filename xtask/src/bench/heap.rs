@@ -110,6 +110,10 @@ struct Measured {
     armed_ms: Vec<f64>,
     /// What flame itself says that its probes cost, as the program's CPU time is told.
     said: Vec<f64>,
+    /// The longest that putting probes in, and taking them out, took in each run, in milliseconds;
+    /// flame's alone.
+    attach_ms: Vec<f64>,
+    detach_ms: Vec<f64>,
     /// Why it was not measured, or no longer.
     left_out: Option<String>,
 }
@@ -138,6 +142,8 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
         cpu: Vec::new(),
         armed_ms: Vec::new(),
         said: Vec::new(),
+        attach_ms: Vec::new(),
+        detach_ms: Vec::new(),
         left_out: tool.missing().or(tool.cannot(program)).map(str::to_owned),
     };
     let mut row = Row {
@@ -199,9 +205,8 @@ impl Row {
                 (None, ran) => bare = Some(ran?.0.cpu.as_secs_f64()),
                 (Some(index), Ok((used, told))) => {
                     ratios.push((index, used.cpu.as_secs_f64()));
-                    if let Some(Told { armed, percent }) = told {
-                        self.measured[index].armed_ms.push(armed.as_secs_f64() * 1e3);
-                        self.measured[index].said.extend(percent.map(|p| 1.0 + p / 100.0));
+                    if let Some(told) = told {
+                        self.measured[index].take_in(&told);
                     }
                 }
                 // Another tool's failure is its own, and is told in the table.
@@ -225,6 +230,15 @@ impl Measured {
         Interval::of(&self.cpu)
     }
 
+    fn take_in(&mut self, told: &Told) {
+        self.armed_ms.push(told.armed.as_secs_f64() * 1e3);
+        if let Some(Probes { percent, attach_ns, detach_ns }) = told.probes {
+            self.said.push(1.0 + percent / 100.0);
+            self.attach_ms.push(attach_ns / 1e6);
+            self.detach_ms.push(detach_ns / 1e6);
+        }
+    }
+
     /// Whether the interval is as narrow as asked for, in percentage points.
     fn settled(&self) -> bool {
         self.interval().is_some_and(|i| i.holds() && i.reach() * 100.0 <= REACH)
@@ -235,8 +249,18 @@ impl Measured {
 struct Told {
     /// How long it took to arm its probes.
     armed: Duration,
-    /// What they cost, in percent of the program's own CPU time, if they were hit.
-    percent: Option<f64>,
+    /// What they cost, if they were hit.
+    probes: Option<Probes>,
+}
+
+/// What flame says of its probes.
+#[derive(Clone, Copy)]
+struct Probes {
+    /// Their cost in percent of the program's own CPU time.
+    percent: f64,
+    /// The longest that putting them in, and taking them out, took.
+    attach_ns: f64,
+    detach_ns: f64,
 }
 
 /// Runs a program to its end, under a tool or none: what the program used, and what flame told.
@@ -277,8 +301,15 @@ fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, 
     let summary: Value = serde_json::from_str(&summary).context("read flame's summary")?;
     let heap = summary["profiles"].as_array().into_iter().flatten();
     let heap = heap.into_iter().find(|profile| profile["profile"] == "heap");
-    let percent = heap.and_then(|heap| heap["probes"]["percent"].as_f64());
-    Ok((used, Some(Told { armed, percent })))
+    let probes = heap.and_then(|heap| {
+        let number = |name: &str| heap["probes"][name].as_f64();
+        Some(Probes {
+            percent: number("percent")?,
+            attach_ns: number("attach_ns")?,
+            detach_ns: number("detach_ns")?,
+        })
+    });
+    Ok((used, Some(Told { armed, probes })))
 }
 
 /// Starts bcc's memleak; when this returns, its probes are armed. It wants tracefs at its usual
@@ -330,9 +361,9 @@ impl fmt::Display for Table {
         }
         writeln!(
             out,
-            " memleak's cost / flame exact's | as flame says | as flame says, exact | armed |"
+            " memleak's cost / flame exact's | as flame says | as flame says, exact | armed | probes in, out |"
         )?;
-        writeln!(out, "|---|{}---|---|---|---|", "---|".repeat(TOOLS.len()))?;
+        writeln!(out, "|---|{}---|---|---|---|---|", "---|".repeat(TOOLS.len()))?;
         for row in &self.rows {
             write!(out, "| {} {} |", row.name, row.version)?;
             for measured in &row.measured {
@@ -352,7 +383,12 @@ impl fmt::Display for Table {
                 write!(out, " {:.3} |", middle(said))?;
             }
             let armed = row.measured.iter().flat_map(|measured| measured.armed_ms.iter().copied());
-            writeln!(out, " {:.0} ms |", middle(armed))?;
+            write!(out, " {:.0} ms |", middle(armed))?;
+            let attach = row.measured.iter().flat_map(|measured| &measured.attach_ms);
+            let detach = row.measured.iter().flat_map(|measured| &measured.detach_ms);
+            let most = |times: &mut dyn Iterator<Item = &f64>| times.copied().fold(0.0, f64::max);
+            let (attach, detach) = (most(&mut attach.into_iter()), most(&mut detach.into_iter()));
+            writeln!(out, " {attach:.0}, {detach:.0} ms |")?;
         }
         for row in &self.rows {
             let bare = middle(row.bare.iter().copied());
@@ -388,7 +424,8 @@ mod tests {
 
     fn measured(tool: Tool, cpu: &[f64]) -> Measured {
         let (armed_ms, said) = (vec![40.0], vec![1.03]);
-        Measured { tool, cpu: cpu.to_vec(), armed_ms, said, left_out: None }
+        let (attach_ms, detach_ms, left_out) = (vec![9.0], vec![17.0], None);
+        Measured { tool, cpu: cpu.to_vec(), armed_ms, said, attach_ms, detach_ms, left_out }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC, PLAIN_IS_MALLOC};
@@ -50,7 +50,10 @@ pub(super) struct Links {
     /// Closes links: that waits for all CPUs, and the probes of new processes are not to wait.
     closing: Sender<ProbeLink>,
     /// Threads that close links of windows, the oldest first.
-    closings: VecDeque<JoinHandle<()>>,
+    closings: VecDeque<JoinHandle<Duration>>,
+    /// The longest that opening all links, and closing one, took.
+    longest_opening: Duration,
+    longest_closing: Duration,
     files: HashMap<ExecutableId, Option<Found>>,
     targets: Vec<Target>,
 }
@@ -70,6 +73,8 @@ impl Links {
             tell,
             closing,
             closings: VecDeque::new(),
+            longest_opening: Duration::ZERO,
+            longest_closing: Duration::ZERO,
             files: HashMap::new(),
             targets: Vec::new(),
         })
@@ -97,7 +102,9 @@ impl Links {
         }
         let mut target = Target { owner, pid, executable, link: None, frees: None };
         if let Some(how) = open {
+            let began = Instant::now();
             self.open(&mut target, how);
+            self.longest_opening = self.longest_opening.max(began.elapsed());
         }
         self.targets.push(target);
     }
@@ -151,6 +158,7 @@ impl Links {
             self.open(target, how);
         }
         self.targets = targets;
+        self.longest_opening = self.longest_opening.max(began.elapsed());
         log::debug!("probes opened in {:?}", began.elapsed());
     }
 
@@ -181,19 +189,32 @@ impl Links {
         self.wait_for_closing(MOST_CLOSING);
         let links = self.targets.iter_mut().flat_map(|t| [t.link.take(), t.frees.take()]);
         for link in links.flatten() {
-            self.closings.push_back(thread::spawn(move || drop(link)));
+            self.closings.push_back(thread::spawn(move || {
+                let began = Instant::now();
+                drop(link);
+                began.elapsed()
+            }));
         }
     }
 
     /// Waits until so many links at most are being closed.
     fn wait_for_closing(&mut self, most: usize) {
-        while self.closings.len() > most {
+        let over = |closings: &VecDeque<JoinHandle<_>>| {
+            closings.len() > most || closings.front().is_some_and(JoinHandle::is_finished)
+        };
+        while over(&self.closings)
+            && let Some(closing) = self.closings.pop_front()
+        {
             // A thread that panicked has dropped its link too.
-            self.closings.pop_front().map(JoinHandle::join);
+            let took = closing.join().unwrap_or_default();
+            self.longest_closing = self.longest_closing.max(took);
         }
-        while self.closings.front().is_some_and(JoinHandle::is_finished) {
-            self.closings.pop_front();
-        }
+    }
+
+    /// The longest that it took to open all links, and to close one, in nanoseconds.
+    pub(super) fn longest_ns(&self) -> (f64, f64) {
+        let ns = |time: Duration| time.as_nanos() as f64;
+        (ns(self.longest_opening), ns(self.longest_closing))
     }
 }
 

@@ -78,6 +78,9 @@ pub(super) struct Cost {
     pub(super) clock_ns: f64,
     /// CPU time of the targets, in nanoseconds, the probes' time in it.
     pub(super) cpu_ns: f64,
+    /// The longest that it took to put probes in and to take them out, in nanoseconds of time.
+    pub(super) attach_ns: f64,
+    pub(super) detach_ns: f64,
 }
 
 /// The thread's other end. Dropping it takes all probes away.

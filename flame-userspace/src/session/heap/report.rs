@@ -141,12 +141,13 @@ impl HeapPart {
 
     /// What the probes cost, if they were hit.
     pub(in crate::session) fn probe_cost(&self) -> Option<ProbeCost> {
-        let Cost { hits, price_ns, clock_ns, cpu_ns } = self.cost;
+        let Cost { hits, price_ns, clock_ns, cpu_ns, attach_ns, detach_ns } = self.cost;
         let cost_ns = hits * price_ns + clock_ns;
         // However wrong the price is, some of the time was the program's.
         let own_ns = (cpu_ns - cost_ns).max(cpu_ns * 0.02).max(1.0);
         let percent = cost_ns * 100.0 / own_ns;
-        (hits > 0.0).then_some(ProbeCost { hits, price_ns, clock_ns, percent })
+        let cost = ProbeCost { hits, price_ns, clock_ns, percent, attach_ns, detach_ns };
+        (hits > 0.0).then_some(cost)
     }
 
     /// What was allocated and what grew, by stack.
@@ -257,7 +258,7 @@ impl HeapPart {
                 "windows: allocations were sampled in short windows at random moments; totals by the targets' work (CPU time) in and out of them; errors by how windows differ".to_owned(),
             );
         }
-        if let Some(ProbeCost { hits, price_ns, clock_ns, percent }) = self.probe_cost() {
+        if let Some(ProbeCost { hits, price_ns, clock_ns, percent, .. }) = self.probe_cost() {
             lines.push(format!(
                 "cost: probes were hit {hits:.0} times, at {price_ns:.0} ns of CPU time each, and the clock that tells took {:.1} ms: {percent:.1} % of the targets' own CPU time",
                 clock_ns / 1e6
