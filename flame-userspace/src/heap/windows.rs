@@ -350,7 +350,9 @@ mod tests {
         let mut sum = 0.0;
         for stratum in windows.chunks(8) {
             let mut prices = Prices::default();
-            stratum.iter().for_each(|window| prices.add(window));
+            for window in stratum {
+                prices.add(window);
+            }
             sum += stratum.iter().map(|window| 1.2e6 / window.work(&prices, after).0).sum::<f64>();
         }
         let mean = sum / windows.len() as f64;
