@@ -14,8 +14,8 @@ use flame_tests::{Flame, Guarded, Workload};
 
 use crate::traces::changed_bytes_of;
 
-/// Rounds, where the environment does not say otherwise: an issue asks for 1,000, which takes many
-/// minutes.
+/// Rounds, where the environment does not say otherwise. What one attaching in a thousand would lose
+/// is not found by so few: a thousand take many minutes.
 const ROUNDS: usize = 20;
 const ROUNDS_VARIABLE: &str = "FLAME_TEST_ROUNDS";
 const PORT: u16 = 17_379;
