@@ -9,7 +9,7 @@ use flame_common::config::Config;
 use flame_common::limits::COPIES_A_SECOND;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::heap::{Heap, HeapOptions};
+use super::heap::{Heap, HeapOptions, Priced};
 use super::pipeline::{Control, Pipeline, Progress, Sources};
 use super::target::Target;
 use super::{ProfileType, Recording};
@@ -328,12 +328,8 @@ impl SessionBuilder {
         if growth.is_none() && probes.is_none() {
             return Err(failures.pop().context("nothing of the heap was asked for")?);
         }
-        // For as long as the price of a hit is measured on flame itself.
-        let own = std::process::id();
-        programs.add_target(own)?;
-        let heap = Heap::new(self.heap.clone(), probes, growth, every_process);
-        programs.remove_target(own);
-        let mut heap = heap?;
+        let probes = probes.map(|kernel| Priced::measure(kernel, programs)).transpose()?;
+        let mut heap = Heap::new(self.heap.clone(), probes, growth, every_process)?;
         for why in failures {
             heap.fail(format!("{why:#}"));
         }

@@ -27,6 +27,17 @@ pub(super) enum Probing {
     Windows,
 }
 
+impl Probing {
+    /// What a mode begins with.
+    pub(super) const fn first(mode: HeapMode) -> Self {
+        match mode {
+            HeapMode::Auto | HeapMode::Exact => Self::Follow,
+            HeapMode::Alloc | HeapMode::Growth => Self::Allocations,
+            HeapMode::Governed => Self::Windows,
+        }
+    }
+}
+
 /// What the probes may have cost beyond the budget, in nanoseconds of CPU time.
 const ALLOWANCE_NS: f64 = 50e6;
 /// What a frugal program may save for later, likewise.
@@ -149,16 +160,11 @@ pub(super) struct Governor {
 impl Governor {
     /// `loop_ns` is what a hit costs in a tight loop.
     pub(super) fn new(mode: HeapMode, overhead_percent: f64, loop_ns: f64) -> Self {
-        let probing = match mode {
-            HeapMode::Auto | HeapMode::Exact => Probing::Follow,
-            HeapMode::Alloc | HeapMode::Growth => Probing::Allocations,
-            HeapMode::Governed => Probing::Windows,
-        };
         Self {
             mode,
             budget: overhead_percent / 100.0,
             loop_ns,
-            probing,
+            probing: Probing::first(mode),
             debt_ns: 0.0,
             open: Usage::default(),
             inside: Usage::default(),

@@ -25,9 +25,10 @@ use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
 use self::go::GoHeaps;
-use self::governor::Probing;
+use self::governor::{Governor, Probing};
 use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
+pub(super) use self::price::Priced;
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
 use self::residency::Residency;
@@ -120,23 +121,24 @@ impl Heap {
     /// Gets ready to probe; nothing is probed yet.
     pub(super) fn new(
         options: HeapOptions,
-        kernel: Option<HeapKernel>,
+        kernel: Option<Priced>,
         growth: Option<GrowthKernel>,
         every_process: bool,
     ) -> Result<Self> {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
         let (prober, blocks) = match kernel {
-            Some(HeapKernel { programs, switch, blocks, clock }) => {
-                (Prober::start(programs, switch, clock, &options, interval)?, Some(blocks))
+            Some(Priced { kernel, hit_ns }) => {
+                let HeapKernel { programs, switch, blocks, clock } = kernel;
+                let governor = Governor::new(options.mode, options.overhead, hit_ns);
+                let own = options.own.clone();
+                (Prober::start(programs, own, switch, clock, governor, interval)?, Some(blocks))
             }
             None => (Prober::none(), None),
         };
         let growth = growth.map(Growth::start).transpose()?;
-        let probing = match options.mode {
-            _ if blocks.is_none() => Probing::Allocations,
-            HeapMode::Auto | HeapMode::Exact => Probing::Follow,
-            HeapMode::Alloc | HeapMode::Growth => Probing::Allocations,
-            HeapMode::Governed => Probing::Windows,
+        let probing = match blocks {
+            Some(_) => Probing::first(options.mode),
+            None => Probing::Allocations,
         };
         Ok(Self {
             options,

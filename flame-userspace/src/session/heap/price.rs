@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use flame_common::block::ARGUMENTS_SHIFT;
 use flame_common::heap::{Arguments, Role};
+use flame_common::poisson::LONGEST_INTERVAL;
 
-use crate::bpf::{HeapPrograms, Pace, Probe, TrapClock};
+use crate::bpf::{HeapKernel, HeapPrograms, Pace, Probe, Programs, TrapClock};
 use crate::process;
 use crate::session::timeline::thread_cpu_ns;
 
@@ -31,9 +32,34 @@ extern "C" fn probed_often(_size: usize) {
     core::arch::naked_asm!("nop", "nop", "nop", "nop", "nop", "nop", "nop", "nop", "ret")
 }
 
+/// What there is for heap profiles, and what a hit of its probes costs in a tight loop.
+pub(in crate::session) struct Priced {
+    pub(super) kernel: HeapKernel,
+    /// In nanoseconds of CPU time.
+    pub(super) hit_ns: f64,
+}
+
+impl Priced {
+    /// Measures on flame itself, which is a target meanwhile: before anything is sampled.
+    pub(in crate::session) fn measure(
+        mut kernel: HeapKernel,
+        programs: &mut Programs,
+    ) -> Result<Self> {
+        // So long that no allocation is.
+        kernel.switch.set_interval(LONGEST_INTERVAL)?;
+        let own = std::process::id();
+        programs.add_target(own)?;
+        let hit_ns = of_hit(&kernel.programs);
+        programs.remove_target(own);
+        let hit_ns = hit_ns?;
+        log::debug!("a hit of a probe: {hit_ns:.0} ns");
+        Ok(Self { kernel, hit_ns })
+    }
+}
+
 /// What a hit costs in a tight loop, in nanoseconds of CPU time. flame has to be a target
 /// meanwhile, and no sample is to be taken.
-pub(super) fn of_hit(programs: &HeapPrograms) -> Result<f64> {
+fn of_hit(programs: &HeapPrograms) -> Result<f64> {
     let row = process::own_file_offset(probed_often as *const () as u64);
     let row = row.context("find flame's own code")?;
     let file = File::open("/proc/self/exe").context("open flame's own program")?;

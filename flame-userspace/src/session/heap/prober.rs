@@ -6,15 +6,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use anyhow::{Context as _, Result};
-use flame_common::poisson::LONGEST_INTERVAL;
 
-use super::HeapOptions;
 use super::governor::{Governor, Probing};
 use super::links::Links;
-use super::price;
 use super::work::Work;
 use crate::bpf::{HeapPrograms, HeapSwitch, TrapClock};
-use crate::heap::{After, Hooks, Window};
+use crate::heap::{After, Hooks, OwnFunction, Window};
 use crate::process::{ExecutableId, ProcessId};
 
 /// Whose probes a link holds: those of a process, or of all (`None`).
@@ -94,19 +91,15 @@ impl Prober {
     /// Starts the thread.
     pub(super) fn start(
         programs: HeapPrograms,
-        mut switch: HeapSwitch,
+        own: Vec<OwnFunction>,
+        switch: HeapSwitch,
         clock: TrapClock,
-        options: &HeapOptions,
+        governor: Governor,
         interval: u64,
     ) -> Result<Self> {
-        // So long that none is taken while the price is measured.
-        switch.set_interval(LONGEST_INTERVAL)?;
-        let hit_ns = price::of_hit(&programs)?;
-        log::debug!("a hit of a probe: {hit_ns:.0} ns");
-        let governor = Governor::new(options.mode, options.overhead, hit_ns);
         let (orders, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let links = Links::new(programs, options.own.clone(), tell.clone())?;
+        let links = Links::new(programs, own, tell.clone())?;
         let work = Work::new(links, switch, clock, governor, interval, tell)?;
         let thread = thread::Builder::new().name("flame-probe".to_owned());
         let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;

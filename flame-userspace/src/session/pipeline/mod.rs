@@ -225,7 +225,6 @@ impl Pipeline {
     }
 
     fn apply(&mut self, happened: Vec<Happened>) {
-        let own = self.own_pid();
         if let Some(Ok(heap)) = &mut self.heap {
             // Windows that ended before some of these samples.
             heap.listen(&self.processes);
@@ -237,8 +236,6 @@ impl Pipeline {
                     self.lose_blocks(time_ns, &event);
                     self.processes.apply(event);
                 }
-                // flame is a target of its own while it measures what a probe costs.
-                Happened::Sample(sample) if Some(sample.pid) == own => {}
                 // It had to wake this task, no more.
                 Happened::Sample(sample) if sample.kind == SampleKind::Begun => {}
                 Happened::Sample(sample) if sample.kind == SampleKind::Free => {
@@ -282,12 +279,6 @@ impl Pipeline {
                 }
             }
         }
-    }
-
-    /// flame's own process, unless it was asked for.
-    fn own_pid(&self) -> Option<u32> {
-        let (target, pid) = (&self.options.target, std::process::id());
-        (!target.all && !target.pids.contains(&pid)).then_some(pid)
     }
 
     /// A process that runs another program has none of its blocks any more.
