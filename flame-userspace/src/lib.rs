@@ -35,6 +35,7 @@ pub mod fuzzing;
 mod heap;
 #[doc(hidden)]
 pub mod measuring;
+mod memory;
 mod process;
 mod runtime;
 mod session;

@@ -19,21 +19,26 @@ pub struct Terminal {
     screen: Arc<Mutex<Vec<u8>>>,
 }
 
+/// A new terminal: the end that a person sits at, and the end for a command.
+pub fn pair() -> (File, OwnedFd) {
+    let (mut master, mut slave) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: the call fills in two descriptors; a name and attributes are not wanted.
+    let opened =
+        unsafe { libc::openpty(&raw mut master, &raw mut slave, null, null.cast(), null.cast()) };
+    assert_eq!(opened, 0, "open a terminal: {}", io::Error::last_os_error());
+    // SAFETY: the call just returned these descriptors, and nobody else has them.
+    let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    // A copy that the command kept would keep the terminal from hanging up.
+    // SAFETY: the call takes an open descriptor and numbers.
+    unsafe { libc::fcntl(master.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+    (master, slave)
+}
+
 impl Terminal {
     /// Starts a command on a new terminal.
     pub fn start(command: &mut Command) -> Self {
-        let (mut master, mut slave) = (0, 0);
-        let null = std::ptr::null_mut();
-        // SAFETY: the call fills in two descriptors; a name and attributes are not wanted.
-        let opened = unsafe {
-            libc::openpty(&raw mut master, &raw mut slave, null, null.cast(), null.cast())
-        };
-        assert_eq!(opened, 0, "open a terminal: {}", io::Error::last_os_error());
-        // SAFETY: the call just returned these descriptors, and nobody else has them.
-        let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
-        // A copy that the command kept would keep the terminal from hanging up.
-        // SAFETY: the call takes an open descriptor and numbers.
-        unsafe { libc::fcntl(master.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        let (master, slave) = pair();
         let end = || Stdio::from(slave.try_clone().expect("copy a descriptor"));
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: the closure makes system calls alone.

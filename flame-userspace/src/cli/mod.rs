@@ -13,7 +13,6 @@ mod doctor;
 mod files;
 mod front;
 mod generate;
-mod memory;
 mod output;
 mod place;
 mod privilege;
@@ -50,7 +49,7 @@ mod status {
 
 /// Runs the command that the arguments ask for.
 pub fn run() -> ExitCode {
-    memory::give_back();
+    crate::memory::give_back();
     // clap ends the process with status 2 on a usage error.
     let cli = Cli::parse();
     let Some(command) = cli.command else {

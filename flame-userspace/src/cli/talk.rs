@@ -55,9 +55,9 @@ impl Talk {
     /// Puts a line that the next one replaces; on a terminal alone.
     pub(super) fn live(&self, line: &str) {
         if self.live {
-            eprint!("\r\x1b[K{line}");
-            // A terminal that is gone is no reason to lose a profile.
-            _ = std::io::stderr().flush();
+            let mut stderr = std::io::stderr();
+            // A terminal that is gone is no reason to lose a profile, and `eprint!` would panic.
+            _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
             LIVE.store(true, Ordering::Relaxed);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use anyhow::Result;
 
 use super::quality::Quality;
+use super::values::Values;
 use super::{UnnamedFile, advice};
 use crate::aggregate::{Aggregate, Key, Stack};
 use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, hex, reopened};
@@ -14,17 +15,6 @@ use crate::profile::{
 };
 use crate::symbolize::{FileRequest, GeneratedRequest, KnownFunction, Names, Request, Symbol};
 use crate::unwind::Unwinder;
-
-/// The rows of a profile: a value for each sample type.
-pub(super) type Values = HashMap<Key, Vec<i64>>;
-
-/// The rows of a profile of samples: their number and the sum of their values.
-pub(super) fn values_of_samples(sum: &Aggregate) -> Values {
-    let values = sum.sums.iter().map(|(key, &(count, value))| {
-        (key.clone(), vec![count as i64, i64::try_from(value).unwrap_or(i64::MAX)])
-    });
-    values.collect()
-}
 
 /// What a profile says of its session besides the samples.
 #[derive(Debug, Clone)]
@@ -221,7 +211,7 @@ fn note_generated(
 
 /// The profile of a sum's stacks and these values, or of one process of it.
 pub(super) fn profile(
-    (sum, values): (&Aggregate, &Values),
+    (sum, values): (&Aggregate, &Values<'_>),
     processes: &ProcessTable,
     names: &Names,
     frame: &Frame,
@@ -231,16 +221,9 @@ pub(super) fn profile(
     for comment in &frame.comments {
         assembly.builder.comment(comment);
     }
-    let mut rows: Vec<(&Key, &Vec<i64>)> = values
-        .iter()
-        .filter(|(key, _)| only.is_none_or(|process| key.process == process))
-        .collect();
-    // In a fixed order, so that the same session gives the same file.
-    rows.sort_by(|(a, _), (b, _)| {
-        (a.process, a.tid, &a.thread, a.stack).cmp(&(b.process, b.tid, &b.thread, b.stack))
-    });
-    assembly.map_main_program(&rows);
-    for (key, values) in rows {
+    let wanted = |key: &Key| only.is_none_or(|process| key.process == process);
+    assembly.map_main_program(|| values.keys().iter().copied().filter(|key| wanted(key)));
+    for (key, values) in values.rows().filter(|(key, _)| wanted(key)) {
         let stack = assembly.stack(key.stack);
         let labels = assembly.labels(key, frame.cost.contains(key));
         assembly.builder.sample(Some(stack), labels, values);
@@ -274,9 +257,9 @@ impl<'a> Assembly<'a> {
 
     /// Puts the program of the process with most samples first among the mappings, as readers of
     /// pprof expect.
-    fn map_main_program(&mut self, rows: &[(&Key, &Vec<i64>)]) {
+    fn map_main_program<'k, Keys: Iterator<Item = &'k Key>>(&mut self, keys: impl Fn() -> Keys) {
         let mut counts: HashMap<ProcessId, u64> = HashMap::new();
-        for (key, _) in rows {
+        for key in keys() {
             *counts.entry(key.process).or_default() +=
                 self.sum.sums.get(key).map_or(0, |sum| sum.0);
         }
@@ -287,8 +270,8 @@ impl<'a> Assembly<'a> {
         };
         let program = self.processes.get(main).program.as_deref();
         let sum = self.sum;
-        let own = rows.iter().filter(|(key, _)| key.process == main);
-        let mut addresses = own.flat_map(|(key, _)| sum.stacks.of(key.stack));
+        let own = keys().filter(|key| key.process == main);
+        let mut addresses = own.flat_map(|key| sum.stacks.of(key.stack));
         let in_program = addresses.find(|address| match address {
             CodeAddress::Executable(id, _) => {
                 Some(self.processes.executable(*id).path.as_path()) == program

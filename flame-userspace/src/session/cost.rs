@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
-use super::assemble::{Frame, Values};
+use super::assemble::Frame;
 use super::quality::{Quality, percent};
+use super::values::Values;
 use crate::aggregate::{Aggregate, Key};
 use crate::process::CodeAddress;
 use crate::profile::{SampleType, Unit};
@@ -29,7 +30,7 @@ const TRAPS: [&str; 10] = [
 /// Moves these rows, which the probes cost, into a column of its own, if there are any.
 pub(super) fn set_apart(
     cost: HashSet<Key>,
-    values: &mut Values,
+    values: &mut Values<'_>,
     frame: &mut Frame,
     quality: &mut Quality,
 ) {
@@ -37,12 +38,20 @@ pub(super) fn set_apart(
         return;
     }
     let (mut samples, mut total) = (0, 0);
-    for (key, row) in values.iter_mut() {
-        let own = if cost.contains(key) { std::mem::replace(row, vec![0, 0]) } else { vec![0, 0] };
-        samples += own[0] as u64;
-        total += own[1];
-        row.push(own[1]);
+    for (_, row) in values.rows().filter(|(key, _)| cost.contains(key)) {
+        samples += row[0] as u64;
+        total += row[1];
     }
+    let rows = values.rows().collect();
+    let apart =
+        Values::new(
+            3,
+            rows,
+            |key, row| {
+                if cost.contains(key) { [0, 0, row[1]] } else { [row[0], row[1], 0] }
+            },
+        );
+    *values = apart;
     let shown = &frame.sample_types[frame.default];
     let own_type = SampleType::new(format!("flame_{}", shown.kind), shown.unit.name());
     let line = format!(

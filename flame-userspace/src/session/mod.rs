@@ -19,6 +19,7 @@ mod recording;
 mod spawn;
 mod target;
 mod timeline;
+mod values;
 
 pub use builder::{Frequency, Session, SessionBuilder};
 pub use heap::{HeapMode, HeapOptions};

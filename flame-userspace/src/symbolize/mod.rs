@@ -5,23 +5,26 @@
 
 mod demangle;
 mod native;
+mod texts;
 mod worker;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::process::CodeAddress;
 
+use texts::Texts;
 pub(crate) use worker::{FileRequest, GeneratedRequest, KnownFunction, Request, Symbolizer};
 
 /// A function at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Symbol {
     /// The name for people, demangled.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// The linker's name.
-    pub(crate) system_name: String,
+    pub(crate) system_name: Arc<str>,
     /// The source file; empty if unknown.
-    pub(crate) file: String,
+    pub(crate) file: Arc<str>,
     /// The line that runs or that calls; 0 if unknown.
     pub(crate) line: u32,
     /// The column; 0 if unknown.
@@ -31,13 +34,8 @@ pub(crate) struct Symbol {
 impl Symbol {
     /// A function of which nothing but its name is known.
     pub(crate) fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            system_name: name.to_owned(),
-            file: String::new(),
-            line: 0,
-            column: 0,
-        }
+        let name: Arc<str> = Arc::from(name);
+        Self { system_name: Arc::clone(&name), name, file: Arc::from(""), line: 0, column: 0 }
     }
 }
 
@@ -47,6 +45,7 @@ pub(crate) struct Names {
     symbols: HashMap<CodeAddress, Vec<Symbol>>,
     /// Where the functions begin that have no name, as far as unwind information tells.
     starts: HashMap<CodeAddress, u64>,
+    texts: Texts,
     /// What could not be read, and why: one line each.
     pub(crate) problems: Vec<String>,
 }

@@ -10,7 +10,9 @@ use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
 use super::native::Native;
+use super::texts::Texts;
 use super::{Names, Symbol};
+use crate::memory;
 use crate::process::{CodeAddress, ExecutableId, ProcessId};
 use crate::runtime::perf_map::PerfMap;
 
@@ -106,11 +108,11 @@ impl Worker {
         if let Some(vdso) = &self.vdso
             && !request.vdso.is_empty()
         {
-            let found = self.guard(|native| native.in_file(vdso, &request.vdso));
+            let found = self.guard(|native| native.in_file(vdso, &request.vdso, &mut names.texts));
             names.add("the vDSO", &request.vdso, CodeAddress::Vdso, found);
         }
         if !request.kernel.is_empty() {
-            let found = self.guard(|native| native.in_kernel(&request.kernel));
+            let found = self.guard(|native| native.in_kernel(&request.kernel, &mut names.texts));
             names.add("the kernel", &request.kernel, CodeAddress::Kernel, found);
         }
         for GeneratedRequest { process, perf_map, addresses } in request.generated {
@@ -121,6 +123,8 @@ impl Worker {
             let place = |address| CodeAddress::Generated(process, address);
             names.add("generated code", &addresses, place, found);
         }
+        // Nobody adds to them any more.
+        names.texts = Texts::default();
         names
     }
 
@@ -128,16 +132,17 @@ impl Worker {
         let FileRequest { executable, name, file, debug_file, addresses, functions } = of;
         let (file, debug_file) = self.files.remove(&executable).unwrap_or((file, debug_file));
         let place = |address| CodeAddress::Executable(executable, address);
-        let found = self.guard(|native| native.in_file(&file, &addresses));
+        let found = self.guard(|native| native.in_file(&file, &addresses, &mut names.texts));
         names.add(&name, &addresses, place, found);
         if let Some(debug) = &debug_file {
             let unnamed = |address: &u64| names.get(place(*address)).is_empty();
             let rest: Vec<u64> = addresses.iter().copied().filter(unnamed).collect();
-            let found = self.guard(|native| native.in_file(debug, &rest));
+            let found = self.guard(|native| native.in_file(debug, &rest, &mut names.texts));
             names.add(&format!("the debug file of {name}"), &rest, place, found);
         }
         names.add_known(functions, place);
         self.files.insert(executable, (file, debug_file));
+        memory::trim();
     }
 
     /// Runs a look-up in a file that anybody may have made; should it panic, its names alone are

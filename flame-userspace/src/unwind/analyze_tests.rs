@@ -136,7 +136,7 @@ fn on_code_with_unwind_information_both_say_the_same() {
             let expected = table.rule(address);
             let is_function = known
                 .function(address)
-                .is_some_and(|f| f.entry != crate::unwind::compile::Entry::Code);
+                .is_some_and(|f| f.entry() != crate::unwind::function::Entry::Code);
             if !is_function || expected == Rule::EXPRESSION || expected == Rule::SIGNAL {
                 return;
             }

@@ -12,6 +12,7 @@ use gimli::{
 };
 
 use super::analyze::{Analysis, gaps};
+use super::function::{Entry, Function};
 use super::gopclntab::GoFunctions;
 use super::scan::for_each_entry;
 use super::table::{Builder, UnwindTable};
@@ -79,28 +80,6 @@ pub(crate) struct UnwindInformation {
     pages: u32,
 }
 
-/// Code that one entry speaks of.
-#[derive(Debug, Clone)]
-pub(super) struct Function {
-    pub(super) code: Range<u64>,
-    pub(super) entry: Entry,
-}
-
-/// Where it is told how the frames of a function are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
-    /// At this offset in `.eh_frame`.
-    EhFrame(usize),
-    /// At this offset in `.debug_frame`.
-    DebugFrame(usize),
-    /// Go's function of this number.
-    Go(u32),
-    /// Nowhere: here the program begins.
-    Start,
-    /// Nowhere: the code itself has to tell.
-    Code,
-}
-
 impl UnwindInformation {
     /// Reads what `sources` tell of the code in `text`; `None` if they speak of none of it. Entries
     /// that cannot be understood are left out. Where the code begins to run, at `entry`, nobody
@@ -109,7 +88,7 @@ impl UnwindInformation {
         let mut functions = Functions { text, all: Vec::new() };
         if let Some((bytes, address)) = &sources.eh_frame {
             functions.add(|found| {
-                for_each_entry(bytes, *address, |code, at| found(code, Entry::EhFrame(at)));
+                for_each_entry(bytes, *address, |code, at| found(code, Entry::EhFrame(at as u32)));
             });
         }
         if let Some(go) = &sources.go {
@@ -120,7 +99,7 @@ impl UnwindInformation {
                 for_each_function(&section, &bases, |fde, _| {
                     found(
                         fde.initial_address()..fde.end_address(),
-                        Entry::DebugFrame(fde.offset()),
+                        Entry::DebugFrame(fde.offset() as u32),
                     );
                 });
             });
@@ -131,10 +110,11 @@ impl UnwindInformation {
         if sources.code.is_some() && !functions.all.is_empty() {
             functions.add_gaps();
         }
-        let functions = functions.all;
+        let mut functions = functions.all;
+        functions.shrink_to_fit();
         let page_of = |address: u64| address >> TEXT_PAGE_BITS;
-        let first_page = page_of(functions.first()?.code.start);
-        let end = functions.iter().map(|function| function.code.end).max()?;
+        let first_page = page_of(functions.first()?.start());
+        let end = functions.iter().map(Function::end).max()?;
         let pages = page_of(end) - first_page + 1;
         if pages > MOST_PAGES {
             return None;
@@ -167,29 +147,29 @@ impl UnwindInformation {
 
     /// The slices in which the functions of Go's runtime begin, one for each function.
     pub(super) fn go_runtime(&self) -> impl Iterator<Item = u32> {
-        let is_runtime = |function: &&Function| match (function.entry, &self.sources.go) {
+        let is_runtime = |function: &&Function| match (function.entry(), &self.sources.go) {
             (Entry::Go(number), Some(go)) => go.is_runtime(number),
             _ => false,
         };
         let functions = self.functions.iter().filter(is_runtime);
-        functions.filter_map(|function| self.slice_of(function.code.start))
+        functions.filter_map(|function| self.slice_of(function.start()))
     }
 
     /// The function that an address lies in.
     pub(super) fn function(&self, address: u64) -> Option<&Function> {
-        let behind = self.functions.partition_point(|function| function.code.start <= address);
+        let behind = self.functions.partition_point(|function| function.start() <= address);
         let function = self.functions.get(behind.checked_sub(1)?)?;
-        function.code.contains(&address).then_some(function)
+        function.code().contains(&address).then_some(function)
     }
 
     /// Where the function begins that an address lies in, and its name if the tables have it.
     pub(super) fn described(&self, address: u64) -> Option<(u64, Option<String>)> {
-        let function = self.function(address).filter(|f| f.entry != Entry::Code)?;
-        let name = match (function.entry, &self.sources.go) {
+        let function = self.function(address).filter(|f| f.entry() != Entry::Code)?;
+        let name = match (function.entry(), &self.sources.go) {
             (Entry::Go(number), Some(go)) => go.name(number).map(str::to_owned),
             _ => None,
         };
-        Some((function.code.start, name))
+        Some((function.start(), name))
     }
 
     /// Compiles a slice.
@@ -198,13 +178,13 @@ impl UnwindInformation {
         let mut builder = Builder::new();
         let mut context = UnwindContext::new();
         // The function that reaches into the slice from before is the last that begins there.
-        let begins_before = self.functions.partition_point(|f| f.code.start <= start);
+        let begins_before = self.functions.partition_point(|f| f.start() <= start);
         let mut at = begins_before.saturating_sub(1);
         while let Some(function) = self.functions.get(at)
-            && function.code.start < start + SLICE_BYTES
+            && function.start() < start + SLICE_BYTES
         {
             at += 1;
-            let next = self.functions.get(at).map_or(u64::MAX, |next| next.code.start);
+            let next = self.functions.get(at).map_or(u64::MAX, Function::start);
             let slice = start..start + SLICE_BYTES;
             let end = self.push_function(function, next, slice, &mut context, &mut builder);
             if next > end && next - end >= PADDING {
@@ -223,28 +203,28 @@ impl UnwindInformation {
         context: &mut UnwindContext<usize>,
         builder: &mut Builder,
     ) -> u64 {
-        let mut from = function.code.start;
+        let mut from = function.start();
         let push = |address: u64, rule: Rule| {
-            let address = address.clamp(function.code.start, function.code.end);
+            let address = address.clamp(function.start(), function.end());
             if address >= from && address < next {
                 let number = builder.number(rule);
                 builder.push(address, number);
                 from = address;
             }
         };
-        match function.entry {
+        match function.entry() {
             Entry::Start => {
                 let number = builder.number(Rule::ROOT);
-                builder.push(function.code.start, number);
+                builder.push(function.start(), number);
             }
             Entry::EhFrame(offset) => {
                 if let Some((section, bases)) = self.sources.eh_frame() {
-                    rules_of_entry(&section, &bases, offset, context, push);
+                    rules_of_entry(&section, &bases, offset as usize, context, push);
                 }
             }
             Entry::DebugFrame(offset) => {
                 if let Some((section, bases)) = self.sources.debug_frame() {
-                    rules_of_entry(&section, &bases, offset, context, push);
+                    rules_of_entry(&section, &bases, offset as usize, context, push);
                 }
             }
             Entry::Go(number) => {
@@ -254,11 +234,11 @@ impl UnwindInformation {
             }
             Entry::Code => {
                 if let Some(code) = &self.sources.code {
-                    analyze(code, &function.code, slice, push);
+                    analyze(code, &function.code(), slice, push);
                 }
             }
         }
-        function.code.end
+        function.end()
     }
 }
 
@@ -293,44 +273,33 @@ impl Functions<'_> {
         let (text, all) = (self.text, &mut self.all);
         source(&mut |code, entry| {
             let within = |text: &Range<u64>| text.start <= code.start && code.end <= text.end;
-            let before = all[..known].partition_point(|f| f.code.start < code.end);
-            let is_known = before > 0 && all[before - 1].code.end > code.start;
+            let before = all[..known].partition_point(|f| f.start() < code.end);
+            let is_known = before > 0 && all[before - 1].end() > code.start;
             if !code.is_empty() && !is_known && text.iter().any(within) {
-                all.push(Function { code, entry });
+                all.extend(Function::new(&code, entry));
             }
         });
         if self.all.len() > known {
-            self.sort();
+            Function::sort(&mut self.all);
         }
     }
 
     /// Adds the code between functions.
     fn add_gaps(&mut self) {
-        let covered = || self.all.iter().map(|function| function.code.clone());
+        let covered = || self.all.iter().map(Function::code);
         let gaps = self.text.iter().flat_map(|text| gaps(text, covered()));
         let gaps: Vec<_> = gaps.filter(|gap| gap.end - gap.start >= PADDING).collect();
         // Compilers that leave all of a large program without unwind information let it keep frame
         // pointers instead.
         if gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() <= MOST_GAPS {
-            self.all.extend(gaps.into_iter().map(|code| Function { code, entry: Entry::Code }));
-            self.sort();
+            self.all.extend(gaps.iter().filter_map(|code| Function::new(code, Entry::Code)));
+            Function::sort(&mut self.all);
         }
-    }
-
-    /// Sorts by where functions begin: small keys first, since there may be a hundred thousand.
-    fn sort(&mut self) {
-        if self.all.is_sorted_by_key(|function| function.code.start) {
-            return;
-        }
-        let starts = self.all.iter().map(|function| function.code.start);
-        let mut keys: Vec<(u64, u32)> = starts.zip(0..).collect();
-        keys.sort_unstable();
-        self.all = keys.into_iter().map(|(_, at)| self.all[at as usize].clone()).collect();
     }
 
     /// Adds the code at which a program begins.
     fn add_start(&mut self, start: u64) {
-        let next = self.all.iter().map(|f| f.code.start).filter(|&at| at > start).min();
+        let next = self.all.iter().map(Function::start).filter(|&at| at > start).min();
         let end = next.unwrap_or(u64::MAX).min(start.saturating_add(ENTRY));
         let in_text = self.text.iter().find(|text| text.contains(&start));
         if let Some(text) = in_text {

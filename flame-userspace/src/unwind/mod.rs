@@ -10,6 +10,7 @@ mod extents;
 mod finish;
 #[cfg(test)]
 mod framehop_tests;
+mod function;
 pub(crate) mod fuzzing;
 mod gopclntab;
 pub(crate) mod measuring;

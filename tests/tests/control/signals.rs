@@ -8,7 +8,7 @@ use flame_tests::files::cpu_profiles;
 use flame_tests::flame::read_profile;
 use flame_tests::machine::Machine;
 use flame_tests::process::{children, signal, wait_for, with_argument};
-use flame_tests::terminal::Terminal;
+use flame_tests::terminal::{self, Terminal};
 use flame_tests::{Flame, Folder, Guarded, Seen, Workload};
 
 /// A `flame record` of a command that survives some signals, on a terminal.
@@ -182,6 +182,21 @@ fn ctrl_c_before_the_command_has_started_ends_both() {
         let path = folder.path().to_str().expect("a text").to_owned();
         wait_for("the end of the command", || with_argument(&path).is_empty());
     }
+}
+
+#[test]
+fn a_terminal_that_goes_away_unheard_costs_no_profile() {
+    let Some(_machine) = Machine::take() else { return };
+    let folder = Folder::new();
+    let (person, screen) = terminal::pair();
+    // It is not the terminal of flame's session, as under `su -c`: nobody is told that it is gone.
+    let mut flame = Command::new(Flame::program());
+    flame.args(["record", "-t", "cpu", "-o"]).arg(folder.path()).args(["--", "sleep", "2"]);
+    let mut flame = Guarded::spawn(flame.stdin(Stdio::null()).stderr(screen));
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    drop(person);
+    assert_eq!(flame.wait().code(), Some(0));
+    assert_eq!(cpu_profiles(folder.path()).len(), 1);
 }
 
 #[test]

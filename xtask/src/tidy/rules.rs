@@ -10,7 +10,7 @@ pub(super) const MOST_LINES: usize = 500;
 /// library's root (lib.rs) may name all. A row for a part of a module adds to the module's.
 pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["session", "live", "analyze", "format", "profile", "error"]),
+    ("cli", &["session", "live", "analyze", "format", "profile", "error", "memory"]),
     // What this kernel and this user can do is asked where it is used.
     // What hostile bytes are fed to, for tests alone.
     ("fuzzing", &["analyze", "format", "process", "runtime", "unwind"]),
@@ -32,12 +32,13 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
             "profile",
             "address",
             "error",
+            "memory",
         ],
     ),
     ("bpf", &["unwind", "aggregate", "process", "address"]),
     ("aggregate", &["process", "profile", "address"]),
     ("heap", &["process", "aggregate", "address"]),
-    ("symbolize", &["address", "process", "runtime", "profile"]),
+    ("symbolize", &["address", "process", "runtime", "profile", "memory"]),
     ("runtime", &["address", "process"]),
     ("unwind", &["address", "process"]),
     ("process", &["address"]),
@@ -46,6 +47,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("profile", &[]),
     ("address", &[]),
     ("error", &[]),
+    ("memory", &[]),
 ];
 
 /// Crates that one part alone may import, so that nobody else sees their types.

@@ -106,7 +106,7 @@ fn named(holder: &Holder, books: &ClosedLedger, names: &Names, processes: &Proce
             Some(start) => nameless(&module, start),
             None => "[no name]".to_owned(),
         });
-        for name in symbols.iter().map(|symbol| symbol.name.clone()).chain(nameless) {
+        for name in symbols.iter().map(|symbol| symbol.name.to_string()).chain(nameless) {
             if passed || (is_nobody && allocates(&name)) {
                 // Those before it only passed on.
                 let before = named.stack.drain(..).next();

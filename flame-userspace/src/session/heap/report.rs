@@ -12,7 +12,7 @@ use crate::aggregate::Key;
 use crate::heap::{ClosedLedger, Estimate, HeapRow};
 use crate::process::ProcessTable;
 use crate::profile::{SampleType, Unit};
-use crate::session::assemble::Values;
+use crate::session::values::Values;
 use crate::session::{HeapFunction, HeapHolder, ProbeCost};
 use crate::symbolize::Names;
 
@@ -131,12 +131,11 @@ impl HeapPart {
     }
 
     /// The rows of the profile.
-    pub(in crate::session) fn values(&self) -> Values {
-        let rows = self.rows().into_iter().map(|(key, row)| {
-            let values = self.columns(&row).into_iter().map(Estimate::rounded);
-            (key.clone(), values.collect())
-        });
-        rows.collect::<HashMap<Key, Vec<i64>>>()
+    pub(in crate::session) fn values(&self) -> Values<'_> {
+        let rows = self.rows().into_iter().collect();
+        Values::new(self.sample_types().len(), rows, |_, row| {
+            self.columns(&row).into_iter().map(Estimate::rounded)
+        })
     }
 
     /// What the probes cost, if they were hit.
@@ -169,7 +168,7 @@ impl HeapPart {
             let addresses = self.books.sum.stacks.of(key.stack);
             let symbols = addresses.flat_map(|address| names.get(address));
             // Once a stack, however often a function calls itself.
-            let functions: HashSet<&str> = symbols.map(|symbol| symbol.name.as_str()).collect();
+            let functions: HashSet<&str> = symbols.map(|symbol| &*symbol.name).collect();
             for name in functions {
                 let sum = rows.entry(name).or_default();
                 sum.heap.allocated += row.heap.allocated;

@@ -2,7 +2,7 @@
 
 mod record;
 
-use std::os::fd::AsRawFd as _;
+use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
@@ -60,8 +60,9 @@ pub(super) struct Pipeline {
     options: SessionBuilder,
     cpus: usize,
     programs: Programs,
-    ring: AsyncFd<SampleRing>,
-    side_band: SideBand,
+    /// The kernel's rings, until the end.
+    ring: Option<AsyncFd<SampleRing>>,
+    side_band: Option<SideBand>,
     processes: ProcessTable,
     symbolizer: Symbolizer,
     /// The kernel's tables, until the end, and what is in them.
@@ -104,8 +105,8 @@ impl Pipeline {
             options,
             cpus,
             programs,
-            ring: ring.watch()?,
-            side_band,
+            ring: Some(ring.watch()?),
+            side_band: Some(side_band),
             processes,
             symbolizer,
             plan: Plan::new(&tables),
@@ -145,12 +146,8 @@ impl Pipeline {
                 },
                 _ = tick.tick() => self.take_in(),
                 () = tokio::time::sleep(SOON), if self.timeline.has_urgent() => self.take_in(),
-                ready = self.ring.readable() => match ready {
-                    Ok(mut guard) => {
-                        guard.clear_ready();
-                        drop(guard);
-                        self.take_in();
-                    }
+                ready = wait_for(self.ring.as_ref()) => match ready {
+                    Ok(()) => self.take_in(),
                     Err(error) => log::warn!("watch the ring of samples: {error}"),
                 },
             }
@@ -216,9 +213,13 @@ impl Pipeline {
 
     fn read(&mut self) {
         let mut batch = SideBandBatch::default();
-        self.side_band.drain(&mut batch);
+        if let Some(side_band) = &mut self.side_band {
+            side_band.drain(&mut batch);
+        }
         let mut samples = Vec::new();
-        self.losses.malformed_samples += self.ring.get_mut().drain(&mut samples);
+        if let Some(ring) = &mut self.ring {
+            self.losses.malformed_samples += ring.get_mut().drain(&mut samples);
+        }
         self.losses.lost_records += batch.lost;
         self.losses.malformed_records += batch.malformed;
         self.timeline.add(samples, batch.events);
@@ -310,9 +311,14 @@ impl Pipeline {
     }
 }
 
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        log::debug!("ring of samples {} closed", self.ring.get_ref().as_raw_fd());
+/// Waits until a part of the ring is full; for ever where there is none.
+async fn wait_for(ring: Option<&AsyncFd<SampleRing>>) -> io::Result<()> {
+    match ring {
+        Some(ring) => {
+            ring.readable().await?.clear_ready();
+            Ok(())
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -8,13 +8,16 @@ use anyhow::Result;
 use super::{Pipeline, is_alive};
 use crate::aggregate::Aggregate;
 use crate::bpf::Event;
+use crate::memory;
 use crate::profile::SampleType;
-use crate::session::assemble::{self, Frame, Values};
+use crate::session::assemble::{self, Frame};
 use crate::session::heap::{Heap, HeapPart};
 use crate::session::quality::Quality;
 use crate::session::timeline::now_ns;
+use crate::session::values::Values;
 use crate::session::{ProfileType, Recorded, Recording, cost, holder};
 use crate::symbolize::Names;
+use crate::unwind::Unwinder;
 
 impl Pipeline {
     /// Makes the profiles of what was recorded, and starts the next part or ends.
@@ -28,8 +31,8 @@ impl Pipeline {
             self.read();
             let rest = self.timeline.rest();
             self.apply(rest);
-            // Names take memory as well.
-            self.tables = None;
+            // Names take memory as well, and nothing is read any more.
+            (self.tables, self.ring, self.side_band) = (None, None, None);
         } else {
             if let Some(Ok(heap)) = &mut self.heap {
                 heap.end_part(false);
@@ -50,8 +53,8 @@ impl Pipeline {
             let sum = self.aggregator.take();
             let expected = self.expected(duration_ns);
             let quality = Quality::count(&sum, &counts, &losses, expected);
-            let (frame, values) = (self.frame(time), assemble::values_of_samples(&sum));
-            let names = self.names(&sum).await?;
+            let (frame, values) = (self.frame(time), Values::of_samples(&sum));
+            let names = self.names(&sum, end && self.heap.is_none()).await?;
             let rows = (&sum, values);
             profiles.push(self.recorded(ProfileType::Cpu, rows, frame, quality, &names));
         }
@@ -59,7 +62,7 @@ impl Pipeline {
         match &mut self.heap {
             Some(Ok(heap)) => {
                 let mut part = heap.close(&self.processes);
-                let names = self.names(&part.books.sum).await?;
+                let names = self.names(&part.books.sum, end).await?;
                 part.settle(&names);
                 let sum = &part.books.sum;
                 let mut quality = Quality::count_allocations(sum, &counts, &losses);
@@ -80,17 +83,23 @@ impl Pipeline {
         Ok(Recording { profiles, missing, running: self.running() })
     }
 
-    /// The names of a sum's addresses.
-    async fn names(&mut self, sum: &Aggregate) -> Result<Names> {
+    /// The names of a sum's addresses; after the `last` ones nobody asks for unwind tables.
+    async fn names(&mut self, sum: &Aggregate, last: bool) -> Result<Names> {
         let request = assemble::request(sum, &self.processes, &self.unwinder)?;
-        self.symbolizer.names(request).await
+        if last {
+            self.unwinder = Unwinder::default();
+        }
+        memory::trim();
+        let names = self.symbolizer.names(request).await;
+        memory::trim();
+        names
     }
 
     /// Puts a profile together.
     fn recorded(
         &self,
         of: ProfileType,
-        (sum, mut values): (&Aggregate, Values),
+        (sum, mut values): (&Aggregate, Values<'_>),
         mut frame: Frame,
         mut quality: Quality,
         names: &Names,
@@ -105,9 +114,8 @@ impl Pipeline {
         let rows = (sum, &values);
         frame.comments.extend(quality.comments());
         let profile = |only| assemble::profile(rows, &self.processes, names, &frame, only);
-        let wanted = values.keys().filter(|_| self.options.per_process);
+        let wanted = values.keys().iter().filter(|_| self.options.per_process);
         let mut ids: Vec<_> = wanted.map(|key| key.process).collect();
-        ids.sort_unstable();
         ids.dedup();
         let mut processes: Vec<_> = ids
             .into_iter()
