@@ -53,8 +53,10 @@ impl Frame {
     ) -> Option<Result<Step, StackEnd>> {
         match information.function(address)?.entry {
             Entry::EhFrame(offset) => {
-                let (section, bases) = information.sources.eh_frame()?;
-                self.by_entry(&section, &bases, offset, address, memory)
+                let section = information.sources.eh_frame.as_ref()?;
+                section.with_entry(offset, |section, bases| {
+                    self.by_entry(section, bases, offset, address, memory)
+                })?
             }
             Entry::DebugFrame(offset) => {
                 let (section, bases) = information.sources.debug_frame()?;

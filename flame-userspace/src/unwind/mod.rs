@@ -12,6 +12,7 @@ mod finish;
 mod framehop_tests;
 pub(crate) mod fuzzing;
 mod gopclntab;
+mod indexed;
 pub(crate) mod measuring;
 #[cfg(test)]
 mod oracle_tests;
@@ -19,6 +20,7 @@ mod placed;
 mod plan;
 mod rules;
 mod scan;
+mod section;
 mod sliced;
 mod source;
 mod table;
