@@ -218,7 +218,7 @@ impl UnwindInformation {
     pub(super) fn compile(&self, slice: u32) -> UnwindTable {
         let start = self.extent().0 + u64::from(slice) * SLICE_BYTES;
         let mut builder = Builder::new();
-        let mut context = UnwindContext::new();
+        let mut context = None;
         // The function that reaches into the slice from before is the last that begins there.
         let functions = self.around(&(start..start + SLICE_BYTES));
         let begins_before = functions.partition_point(|f| f.code.start <= start);
@@ -243,11 +243,11 @@ impl UnwindInformation {
         function: &Function,
         next: u64,
         slice: Range<u64>,
-        context: &mut UnwindContext<usize>,
+        context: &mut Option<UnwindContext<usize>>,
         builder: &mut Builder,
     ) -> u64 {
         let mut from = function.code.start;
-        let push = |address: u64, rule: Rule| {
+        let mut push = |address: u64, rule: Rule| {
             let address = address.clamp(function.code.start, function.code.end);
             if address >= from && address < next {
                 let number = builder.number(rule);
@@ -261,14 +261,18 @@ impl UnwindInformation {
                 builder.push(function.code.start, number);
             }
             Entry::EhFrame(offset) => {
-                if let Some(section) = &self.sources.eh_frame {
+                if let Some(section) = &self.sources.eh_frame
+                    && section.usual_rows(offset, &mut push).is_none()
+                {
                     section.with_entry(offset, |section, bases| {
+                        let context = context.get_or_insert_default();
                         rules_of_entry(section, bases, offset, context, push);
                     });
                 }
             }
             Entry::DebugFrame(offset) => {
                 if let Some((section, bases)) = self.sources.debug_frame() {
+                    let context = context.get_or_insert_default();
                     rules_of_entry(&section, &bases, offset, context, push);
                 }
             }

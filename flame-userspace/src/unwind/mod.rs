@@ -29,6 +29,7 @@ mod test_maps;
 #[cfg(test)]
 mod test_memory;
 mod translate;
+mod usual;
 mod ways;
 
 pub(crate) use finish::{Stopped, Unwinder};

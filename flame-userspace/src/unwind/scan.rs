@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
+use flame_common::unwind::Rule;
 use foldhash::HashMap;
 use gimli::{BaseAddresses, DwEhPe, EhFrame, LittleEndian, UnwindSection as _, constants};
 
-use super::translate::Slice;
+use super::usual::Common;
 
 /// Four bytes, signed, relative to where they are.
 const USUAL: DwEhPe = DwEhPe(constants::DW_EH_PE_pcrel.0 | constants::DW_EH_PE_sdata4.0);
@@ -19,9 +20,29 @@ const USUAL: DwEhPe = DwEhPe(constants::DW_EH_PE_pcrel.0 | constants::DW_EH_PE_s
 /// What the headers of a section say of their entries.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
-    /// By a header's offset, whether its entries are encoded as usual; `None` if it cannot be
-    /// understood.
-    usual: HashMap<usize, Option<bool>>,
+    /// By a header's offset; `None` if it cannot be understood.
+    known: HashMap<usize, Option<Header>>,
+}
+
+/// What a header says.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    /// Whether its entries are encoded as usual.
+    is_usual: bool,
+    /// What rows begin with, if that is as usual.
+    common: Option<Common>,
+}
+
+impl Headers {
+    fn of(&mut self, bytes: &[u8], address: u64, header: usize) -> Option<Header> {
+        *self.known.entry(header).or_insert_with(|| {
+            let section = EhFrame::new(bytes, LittleEndian);
+            let bases = BaseAddresses::default().set_eh_frame(address);
+            let header = section.cie_from_offset(&bases, header.into()).ok()?;
+            let is_usual = header.fde_address_encoding() == Some(USUAL);
+            Some(Header { is_usual, common: Common::read(&header, &section, &bases) })
+        })
+    }
 }
 
 /// Calls back with the code and the offset of each entry of `.eh_frame`, which is at `address`, up
@@ -61,17 +82,29 @@ pub(super) fn code_of_entry(
     headers: &mut Headers,
 ) -> Option<Range<u64>> {
     let header = header_of_entry(bytes, entry)?;
+    if headers.of(bytes, address, header)?.is_usual {
+        return usual_code(bytes.get(entry..)?, address, entry);
+    }
     let section = EhFrame::new(bytes, LittleEndian);
     let bases = BaseAddresses::default().set_eh_frame(address);
-    let usual = *headers.usual.entry(header).or_insert_with(|| {
-        let header = section.cie_from_offset(&bases, header.into()).ok()?;
-        Some(header.fde_address_encoding() == Some(USUAL))
-    });
-    if usual? {
-        usual_code(bytes.get(entry..)?, address, entry)
-    } else {
-        whole(&section, &bases, entry).ok()
-    }
+    let found = section.fde_from_offset(&bases, entry.into(), EhFrame::cie_from_offset).ok()?;
+    Some(found.initial_address()..found.end_address())
+}
+
+/// Calls back with the rows of an entry that is encoded and written as usual; `None` if it is not.
+/// Rows before what is not usual are told all the same.
+pub(super) fn usual_rows(
+    bytes: &[u8],
+    address: u64,
+    entry: usize,
+    headers: &mut Headers,
+    push: impl FnMut(u64, Rule),
+) -> Option<()> {
+    let header = headers.of(bytes, address, header_of_entry(bytes, entry)?)?;
+    let common = header.common.filter(|_| header.is_usual)?;
+    let own = bytes.get(extent_of_entry(bytes, entry)?)?;
+    let code = usual_code(own, address, entry)?;
+    common.rows(code.start, own.get(16..)?, push)
 }
 
 /// The code that an entry of the usual encoding speaks of, by its first 16 bytes.
@@ -80,15 +113,6 @@ pub(super) fn usual_code(head: &[u8], address: u64, entry: usize) -> Option<Rang
     let here = address.wrapping_add(entry as u64 + 8);
     let start = here.wrapping_add_signed(i64::from(start.cast_signed()));
     Some(start..start.saturating_add(u64::from(length)))
-}
-
-fn whole(
-    section: &EhFrame<Slice<'_>>,
-    bases: &BaseAddresses,
-    offset: usize,
-) -> gimli::Result<Range<u64>> {
-    let entry = section.fde_from_offset(bases, offset.into(), EhFrame::cie_from_offset)?;
-    Ok(entry.initial_address()..entry.end_address())
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {

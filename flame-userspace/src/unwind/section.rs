@@ -6,9 +6,10 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
+use flame_common::unwind::Rule;
 use gimli::{BaseAddresses, EhFrame, LittleEndian};
 
-use super::scan::{Headers, code_of_entry, extent_of_entry, header_of_entry};
+use super::scan::{Headers, code_of_entry, extent_of_entry, header_of_entry, usual_rows};
 use super::translate::Slice;
 
 /// What is read at one time, in bytes: the entries of a slice of code are about so much.
@@ -71,6 +72,15 @@ impl FrameSection {
         read.load_entry(entry)?;
         let Read { bytes, headers, .. } = &mut *read;
         code_of_entry(bytes, self.address, entry, headers)
+    }
+
+    /// Calls back with the rows of the entry at an offset; `None` where it is not as usual, and
+    /// gimli has to tell from its start.
+    pub(super) fn usual_rows(&self, entry: usize, push: impl FnMut(u64, Rule)) -> Option<()> {
+        let mut read = self.read.borrow_mut();
+        read.load_entry(entry)?;
+        let Read { bytes, headers, .. } = &mut *read;
+        usual_rows(bytes, self.address, entry, headers, push)
     }
 
     /// Lets `look` see the section with the entry at an offset, and its header, in memory.
