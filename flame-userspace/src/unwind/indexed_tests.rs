@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 
 use super::*;
 use crate::process::{ElfLayout, Section};
-use crate::unwind::compile::{Code, SLICE_PAGES, Sources, UnwindInformation};
+use crate::unwind::compile::{Code, SLICE_BYTES, SLICE_PAGES, Sources, UnwindInformation};
 use crate::unwind::source::{from_file, read_section, text_of};
 
 /// A file's information as read entry by entry, with no search table.
@@ -37,15 +37,15 @@ fn a_search_table_gives_the_rules_that_the_section_gives() {
         };
         assert_eq!(codes(&functions), codes(&others), "{path}");
         for (number, other) in slices_of(&indexed) {
-            let start = indexed.extent().0 + u64::from(number) * u64::from(SLICE_PAGES) * 4096;
+            let start = indexed.extent().0 + u64::from(number) * SLICE_BYTES;
             let Some(of_whole) = whole.slice_of(start).filter(|_| whole.extent().0 <= start) else {
                 continue;
             };
-            if whole.extent().0 % 16384 != indexed.extent().0 % 16384 {
+            if whole.extent().0 % SLICE_BYTES != indexed.extent().0 % SLICE_BYTES {
                 continue;
             }
             let one = whole.compile(of_whole);
-            for address in (start..start + u64::from(SLICE_PAGES) * 4096).step_by(7) {
+            for address in (start..start + SLICE_BYTES).step_by(7) {
                 assert_eq!(one.rule(address), other.rule(address), "{path} {address:#x}");
                 compared += 1;
             }
