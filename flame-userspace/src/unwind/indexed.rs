@@ -24,7 +24,7 @@ const TRIED: usize = 16;
 /// unwind information is estimated, in bytes: of those farther apart there are few.
 const FAR: u64 = 64 << 10;
 /// Functions that are sampled for that.
-const SAMPLED: usize = 512;
+const SAMPLED: usize = 128;
 
 /// A search table.
 #[derive(Debug)]

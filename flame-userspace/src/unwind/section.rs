@@ -12,8 +12,8 @@ use gimli::{BaseAddresses, EhFrame, LittleEndian};
 use super::scan::{Headers, code_of_entry, extent_of_entry, header_of_entry, usual_rows};
 use super::translate::Slice;
 
-/// What is read at one time, in bytes: the entries of a slice of code are about so much.
-const BLOCK: usize = 4096;
+/// What is read at one time, in bytes: the entries of a few neighbouring slices of code.
+const BLOCK: usize = 16 << 10;
 
 /// An `.eh_frame`, in memory as far as it was asked for.
 #[derive(Debug)]

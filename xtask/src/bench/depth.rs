@@ -113,7 +113,7 @@ fn told(shallow: &[f64], deep: &[f64]) -> Result<String> {
     );
     writeln!(
         text,
-        "| {} | {:.0} ns | {:.0} ns | {:.1} ns [{:.1}, {:.1}] |",
+        "| {} | {:.0} ns | {:.0} ns | {:.1} ns [{:.1}, {:.1}] |\n",
         slope.count,
         middle(shallow.iter().copied()),
         middle(deep.iter().copied()),
@@ -145,6 +145,6 @@ mod tests {
     fn what_both_depths_cost_is_in_no_frame() {
         assert!((slope(1000.0, 1640.0) - 10.0).abs() < 1e-9);
         let text = told(&[1000.0; 6], &[1640.0; 6]).expect("a table");
-        assert!(text.contains("| 6 | 1000 ns | 1640 ns | 10.0 ns [10.0, 10.0] |"), "{text}");
+        assert!(text.contains("| 6 | 1000 ns | 1640 ns | 10.0 ns [10.0, 10.0] |\n"), "{text}");
     }
 }
