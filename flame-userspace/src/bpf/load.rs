@@ -9,6 +9,7 @@ use aya::programs::{PerfEvent, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS, RESIDENT};
+use flame_common::stat::Stat;
 
 use super::perf::{Event, SamplingEvent};
 use super::{
@@ -226,6 +227,11 @@ impl Programs {
     /// The counters.
     pub(crate) fn counts(&self) -> Result<Counts> {
         Counts::read(&self.stats)
+    }
+
+    /// Some of the counters; the others are zero.
+    pub(crate) fn counts_of(&self, stats: &[Stat]) -> Result<Counts> {
+        Counts::read_some(&self.stats, stats)
     }
 }
 

@@ -11,8 +11,13 @@ pub(crate) struct Counts([u64; Stat::ALL.len()]);
 impl Counts {
     /// Reads them.
     pub(crate) fn read(map: &PerCpuArray<MapData, u64>) -> Result<Self> {
+        Self::read_some(map, &Stat::ALL)
+    }
+
+    /// Reads some of them, each by a call of the kernel's; the others are zero.
+    pub(crate) fn read_some(map: &PerCpuArray<MapData, u64>, stats: &[Stat]) -> Result<Self> {
         let mut counts = Self::default();
-        for stat in Stat::ALL {
+        for &stat in stats {
             let per_cpu = map.get(&(stat as u32), 0).context("read the programs' counters")?;
             counts.0[stat as usize] = per_cpu.iter().sum();
         }

@@ -6,10 +6,10 @@
 //! pointer. What holds at a branch holds at its target; what is called, or follows a return and is
 //! no branch's target, is the start of a function. Where nothing is known, no rule is given.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use flame_common::unwind::{FP, Rule, SP, SavedFp};
+use foldhash::{HashMap, HashSet};
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
     OpKind, Register,
@@ -58,7 +58,7 @@ pub(super) struct Analysis<'a> {
 impl<'a> Analysis<'a> {
     /// The code `bytes` at the address `start`.
     pub(super) fn new(bytes: &'a [u8], start: u64) -> Self {
-        let (targets, called) = (HashMap::new(), HashSet::new());
+        let (targets, called) = (HashMap::default(), HashSet::default());
         let info = InstructionInfoFactory::new();
         Self { bytes, start, targets, called, frames: 0, returns: 0, was_read: false, info }
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use super::*;
 use crate::process::ElfLayout;
 use crate::unwind::compile::{Code, SLICE_BYTES, Sources, UnwindInformation};
+use crate::unwind::section::FrameSection;
 use crate::unwind::source::{read_section, text_of};
 
 fn rules(bytes: &[u8]) -> Vec<(u64, Rule)> {
@@ -117,7 +118,8 @@ fn on_code_with_unwind_information_both_say_the_same() {
     let file = File::open(path).expect("a mapped file");
     let layout = ElfLayout::read(&file).expect("an ELF file");
     let section = layout.unwind_section.expect("unwind information");
-    let eh_frame = read_section(&file, section).map(|bytes| (bytes, section.address));
+    let bytes = read_section(&file, section);
+    let eh_frame = bytes.map(|bytes| FrameSection::whole(bytes, section.address));
     let code = Some(Code { file, segments: layout.segments.clone() });
     let text = text_of(&layout);
     let sources = Sources { eh_frame, code, ..Sources::default() };
@@ -136,7 +138,7 @@ fn on_code_with_unwind_information_both_say_the_same() {
             let expected = table.rule(address);
             let is_function = known
                 .function(address)
-                .is_some_and(|f| f.entry() != crate::unwind::function::Entry::Code);
+                .is_some_and(|f| f.entry != crate::unwind::compile::Entry::Code);
             if !is_function || expected == Rule::EXPRESSION || expected == Rule::SIGNAL {
                 return;
             }

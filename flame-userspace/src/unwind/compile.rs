@@ -1,5 +1,6 @@
 //! From unwind information to a table. Any bytes give a table or none.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -7,14 +8,15 @@ use std::os::unix::fs::FileExt as _;
 use flame_common::limits::TEXT_PAGE_BITS;
 use flame_common::unwind::Rule;
 use gimli::{
-    BaseAddresses, CieOrFde, DebugFrame, EhFrame, FrameDescriptionEntry, LittleEndian,
-    UnwindContext, UnwindSection,
+    BaseAddresses, CieOrFde, DebugFrame, FrameDescriptionEntry, LittleEndian, UnwindContext,
+    UnwindSection,
 };
 
 use super::analyze::{Analysis, gaps};
-use super::function::{Entry, Function};
 use super::gopclntab::GoFunctions;
+use super::indexed::{Index, IndexedFunctions};
 use super::scan::for_each_entry;
+use super::section::FrameSection;
 use super::table::{Builder, UnwindTable};
 use super::translate::{Slice, rule_of};
 use crate::process::Segment;
@@ -22,10 +24,10 @@ use crate::process::Segment;
 /// Between functions lie at most so many bytes of padding, which never run.
 pub(super) const PADDING: u64 = 16;
 /// Start-up code without unwind information is at most so long.
-const ENTRY: u64 = 64;
+pub(super) const ENTRY: u64 = 64;
 
 /// Code without unwind information that is analyzed in a file, in bytes at most.
-const MOST_GAPS: u64 = 16 << 20;
+pub(super) const MOST_GAPS: u64 = 16 << 20;
 /// What is read of such code before and behind a slice: functions reach over its ends.
 const MARGIN: u64 = 8 << 10;
 
@@ -38,8 +40,10 @@ const MOST_PAGES: u64 = 1 << (32 - TEXT_PAGE_BITS);
 /// What a file tells of its frames. Where two sources speak of the same code the first holds.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    /// `.eh_frame`, and its address.
-    pub(super) eh_frame: Option<(Vec<u8>, u64)>,
+    /// `.eh_frame`.
+    pub(super) eh_frame: Option<FrameSection>,
+    /// Its search table. Then nothing else is looked at but the code.
+    pub(super) index: Option<Index>,
     /// Go's functions.
     pub(super) go: Option<GoFunctions>,
     /// `.debug_frame`.
@@ -74,53 +78,73 @@ impl Code {
 #[derive(Debug)]
 pub(crate) struct UnwindInformation {
     pub(super) sources: Sources,
-    /// What each entry speaks of, in the order of addresses.
-    functions: Vec<Function>,
+    listing: Listing,
     first_page: u64,
     pages: u32,
+}
+
+/// What each entry speaks of.
+#[derive(Debug)]
+enum Listing {
+    /// All of it, in the order of addresses.
+    Whole(Vec<Function>),
+    /// By the search table.
+    Indexed(IndexedFunctions),
+}
+
+/// Code that one entry speaks of.
+#[derive(Debug, Clone)]
+pub(super) struct Function {
+    pub(super) code: Range<u64>,
+    pub(super) entry: Entry,
+}
+
+/// Where it is told how the frames of a function are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// At this offset in `.eh_frame`.
+    EhFrame(usize),
+    /// At this offset in `.debug_frame`.
+    DebugFrame(usize),
+    /// Go's function of this number.
+    Go(u32),
+    /// Nowhere: here the program begins.
+    Start,
+    /// Nowhere: the code itself has to tell.
+    Code,
 }
 
 impl UnwindInformation {
     /// Reads what `sources` tell of the code in `text`; `None` if they speak of none of it. Entries
     /// that cannot be understood are left out. Where the code begins to run, at `entry`, nobody
     /// called it: loaders and some C libraries have no entry for it.
-    pub(super) fn read(sources: Sources, text: &[Range<u64>], entry: Option<u64>) -> Option<Self> {
-        let mut functions = Functions { text, all: Vec::new() };
-        if let Some((bytes, address)) = &sources.eh_frame {
-            functions.add(|found| {
-                for_each_entry(bytes, *address, |code, at| found(code, Entry::EhFrame(at as u32)));
-            });
-        }
-        if let Some(go) = &sources.go {
-            functions.add(|found| go.for_each(|number, code| found(code, Entry::Go(number))));
-        }
-        if let Some((section, bases)) = sources.debug_frame() {
-            functions.add(|found| {
-                for_each_function(&section, &bases, |fde, _| {
-                    found(
-                        fde.initial_address()..fde.end_address(),
-                        Entry::DebugFrame(fde.offset() as u32),
-                    );
-                });
-            });
-        }
-        if let Some(start) = entry {
-            functions.add_start(start);
-        }
-        if sources.code.is_some() && !functions.all.is_empty() {
-            functions.add_gaps();
-        }
-        let mut functions = functions.all;
-        functions.shrink_to_fit();
+    pub(super) fn read(
+        mut sources: Sources,
+        text: &[Range<u64>],
+        entry: Option<u64>,
+    ) -> Option<Self> {
+        let (listing, extent) = match (sources.index.take(), &sources.eh_frame) {
+            (Some(index), Some(section)) => {
+                let may_analyze = sources.code.is_some();
+                let found = IndexedFunctions::new(index, section, text, entry, may_analyze)?;
+                let extent = found.extent(section)?;
+                (Listing::Indexed(found), extent)
+            }
+            _ => {
+                let functions = sources.functions(text, entry);
+                let start = functions.first()?.code.start;
+                let end = functions.iter().map(|function| function.code.end).max()?;
+                (Listing::Whole(functions), start..end)
+            }
+        };
         let page_of = |address: u64| address >> TEXT_PAGE_BITS;
-        let first_page = page_of(functions.first()?.start());
-        let end = functions.iter().map(Function::end).max()?;
-        let pages = page_of(end) - first_page + 1;
+        let first_page = page_of(extent.start);
+        let pages = page_of(extent.end) - first_page + 1;
         if pages > MOST_PAGES {
             return None;
         }
         let pages = (pages as u32).next_multiple_of(SLICE_PAGES);
-        Some(Self { sources, functions, first_page, pages })
+        Some(Self { sources, listing, first_page, pages })
     }
 
     /// The address at which the first text page begins, and the number of pages: whole slices.
@@ -129,8 +153,22 @@ impl UnwindInformation {
     }
 
     /// What each entry speaks of, in the order of addresses.
-    pub(super) fn functions(&self) -> &[Function] {
-        &self.functions
+    pub(super) fn functions(&self) -> Cow<'_, [Function]> {
+        self.around(&(0..u64::MAX))
+    }
+
+    /// The functions that begin in a part of the code, the last that begins before and the first
+    /// behind; there may be more.
+    fn around(&self, code: &Range<u64>) -> Cow<'_, [Function]> {
+        match (&self.listing, &self.sources.eh_frame) {
+            (Listing::Whole(all), _) => {
+                let begin = all.partition_point(|f| f.code.start <= code.start).saturating_sub(1);
+                let end = all.partition_point(|f| f.code.start < code.end).max(begin);
+                Cow::Borrowed(&all[begin..all.len().min(end + 1)])
+            }
+            (Listing::Indexed(indexed), Some(section)) => Cow::Owned(indexed.within(code, section)),
+            (Listing::Indexed(_), None) => Cow::Borrowed(&[]),
+        }
     }
 
     /// Where the slice of a number ends.
@@ -147,44 +185,49 @@ impl UnwindInformation {
 
     /// The slices in which the functions of Go's runtime begin, one for each function.
     pub(super) fn go_runtime(&self) -> impl Iterator<Item = u32> {
-        let is_runtime = |function: &&Function| match (function.entry(), &self.sources.go) {
+        let is_runtime = |function: &&Function| match (function.entry, &self.sources.go) {
             (Entry::Go(number), Some(go)) => go.is_runtime(number),
             _ => false,
         };
-        let functions = self.functions.iter().filter(is_runtime);
-        functions.filter_map(|function| self.slice_of(function.start()))
+        let all: &[Function] = match &self.listing {
+            Listing::Whole(all) => all,
+            Listing::Indexed(_) => &[],
+        };
+        all.iter().filter(is_runtime).filter_map(|function| self.slice_of(function.code.start))
     }
 
     /// The function that an address lies in.
-    pub(super) fn function(&self, address: u64) -> Option<&Function> {
-        let behind = self.functions.partition_point(|function| function.start() <= address);
-        let function = self.functions.get(behind.checked_sub(1)?)?;
-        function.code().contains(&address).then_some(function)
+    pub(super) fn function(&self, address: u64) -> Option<Function> {
+        let around = self.around(&(address..address.saturating_add(1)));
+        let behind = around.partition_point(|function| function.code.start <= address);
+        let function = around.get(behind.checked_sub(1)?)?;
+        function.code.contains(&address).then(|| function.clone())
     }
 
     /// Where the function begins that an address lies in, and its name if the tables have it.
     pub(super) fn described(&self, address: u64) -> Option<(u64, Option<String>)> {
-        let function = self.function(address).filter(|f| f.entry() != Entry::Code)?;
-        let name = match (function.entry(), &self.sources.go) {
+        let function = self.function(address).filter(|f| f.entry != Entry::Code)?;
+        let name = match (function.entry, &self.sources.go) {
             (Entry::Go(number), Some(go)) => go.name(number).map(str::to_owned),
             _ => None,
         };
-        Some((function.start(), name))
+        Some((function.code.start, name))
     }
 
     /// Compiles a slice.
     pub(super) fn compile(&self, slice: u32) -> UnwindTable {
         let start = self.extent().0 + u64::from(slice) * SLICE_BYTES;
         let mut builder = Builder::new();
-        let mut context = UnwindContext::new();
+        let mut context = None;
         // The function that reaches into the slice from before is the last that begins there.
-        let begins_before = self.functions.partition_point(|f| f.start() <= start);
+        let functions = self.around(&(start..start + SLICE_BYTES));
+        let begins_before = functions.partition_point(|f| f.code.start <= start);
         let mut at = begins_before.saturating_sub(1);
-        while let Some(function) = self.functions.get(at)
-            && function.start() < start + SLICE_BYTES
+        while let Some(function) = functions.get(at)
+            && function.code.start < start + SLICE_BYTES
         {
             at += 1;
-            let next = self.functions.get(at).map_or(u64::MAX, Function::start);
+            let next = functions.get(at).map_or(u64::MAX, |next| next.code.start);
             let slice = start..start + SLICE_BYTES;
             let end = self.push_function(function, next, slice, &mut context, &mut builder);
             if next > end && next - end >= PADDING {
@@ -200,31 +243,37 @@ impl UnwindInformation {
         function: &Function,
         next: u64,
         slice: Range<u64>,
-        context: &mut UnwindContext<usize>,
+        context: &mut Option<UnwindContext<usize>>,
         builder: &mut Builder,
     ) -> u64 {
-        let mut from = function.start();
-        let push = |address: u64, rule: Rule| {
-            let address = address.clamp(function.start(), function.end());
+        let mut from = function.code.start;
+        let mut push = |address: u64, rule: Rule| {
+            let address = address.clamp(function.code.start, function.code.end);
             if address >= from && address < next {
                 let number = builder.number(rule);
                 builder.push(address, number);
                 from = address;
             }
         };
-        match function.entry() {
+        match function.entry {
             Entry::Start => {
                 let number = builder.number(Rule::ROOT);
-                builder.push(function.start(), number);
+                builder.push(function.code.start, number);
             }
             Entry::EhFrame(offset) => {
-                if let Some((section, bases)) = self.sources.eh_frame() {
-                    rules_of_entry(&section, &bases, offset as usize, context, push);
+                if let Some(section) = &self.sources.eh_frame
+                    && section.usual_rows(offset, &mut push).is_none()
+                {
+                    section.with_entry(offset, |section, bases| {
+                        let context = context.get_or_insert_default();
+                        rules_of_entry(section, bases, offset, context, push);
+                    });
                 }
             }
             Entry::DebugFrame(offset) => {
                 if let Some((section, bases)) = self.sources.debug_frame() {
-                    rules_of_entry(&section, &bases, offset as usize, context, push);
+                    let context = context.get_or_insert_default();
+                    rules_of_entry(&section, &bases, offset, context, push);
                 }
             }
             Entry::Go(number) => {
@@ -234,20 +283,45 @@ impl UnwindInformation {
             }
             Entry::Code => {
                 if let Some(code) = &self.sources.code {
-                    analyze(code, &function.code(), slice, push);
+                    analyze(code, &function.code, slice, push);
                 }
             }
         }
-        function.end()
+        function.code.end
     }
 }
 
 impl Sources {
-    /// `.eh_frame`, ready to be read.
-    pub(super) fn eh_frame(&self) -> Option<(EhFrame<Slice<'_>>, BaseAddresses)> {
-        let (bytes, address) = self.eh_frame.as_ref()?;
-        let bases = BaseAddresses::default().set_eh_frame(*address);
-        Some((EhFrame::new(bytes, LittleEndian), bases))
+    /// What each entry of each source speaks of, in the order of addresses.
+    fn functions(&self, text: &[Range<u64>], entry: Option<u64>) -> Vec<Function> {
+        let mut functions = Functions { text, all: Vec::new() };
+        if let Some(section) = &self.eh_frame {
+            functions.add(|found| {
+                for_each_entry(&section.bytes(), section.address(), |code, at| {
+                    found(code, Entry::EhFrame(at));
+                });
+            });
+        }
+        if let Some(go) = &self.go {
+            functions.add(|found| go.for_each(|number, code| found(code, Entry::Go(number))));
+        }
+        if let Some((section, bases)) = self.debug_frame() {
+            functions.add(|found| {
+                for_each_function(&section, &bases, |fde, _| {
+                    found(
+                        fde.initial_address()..fde.end_address(),
+                        Entry::DebugFrame(fde.offset()),
+                    );
+                });
+            });
+        }
+        if let Some(start) = entry {
+            functions.add_start(start);
+        }
+        if self.code.is_some() && !functions.all.is_empty() {
+            functions.add_gaps();
+        }
+        functions.all
     }
 
     /// `.debug_frame`, ready to be read.
@@ -273,33 +347,44 @@ impl Functions<'_> {
         let (text, all) = (self.text, &mut self.all);
         source(&mut |code, entry| {
             let within = |text: &Range<u64>| text.start <= code.start && code.end <= text.end;
-            let before = all[..known].partition_point(|f| f.start() < code.end);
-            let is_known = before > 0 && all[before - 1].end() > code.start;
+            let before = all[..known].partition_point(|f| f.code.start < code.end);
+            let is_known = before > 0 && all[before - 1].code.end > code.start;
             if !code.is_empty() && !is_known && text.iter().any(within) {
-                all.extend(Function::new(&code, entry));
+                all.push(Function { code, entry });
             }
         });
         if self.all.len() > known {
-            Function::sort(&mut self.all);
+            self.sort();
         }
     }
 
     /// Adds the code between functions.
     fn add_gaps(&mut self) {
-        let covered = || self.all.iter().map(Function::code);
+        let covered = || self.all.iter().map(|function| function.code.clone());
         let gaps = self.text.iter().flat_map(|text| gaps(text, covered()));
         let gaps: Vec<_> = gaps.filter(|gap| gap.end - gap.start >= PADDING).collect();
         // Compilers that leave all of a large program without unwind information let it keep frame
         // pointers instead.
         if gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() <= MOST_GAPS {
-            self.all.extend(gaps.iter().filter_map(|code| Function::new(code, Entry::Code)));
-            Function::sort(&mut self.all);
+            self.all.extend(gaps.into_iter().map(|code| Function { code, entry: Entry::Code }));
+            self.sort();
         }
+    }
+
+    /// Sorts by where functions begin: small keys first, since there may be a hundred thousand.
+    fn sort(&mut self) {
+        if self.all.is_sorted_by_key(|function| function.code.start) {
+            return;
+        }
+        let starts = self.all.iter().map(|function| function.code.start);
+        let mut keys: Vec<(u64, u32)> = starts.zip(0..).collect();
+        keys.sort_unstable();
+        self.all = keys.into_iter().map(|(_, at)| self.all[at as usize].clone()).collect();
     }
 
     /// Adds the code at which a program begins.
     fn add_start(&mut self, start: u64) {
-        let next = self.all.iter().map(Function::start).filter(|&at| at > start).min();
+        let next = self.all.iter().map(|f| f.code.start).filter(|&at| at > start).min();
         let end = next.unwrap_or(u64::MAX).min(start.saturating_add(ENTRY));
         let in_text = self.text.iter().find(|text| text.contains(&start));
         if let Some(text) = in_text {

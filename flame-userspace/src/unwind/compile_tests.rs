@@ -12,7 +12,8 @@ fn of_eh_frame(
     text: &[Range<u64>],
     entry: Option<u64>,
 ) -> Option<UnwindInformation> {
-    let sources = Sources { eh_frame: Some((bytes, address)), ..Sources::default() };
+    let eh_frame = Some(FrameSection::whole(bytes, address));
+    let sources = Sources { eh_frame, ..Sources::default() };
     UnwindInformation::read(sources, text, entry)
 }
 

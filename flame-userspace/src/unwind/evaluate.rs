@@ -8,8 +8,7 @@ use gimli::{
     RegisterRule, UnwindContext, UnwindExpression, UnwindSection, Value,
 };
 
-use super::compile::UnwindInformation;
-use super::function::Entry;
+use super::compile::{Entry, UnwindInformation};
 use super::translate::{RA, Row, Slice};
 
 /// Most operations of one expression; the longest known has ten.
@@ -52,14 +51,16 @@ impl Frame {
         address: u64,
         memory: &mut impl Memory,
     ) -> Option<Result<Step, StackEnd>> {
-        match information.function(address)?.entry() {
+        match information.function(address)?.entry {
             Entry::EhFrame(offset) => {
-                let (section, bases) = information.sources.eh_frame()?;
-                self.by_entry(&section, &bases, offset as usize, address, memory)
+                let section = information.sources.eh_frame.as_ref()?;
+                section.with_entry(offset, |section, bases| {
+                    self.by_entry(section, bases, offset, address, memory)
+                })?
             }
             Entry::DebugFrame(offset) => {
                 let (section, bases) = information.sources.debug_frame()?;
-                self.by_entry(&section, &bases, offset as usize, address, memory)
+                self.by_entry(&section, &bases, offset, address, memory)
             }
             Entry::Go(_) | Entry::Start | Entry::Code => None,
         }

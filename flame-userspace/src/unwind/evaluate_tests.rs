@@ -5,6 +5,7 @@ use std::fs::File;
 use super::*;
 use crate::process::ElfLayout;
 use crate::unwind::compile::{SLICE_BYTES, Sources};
+use crate::unwind::section::FrameSection;
 use crate::unwind::source::{read_section, text_of};
 use crate::unwind::test_memory::{Scattered, scattered};
 
@@ -21,7 +22,7 @@ fn where_a_rule_says_all_the_computed_step_is_the_same() {
         let layout = ElfLayout::read(&file).expect("an ELF file");
         let section = layout.unwind_section.expect("unwind information");
         let bytes = read_section(&file, section).expect("a readable section");
-        let eh_frame = Some((bytes, section.address));
+        let eh_frame = Some(FrameSection::whole(bytes, section.address));
         let sources = Sources { eh_frame, ..Sources::default() };
         let Some(information) = UnwindInformation::read(sources, &text_of(&layout), None) else {
             continue;

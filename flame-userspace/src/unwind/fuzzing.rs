@@ -17,6 +17,7 @@ use flame_common::unwind::{FP, Memory, Registers, Rule, SP, SavedFp, Step, step}
 use super::compile::{SLICE_PAGES, Sources, UnwindInformation};
 use super::evaluate::Frame;
 use super::gopclntab::GoFunctions;
+use super::section::FrameSection;
 use super::{UnwindTable, source};
 use crate::process::ElfLayout;
 
@@ -28,7 +29,7 @@ const STACK: u64 = 0x7ffc_0000_0000;
 /// Compiles tables from an `.eh_frame`.
 pub fn eh_frame(data: &[u8]) {
     tables(data, |bytes, address, _| Sources {
-        eh_frame: Some((bytes, address)),
+        eh_frame: Some(FrameSection::whole(bytes, address)),
         ..Sources::default()
     });
 }

@@ -10,9 +10,9 @@ mod extents;
 mod finish;
 #[cfg(test)]
 mod framehop_tests;
-mod function;
 pub(crate) mod fuzzing;
 mod gopclntab;
+mod indexed;
 pub(crate) mod measuring;
 #[cfg(test)]
 mod oracle_tests;
@@ -20,6 +20,7 @@ mod placed;
 mod plan;
 mod rules;
 mod scan;
+mod section;
 mod sliced;
 mod source;
 mod table;
@@ -28,6 +29,7 @@ mod test_maps;
 #[cfg(test)]
 mod test_memory;
 mod translate;
+mod usual;
 mod ways;
 
 pub(crate) use finish::{Stopped, Unwinder};

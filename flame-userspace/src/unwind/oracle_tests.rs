@@ -17,6 +17,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction};
 
 use super::compile::{Code, PADDING, SLICE_PAGES, Sources, UnwindInformation, for_each_function};
 use super::evaluate::Frame;
+use super::section::FrameSection;
 use super::source::{self, read_section, text_of};
 use super::table::UnwindTable;
 use super::test_memory::{Scattered, scattered};
@@ -338,7 +339,8 @@ fn compare_gaps(
     text: &[std::ops::Range<u64>],
     functions: &[(u64, u64, usize)],
 ) -> Option<usize> {
-    let sources = Sources { eh_frame: Some((bytes.to_vec(), address)), ..Sources::default() };
+    let eh_frame = Some(FrameSection::whole(bytes.to_vec(), address));
+    let sources = Sources { eh_frame, ..Sources::default() };
     let information = UnwindInformation::read(sources, text, None)?;
     let slices = all_slices(&information);
     let mut gaps = 0;

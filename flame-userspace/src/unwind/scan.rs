@@ -8,67 +8,111 @@
 
 use std::ops::Range;
 
+use flame_common::unwind::Rule;
 use foldhash::HashMap;
 use gimli::{BaseAddresses, DwEhPe, EhFrame, LittleEndian, UnwindSection as _, constants};
 
-use super::translate::Slice;
+use super::usual::Common;
 
 /// Four bytes, signed, relative to where they are.
 const USUAL: DwEhPe = DwEhPe(constants::DW_EH_PE_pcrel.0 | constants::DW_EH_PE_sdata4.0);
 
-/// Calls back with the code and the offset of each entry of `.eh_frame`, which is at `address`, up
-/// to the first whose length makes no sense. Entries that cannot be understood are left out.
-pub(super) fn for_each_entry(bytes: &[u8], address: u64, mut found: impl FnMut(Range<u64>, usize)) {
-    let section = EhFrame::new(bytes, LittleEndian);
-    let bases = BaseAddresses::default().set_eh_frame(address);
-    // Whether the entries of a header are encoded as usual; none if it cannot be understood.
-    let mut headers: HashMap<usize, Option<bool>> = HashMap::default();
-    let mut at = 0;
-    while let Some(length) = word(bytes, at) {
-        // The end, or a length of 64 bits, which no linker writes here.
-        if length == 0 || length == u32::MAX {
-            return;
-        }
-        let (offset, id_at) = (at, at + 4);
-        at = id_at.saturating_add(length as usize);
-        if at > bytes.len() {
-            return;
-        }
-        let Some(back) = word(bytes, id_at).filter(|&back| back != 0) else { continue };
-        let Some(header) = id_at.checked_sub(back as usize) else { continue };
-        let usual = *headers.entry(header).or_insert_with(|| {
+/// What the headers of a section say of their entries.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    /// By a header's offset; `None` if it cannot be understood.
+    known: HashMap<usize, Option<Header>>,
+}
+
+/// What a header says.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    /// Whether its entries are encoded as usual.
+    is_usual: bool,
+    /// What rows begin with, if that is as usual.
+    common: Option<Common>,
+}
+
+impl Headers {
+    fn of(&mut self, bytes: &[u8], address: u64, header: usize) -> Option<Header> {
+        *self.known.entry(header).or_insert_with(|| {
+            let section = EhFrame::new(bytes, LittleEndian);
+            let bases = BaseAddresses::default().set_eh_frame(address);
             let header = section.cie_from_offset(&bases, header.into()).ok()?;
-            Some(header.fde_address_encoding() == Some(USUAL))
-        });
-        match usual {
-            Some(true) => {
-                let start_at = id_at + 4;
-                let (Some(start), Some(length)) =
-                    (word(bytes, start_at), word(bytes, start_at + 4))
-                else {
-                    return;
-                };
-                let here = address.wrapping_add(start_at as u64);
-                let start = here.wrapping_add_signed(i64::from(start.cast_signed()));
-                found(start..start.saturating_add(u64::from(length)), offset);
-            }
-            Some(false) => {
-                if let Ok(entry) = whole(&section, &bases, offset) {
-                    found(entry, offset);
-                }
-            }
-            None => {}
-        }
+            let is_usual = header.fde_address_encoding() == Some(USUAL);
+            Some(Header { is_usual, common: Common::read(&header, &section, &bases) })
+        })
     }
 }
 
-fn whole(
-    section: &EhFrame<Slice<'_>>,
-    bases: &BaseAddresses,
-    offset: usize,
-) -> gimli::Result<Range<u64>> {
-    let entry = section.fde_from_offset(bases, offset.into(), EhFrame::cie_from_offset)?;
-    Ok(entry.initial_address()..entry.end_address())
+/// Calls back with the code and the offset of each entry of `.eh_frame`, which is at `address`, up
+/// to the first whose length makes no sense. Entries that cannot be understood are left out.
+pub(super) fn for_each_entry(bytes: &[u8], address: u64, mut found: impl FnMut(Range<u64>, usize)) {
+    let mut headers = Headers::default();
+    let mut at = 0;
+    while let Some(extent) = extent_of_entry(bytes, at)
+        && extent.end <= bytes.len()
+    {
+        if let Some(code) = code_of_entry(bytes, address, at, &mut headers) {
+            found(code, at);
+        }
+        at = extent.end;
+    }
+}
+
+/// Where an entry lies in its section; `None` at the section's end, and for a length of 64 bits,
+/// which no linker writes here.
+pub(super) fn extent_of_entry(bytes: &[u8], entry: usize) -> Option<Range<usize>> {
+    let length = word(bytes, entry).filter(|&length| length != 0 && length != u32::MAX)?;
+    Some(entry..(entry + 4).saturating_add(length as usize))
+}
+
+/// The offset of an entry's header; `None` for a header itself.
+pub(super) fn header_of_entry(bytes: &[u8], entry: usize) -> Option<usize> {
+    let id_at = entry.checked_add(4)?;
+    let back = word(bytes, id_at).filter(|&back| back != 0)?;
+    id_at.checked_sub(back as usize)
+}
+
+/// The code that an entry speaks of; `None` for a header, and for what cannot be understood.
+pub(super) fn code_of_entry(
+    bytes: &[u8],
+    address: u64,
+    entry: usize,
+    headers: &mut Headers,
+) -> Option<Range<u64>> {
+    let header = header_of_entry(bytes, entry)?;
+    if headers.of(bytes, address, header)?.is_usual {
+        return usual_code(bytes.get(entry..)?, address, entry);
+    }
+    let section = EhFrame::new(bytes, LittleEndian);
+    let bases = BaseAddresses::default().set_eh_frame(address);
+    let found = section.fde_from_offset(&bases, entry.into(), EhFrame::cie_from_offset).ok()?;
+    Some(found.initial_address()..found.end_address())
+}
+
+/// Calls back with the rows of an entry that is encoded and written as usual; `None` if it is not.
+/// Rows before what is not usual are told all the same.
+pub(super) fn usual_rows(
+    bytes: &[u8],
+    address: u64,
+    entry: usize,
+    headers: &mut Headers,
+    push: impl FnMut(u64, Rule),
+) -> Option<()> {
+    let header = headers.of(bytes, address, header_of_entry(bytes, entry)?)?;
+    let common = header.common.filter(|_| header.is_usual)?;
+    let own = bytes.get(extent_of_entry(bytes, entry)?)?;
+    let code = usual_code(own, address, entry)?;
+    common.rows(code.start, own.get(16..)?, push)
+}
+
+/// The code that an entry of the usual encoding speaks of, by its first 16 bytes.
+pub(super) fn usual_code(head: &[u8], address: u64, entry: usize) -> Option<Range<u64>> {
+    let (start, length) = (word(head, 8)?, word(head, 12)?);
+    let here = address.wrapping_add(entry as u64 + 8);
+    let start = here.wrapping_add_signed(i64::from(start.cast_signed()));
+    Some(start..start.saturating_add(u64::from(length)))
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {

@@ -10,6 +10,8 @@ use gimli::{BaseAddresses, EhFrameHdr, LittleEndian, Pointer};
 
 use super::compile::{Code, Sources, UnwindInformation};
 use super::gopclntab::GoFunctions;
+use super::indexed::Index;
+use super::section::FrameSection;
 use crate::process::{ElfLayout, Executable, GoSections, Section, vdso};
 
 /// The number of x86-64 in ELF files (`EM_X86_64`).
@@ -42,10 +44,6 @@ pub(super) fn from_file(
         return None;
     }
     let text = text_of(layout);
-    let eh_frame = match layout.unwind_section {
-        Some(section) => read_section(file, section).map(|bytes| (bytes, section.address)),
-        None => by_header(file, layout),
-    };
     let go = layout.go.and_then(|go| go_functions(file, go, &text));
     let debug_frame = match layout.debug_frame {
         Some(section) => read_section(file, section),
@@ -55,13 +53,45 @@ pub(super) fn from_file(
         }),
     };
     let code = file.try_clone().ok().map(|file| Code { file, segments: layout.segments.clone() });
-    let sources = Sources { eh_frame, go, debug_frame, code };
+    let index = if go.is_none() && debug_frame.is_none() { index_of(file, layout) } else { None };
+    let (eh_frame, index) = match index {
+        Some((section, index)) => (Some(section), Some(index)),
+        None => (whole_eh_frame(file, layout), None),
+    };
+    let sources = Sources { eh_frame, index, go, debug_frame, code };
     UnwindInformation::read(sources, &text, layout.entry)
 }
 
-/// `.eh_frame` of a file without a table of sections: from where its search table says to the end
-/// of that segment. It ends itself.
-fn by_header(file: &File, layout: &ElfLayout) -> Option<(Vec<u8>, u64)> {
+/// `.eh_frame` of a file, with the search table that leads to its entries.
+fn index_of(file: &File, layout: &ElfLayout) -> Option<(FrameSection, Index)> {
+    let (address, length) = layout.unwind_index?;
+    let offset = layout.offset_of_address(address)?;
+    let table = Section { address, offset, length, compressed: false };
+    let section = eh_frame_of(file, layout).filter(|section| !section.compressed)?;
+    if section.length > LARGEST || !is_in_file(file, section)? {
+        return None;
+    }
+    let bytes = read_section(file, table)?;
+    let index = Index::read(bytes, address, section.address, section.length)?;
+    if index.section() != Some(section.address) {
+        return None;
+    }
+    let (file, length) = (file.try_clone().ok()?, section.length as usize);
+    Some((FrameSection::in_file(file, section.offset, length, section.address), index))
+}
+
+/// `.eh_frame` of a file as a whole.
+fn whole_eh_frame(file: &File, layout: &ElfLayout) -> Option<FrameSection> {
+    let section = eh_frame_of(file, layout)?;
+    Some(FrameSection::whole(read_section(file, section)?, section.address))
+}
+
+/// Where the `.eh_frame` of a file is: without a table of sections, from where its search table
+/// says to the end of that segment. It ends itself.
+fn eh_frame_of(file: &File, layout: &ElfLayout) -> Option<Section> {
+    if layout.unwind_section.is_some() {
+        return layout.unwind_section;
+    }
     let (address, length) = layout.unwind_index?;
     let part = |address, length| Section {
         address,
@@ -77,7 +107,7 @@ fn by_header(file: &File, layout: &ElfLayout) -> Option<(Vec<u8>, u64)> {
         (segment.address..segment.address.saturating_add(segment.length)).contains(&start)
     })?;
     let length = segment.address.saturating_add(segment.length) - start;
-    Some((read_section(file, part(start, length.min(LARGEST)))?, start))
+    Some(part(start, length.min(LARGEST)))
 }
 
 /// The functions of a Go program.
@@ -97,14 +127,17 @@ pub(super) fn go_functions(
 
 /// The bytes of a section.
 pub(super) fn read_section(file: &File, section: Section) -> Option<Vec<u8>> {
-    let file_length = file.metadata().ok()?.len();
-    let end = section.offset.checked_add(section.length)?;
-    if section.length > LARGEST || end > file_length {
+    if section.length > LARGEST || !is_in_file(file, section)? {
         return None;
     }
     let mut bytes = vec![0; section.length as usize];
     file.read_exact_at(&mut bytes, section.offset).ok()?;
     if section.compressed { decompress(&bytes) } else { Some(bytes) }
+}
+
+fn is_in_file(file: &File, section: Section) -> Option<bool> {
+    let file_length = file.metadata().ok()?.len();
+    Some(section.offset.checked_add(section.length)? <= file_length)
 }
 
 /// A compressed section's content: `Elf64_Chdr` (kind u32, 0 u32, size u64, alignment u64), then

@@ -1,5 +1,7 @@
 //! An unwind table of a piece of code, by text pages.
 
+use std::hash::{Hash as _, Hasher};
+
 use flame_common::limits::{CHUNK_ROWS, TEXT_PAGE_BITS};
 use flame_common::mapping::TextPage;
 use flame_common::unwind::search::last_at_most;
@@ -69,6 +71,39 @@ pub(super) struct Builder {
     rows: Vec<(u64, u16)>,
     rules: Vec<Rule>,
     numbers: HashMap<Rule, u16>,
+    /// Rules that were asked for, and their numbers, each in the place that its word gives: nearly
+    /// all rows have one of a few.
+    recent: [(Rule, u16); 1 << RECENT_BITS],
+}
+
+/// As a power of two, how many rules are at hand without a look into the dictionary.
+const RECENT_BITS: u32 = 5;
+
+/// Finishes with the word that it was given.
+#[derive(Default)]
+struct Word(u64);
+
+impl Hasher for Word {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 << 8 | u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The place of a rule among the recent, by multiplication with 2^64 over the golden ratio.
+fn place_of(rule: Rule) -> usize {
+    let mut word = Word::default();
+    rule.hash(&mut word);
+    (word.finish().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - RECENT_BITS)) as usize
 }
 
 impl Builder {
@@ -80,19 +115,28 @@ impl Builder {
             rows: Vec::new(),
             rules: vec![Rule::GAP, Rule::EXPRESSION],
             numbers: HashMap::from_iter([(Rule::GAP, Self::GAP), (Rule::EXPRESSION, 1)]),
+            recent: [(Rule::GAP, Self::GAP); 1 << RECENT_BITS],
         }
     }
 
     /// The number of a rule. Where there are too many, the rules beyond have to be computed.
     pub(super) fn number(&mut self, rule: Rule) -> u16 {
-        if let Some(&number) = self.numbers.get(&rule) {
+        let (known, number) = &mut self.recent[place_of(rule)];
+        if *known != rule {
+            (*known, *number) = (rule, Self::look_up(&mut self.rules, &mut self.numbers, rule));
+        }
+        *number
+    }
+
+    fn look_up(rules: &mut Vec<Rule>, numbers: &mut HashMap<Rule, u16>, rule: Rule) -> u16 {
+        if let Some(&number) = numbers.get(&rule) {
             return number;
         }
-        let Ok(number) = u16::try_from(self.rules.len()) else {
+        let Ok(number) = u16::try_from(rules.len()) else {
             return 1;
         };
-        self.rules.push(rule);
-        self.numbers.insert(rule, number);
+        rules.push(rule);
+        numbers.insert(rule, number);
         number
     }
 

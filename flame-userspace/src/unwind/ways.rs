@@ -6,8 +6,7 @@ use std::ops::Range;
 use flame_common::unwind::Rule;
 
 use super::analyze::gaps;
-use super::compile::{PADDING, UnwindInformation};
-use super::function::{Entry, Function};
+use super::compile::{Entry, PADDING, UnwindInformation};
 use super::source::{self, text_of};
 use crate::process::Executable;
 
@@ -60,10 +59,10 @@ impl UnwindInformation {
         let mut add = |way, own: u64| *bytes.entry(way).or_default() += own;
         let functions = self.functions();
         for (at, function) in functions.iter().enumerate() {
-            let next = functions.get(at + 1).map_or(u64::MAX, Function::start);
-            let code = function.start()..function.end().min(next);
+            let next = functions.get(at + 1).map_or(u64::MAX, |next| next.code.start);
+            let code = function.code.start..function.code.end.min(next);
             let own = code.end - code.start;
-            match function.entry() {
+            match function.entry {
                 Entry::EhFrame(_) => add(Way::EhFrame, own),
                 Entry::DebugFrame(_) => add(Way::DebugFrame, own),
                 Entry::Go(_) => add(Way::GoFunctions, own),
@@ -76,7 +75,7 @@ impl UnwindInformation {
                 }
             }
         }
-        let covered = || functions.iter().map(Function::code);
+        let covered = || functions.iter().map(|function| function.code.clone());
         let rest = text.iter().flat_map(|text| gaps(text, covered()));
         let rest = rest.map(|gap| gap.end - gap.start).filter(|&own| own >= PADDING);
         add(Way::FramePointer, rest.sum());

@@ -230,7 +230,7 @@ pub(super) fn kernel(program: &Prepared, place: &Place, hz: u32) -> Result<Kerne
 }
 
 /// Mean nanoseconds of a run of the sampling program that finds nothing to sample.
-fn idle_run(place: &Place, hz: u32) -> Result<f64> {
+pub(super) fn idle_run(place: &Place, hz: u32) -> Result<f64> {
     let keeper = Process::gated(&["true".to_owned()], 1)?;
     let target = Target::Pids(vec![keeper.pid()]);
     let attached = place.attach(Kind::Flame, hz, &target)?;
@@ -270,7 +270,7 @@ fn samples(json: &str) -> Result<u64> {
     value["profiles"][0]["samples"].as_u64().context("flame's summary tells no samples")
 }
 
-fn cpus() -> usize {
+pub(super) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

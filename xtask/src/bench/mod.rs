@@ -2,6 +2,7 @@
 //! the tests: it takes minutes and wants a quiet machine.
 
 mod cpu;
+mod depth;
 mod heap;
 mod interval;
 mod latency;
@@ -206,7 +207,7 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     let about: Vec<String> = all.iter().map(Prepared::described).collect();
     let parts: [(&str, &dyn Fn() -> Result<String>); 4] = [
         ("stacks", &|| unwind::known(&place, args.quick)),
-        ("kernel", &|| unwind::kernel(&all, &place)),
+        ("kernel", &|| unwind::kernel(&all, &place, args.quick)),
         ("slow-down", &|| unwind::slow_down(&all, &place, effort)),
         ("tables", &|| unwind::tables(&place)),
     ];

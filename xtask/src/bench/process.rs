@@ -116,10 +116,15 @@ impl Process {
 
     /// Ends it as Ctrl-C would.
     pub(super) fn interrupt(&self) -> Result<()> {
+        self.signal(libc::SIGINT)
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: libc::c_int) -> Result<()> {
         let pid = i32::try_from(self.pid()).context("a pid is positive")?;
         // SAFETY: the call takes numbers; the child is not reaped, so that the pid is still its.
-        if unsafe { libc::kill(pid, libc::SIGINT) } != 0 {
-            bail!("interrupt process {pid}: {}", io::Error::last_os_error());
+        if unsafe { libc::kill(pid, signal) } != 0 {
+            bail!("send a signal to process {pid}: {}", io::Error::last_os_error());
         }
         Ok(())
     }

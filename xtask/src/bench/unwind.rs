@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::cpu::{self, Effort, FREQUENCIES, Kernel, Series};
+use super::depth;
 use super::profiler::{self, Kind, Place, Target, Unparanoid};
 use super::programs::Prepared;
 use super::report::shown;
@@ -17,6 +18,8 @@ use crate::{command, workspace};
 const KINDS: [Kind; 4] = [Kind::Flame, Kind::Perf, Kind::PerfDwarf, Kind::Samply];
 /// Samples a second for what is not a matter of cost.
 const HZ: u32 = 199;
+/// Pairs of a shallow and a deep stack: half a minute.
+const PAIRS_OF_DEPTHS: usize = 32;
 /// The test of the stacks themselves.
 const SAME_STACKS: &str = "beside::whole_stacks_are_distributed_as_perf_finds_them_in_copies";
 /// The aims, on the workload of known stacks at the higher frequency.
@@ -126,7 +129,7 @@ pub(super) fn known(place: &Place, quick: bool) -> Result<String> {
 }
 
 /// The part on the cost in the kernel.
-pub(super) fn kernel(programs: &[Prepared], place: &Place) -> Result<String> {
+pub(super) fn kernel(programs: &[Prepared], place: &Place, quick: bool) -> Result<String> {
     let mut text = "\n### In the kernel\n\nMeasured by the kernel while copies of the program keep \
                     every CPU busy. Frames are the mean of user frames; a frame is what a sample \
                     takes beyond a run without one, over its frames, all else of a sample included.\n\n\
@@ -137,6 +140,8 @@ pub(super) fn kernel(programs: &[Prepared], place: &Place) -> Result<String> {
         eprintln!("{}: the kernel's measure", program.program.name);
         kernel_rows(program, place, &mut text)?;
     }
+    eprintln!("one more frame: the kernel's measure");
+    text.push_str(&depth::one_more_frame(place, if quick { 6 } else { PAIRS_OF_DEPTHS })?);
     Ok(text)
 }
 

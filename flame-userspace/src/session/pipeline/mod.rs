@@ -25,8 +25,11 @@ use crate::unwind::{Plan, Stopped, Unwinder};
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How soon they are looked at again where the kernel waits for unwind tables.
+/// How soon they are looked at again where the kernel waits for unwind tables or for probes, and at
+/// most so late where the samples themselves are farther apart: then what waits is seldom more than
+/// one stack, and each look costs the same.
 const SOON: Duration = Duration::from_millis(3);
+const LATER: Duration = Duration::from_millis(10);
 
 /// How often those who watch the session are told how far it is.
 const TELL: Duration = Duration::from_millis(100);
@@ -133,6 +136,8 @@ impl Pipeline {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = Instant::now();
+        // When what is urgent is to be taken in. Until then the ring need not be watched.
+        let mut due = None;
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
@@ -144,10 +149,22 @@ impl Pipeline {
                     }
                     None => return,
                 },
-                _ = tick.tick() => self.take_in(),
-                () = tokio::time::sleep(SOON), if self.timeline.has_urgent() => self.take_in(),
-                ready = wait_for(self.ring.as_ref()) => match ready {
-                    Ok(()) => self.take_in(),
+                _ = tick.tick() => {
+                    self.take_in();
+                    due = self.urgent_at();
+                }
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                    self.take_in();
+                    due = self.urgent_at();
+                }
+                ready = wait_for(self.ring.as_ref()), if due.is_none() => match ready {
+                    Ok(()) => {
+                        self.read();
+                        due = self.urgent_at();
+                        if due.is_none() {
+                            self.take_in();
+                        }
+                    }
                     Err(error) => log::warn!("watch the ring of samples: {error}"),
                 },
             }
@@ -158,11 +175,20 @@ impl Pipeline {
         }
     }
 
+    /// When what waits is to be taken in, if something does that is urgent. Younger than the slack
+    /// of the records it cannot be now.
+    fn urgent_at(&self) -> Option<Instant> {
+        let period = Duration::from_nanos(self.options.frequency.period_ns());
+        let pause = if self.heap.is_some() { SOON } else { period.clamp(SOON, LATER) };
+        self.timeline.has_urgent().then(|| Instant::now() + pause)
+    }
+
     fn progress(&self) -> Progress {
-        let lost = self.programs.counts().map_or(0, |counts| {
-            let counts = counts.since(&self.counted);
-            counts.get(Stat::RingFull) + counts.get(Stat::HeapRingFull)
-        });
+        let lost =
+            self.programs.counts_of(&[Stat::RingFull, Stat::HeapRingFull]).map_or(0, |now| {
+                let counts = now.since(&self.counted);
+                counts.get(Stat::RingFull) + counts.get(Stat::HeapRingFull)
+            });
         Progress {
             samples: self.aggregator.samples() + self.live_heap().map_or(0, Heap::samples),
             lost,
