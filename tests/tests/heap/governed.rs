@@ -12,9 +12,9 @@ use crate::stated::Stated;
 /// Runs, if `FLAME_TEST_GOVERNED_RUNS` does not say otherwise. As many as make 200 site-runs are
 /// held to what unbiased estimates with right errors fulfil.
 const RUNS: usize = 2;
-/// What the program does, in milliseconds of CPU time, and rounds of work for each block in its
-/// fast phases: it makes and frees hundreds of thousands of blocks a second.
-const LENGTH: &str = "15000";
+/// What the program does, in milliseconds of CPU time, in few runs and in many, and rounds of work
+/// for each block in its fast phases: it makes and frees hundreds of thousands of blocks a second.
+const LENGTHS: [&str; 2] = ["15000", "45000"];
 const WORK: &str = "1000";
 /// What errors that are printed are at most on average, as a share, on a machine that does nothing
 /// else.
@@ -25,12 +25,13 @@ fn windows_favour_no_phase() {
     let Some(_machine) = Machine::take() else { return };
     let runs =
         env::var("FLAME_TEST_GOVERNED_RUNS").map_or(RUNS, |runs| runs.parse().expect("runs"));
+    let length = LENGTHS[usize::from(runs > RUNS)];
     let program = Workload::c("heap_phases");
     let mut pool = Pool::default();
     for _ in 0..runs {
         let options = ["-t", "heap", "--heap-mode", "governed", "--"];
         let outcome =
-            Flame::record(&[&options[..], &[program.path(), LENGTH, WORK]].concat()).run();
+            Flame::record(&[&options[..], &[program.path(), length, WORK]].concat()).run();
         let outcome = outcome.with_code(0);
         let truth = Truth::read(&outcome.printed());
         let (stated, profile) = (Stated::of(&outcome), outcome.heap());
