@@ -110,6 +110,9 @@ struct Measured {
     armed_ms: Vec<f64>,
     /// What flame itself says that its probes cost, as the program's CPU time is told.
     said: Vec<f64>,
+    /// The CPU time that flame says its probes took (traps times price), over what the run took
+    /// more than the bare one.
+    explained: Vec<f64>,
     /// The longest that putting probes in, and taking them out, took in each run, in milliseconds;
     /// flame's alone.
     attach_ms: Vec<f64>,
@@ -142,6 +145,7 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
         cpu: Vec::new(),
         armed_ms: Vec::new(),
         said: Vec::new(),
+        explained: Vec::new(),
         attach_ms: Vec::new(),
         detach_ms: Vec::new(),
         left_out: tool.missing().or(tool.cannot(program)).map(str::to_owned),
@@ -182,7 +186,7 @@ impl Row {
     ) -> Result<()> {
         let done = self.bare.len();
         let mut bare = None;
-        let mut ratios: Vec<(usize, f64)> = Vec::new();
+        let mut ratios: Vec<(usize, f64, Option<f64>)> = Vec::new();
         for &which in order {
             let tool = which.map(|index| TOOLS[index]);
             let takes_part = match which {
@@ -204,7 +208,9 @@ impl Row {
             match (which, ran) {
                 (None, ran) => bare = Some(ran?.0.cpu.as_secs_f64()),
                 (Some(index), Ok((used, told))) => {
-                    ratios.push((index, used.cpu.as_secs_f64()));
+                    let cpu = used.cpu.as_secs_f64();
+                    let in_probes = told.as_ref().and_then(|told| told.in_probes(cpu));
+                    ratios.push((index, cpu, in_probes));
                     if let Some(told) = told {
                         self.measured[index].take_in(&told);
                     }
@@ -217,8 +223,10 @@ impl Row {
             }
         }
         let bare = bare.context("each round has a bare run")?;
-        for (index, cpu) in ratios {
-            self.measured[index].cpu.push(cpu / bare);
+        for (index, cpu, in_probes) in ratios {
+            let measured = &mut self.measured[index];
+            measured.cpu.push(cpu / bare);
+            measured.explained.extend(in_probes.map(|in_probes| in_probes / (cpu - bare)));
         }
         self.bare.push(bare);
         Ok(())
@@ -251,6 +259,14 @@ struct Told {
     armed: Duration,
     /// What they cost, if they were hit.
     probes: Option<Probes>,
+}
+
+impl Told {
+    /// The CPU time in probes of a run that took `cpu`, as flame says.
+    fn in_probes(&self, cpu: f64) -> Option<f64> {
+        let share = self.probes?.percent / 100.0;
+        Some(cpu * share / (1.0 + share))
+    }
 }
 
 /// What flame says of its probes.
@@ -361,9 +377,9 @@ impl fmt::Display for Table {
         }
         writeln!(
             out,
-            " memleak's cost / flame exact's | as flame says | as flame says, exact | armed | probes in, out |"
+            " memleak's cost / flame exact's | as flame says | as flame says, exact | traps x price / cost, exact | armed | probes in, out |"
         )?;
-        writeln!(out, "|---|{}---|---|---|---|---|", "---|".repeat(TOOLS.len()))?;
+        writeln!(out, "|---|{}---|---|---|---|---|---|", "---|".repeat(TOOLS.len()))?;
         for row in &self.rows {
             write!(out, "| {} {} |", row.name, row.version)?;
             for measured in &row.measured {
@@ -382,6 +398,9 @@ impl fmt::Display for Table {
                 let said = of.into_iter().flat_map(|measured| measured.said.iter().copied());
                 write!(out, " {:.3} |", middle(said))?;
             }
+            let exact = row.measured.iter().filter(|measured| measured.tool == Tool::Exact);
+            let explained = exact.flat_map(|measured| measured.explained.iter().copied());
+            write!(out, " {:.2} |", middle(explained))?;
             let armed = row.measured.iter().flat_map(|measured| measured.armed_ms.iter().copied());
             write!(out, " {:.0} ms |", middle(armed))?;
             let attach = row.measured.iter().flat_map(|measured| &measured.attach_ms);
@@ -423,9 +442,16 @@ mod tests {
     use super::*;
 
     fn measured(tool: Tool, cpu: &[f64]) -> Measured {
-        let (armed_ms, said) = (vec![40.0], vec![1.03]);
-        let (attach_ms, detach_ms, left_out) = (vec![9.0], vec![17.0], None);
-        Measured { tool, cpu: cpu.to_vec(), armed_ms, said, attach_ms, detach_ms, left_out }
+        Measured {
+            tool,
+            cpu: cpu.to_vec(),
+            armed_ms: vec![40.0],
+            said: vec![1.03],
+            explained: vec![0.97],
+            attach_ms: vec![9.0],
+            detach_ms: vec![17.0],
+            left_out: None,
+        }
     }
 
     #[test]
@@ -455,7 +481,7 @@ mod tests {
         let text = Table { rows: vec![row] }.to_string();
         assert!(text.contains("| 1.040 [1.040 1.040] (1) | 3.000"), "{text}");
         assert!(
-            text.contains("| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 | 1.030 | 40 ms |"),
+            text.contains("| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 | 1.030 | 0.97 | 40 ms | 9, 17 ms |"),
             "{text}"
         );
         assert!(text.contains("memleak (bcc): it fell over"), "{text}");
