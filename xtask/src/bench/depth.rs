@@ -151,6 +151,9 @@ mod tests {
     fn what_both_depths_cost_is_in_no_frame() {
         assert!((slope(1000.0, 1640.0) - 10.0).abs() < 1e-9);
         let text = told(&[1000.0; 6], &[1640.0; 6]).expect("a table");
-        assert!(text.contains("| 6 | 1000 ns | 1640 ns | 10.0 ns [10.0, 10.0] (aim 40: met) |\n"), "{text}");
+        assert!(
+            text.contains("| 6 | 1000 ns | 1640 ns | 10.0 ns [10.0, 10.0] (aim 40: met) |\n"),
+            "{text}"
+        );
     }
 }

@@ -481,7 +481,9 @@ mod tests {
         let text = Table { rows: vec![row] }.to_string();
         assert!(text.contains("| 1.040 [1.040 1.040] (1) | 3.000"), "{text}");
         assert!(
-            text.contains("| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 | 1.030 | 0.97 | 40 ms | 9, 17 ms |"),
+            text.contains(
+                "| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 | 1.030 | 0.97 | 40 ms | 9, 17 ms |"
+            ),
             "{text}"
         );
         assert!(text.contains("memleak (bcc): it fell over"), "{text}");

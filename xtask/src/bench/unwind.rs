@@ -41,8 +41,7 @@ fn kernel_rows(program: &Prepared, place: &Place, text: &mut String) -> Result<(
         writeln!(
             text,
             "| {} | {hz} | {} | {frames:.1} | {sample:.0} ns{mark} | {idle:.0} ns | {frame:.0} ns |",
-            program.program.name,
-            kernel.samples,
+            program.program.name, kernel.samples,
         )?;
     }
     Ok(())
