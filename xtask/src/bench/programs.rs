@@ -179,7 +179,7 @@ impl Prepared {
                 path = proper.trim().into();
                 ["-quiet", "-O2", &preprocessed, "-o", "/dev/null"].map(str::to_owned).into()
             }
-            Work::Hash => vec!["-e".to_owned(), perl_hashes(amount(500_000))],
+            Work::Hash => vec!["-e".to_owned(), perl_hashes(amount(5_000_000))],
             Work::Render => vec!["-e".to_owned(), node_buffers(amount(500_000))],
             Work::Query => {
                 let script = input("input.sql", sql_script(amount(1_200_000)))?;
