@@ -92,5 +92,5 @@ pub(crate) fn send(
         copied: copied as u32,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind);
+    emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind, user.is_news);
 }

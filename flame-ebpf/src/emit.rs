@@ -19,9 +19,15 @@ const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
 
 /// Sends the header, the first `frames` frames, and `copied` bytes of stack with the registers in
 /// front of them. User space looks at the ring on its own clock; it is woken only when a quarter
-/// of the ring waits, or to take up a stack that the kernel could not finish.
+/// of the ring waits, or where the stack is of code that user space does not know (`is_news`).
 #[inline(always)]
-pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize, kind: SampleKind) {
+pub(crate) fn send(
+    buffer: &SampleBuffer,
+    frames: usize,
+    copied: usize,
+    kind: SampleKind,
+    is_news: bool,
+) {
     let copy = if copied > 0 { REGISTER_WORDS * 8 + copied } else { 0 };
     let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8 + copy.min(MOST_COPY);
     // SAFETY: the buffer starts with the header and has room for all frames and the whole copy
@@ -30,7 +36,7 @@ pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize, kind: Sa
     let (sent, lost) = match kind {
         SampleKind::Leaving => {
             // No sample: without room those of the thread's end have shorter stacks.
-            _ = SAMPLES.output::<[u8]>(used, wakeup(copied > 0));
+            _ = SAMPLES.output::<[u8]>(used, wakeup(is_news));
             return;
         }
         SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
@@ -43,7 +49,7 @@ pub(crate) fn send(buffer: &SampleBuffer, frames: usize, copied: usize, kind: Sa
     let astray = matches!(kind, SampleKind::Cpu)
         && (buffer.header.user_end == StackEnd::Unreadable as u32
             || buffer.header.user_end == StackEnd::Implausible as u32);
-    match SAMPLES.output::<[u8]>(used, wakeup(copied > 0 || astray)) {
+    match SAMPLES.output::<[u8]>(used, wakeup(is_news || astray)) {
         Ok(()) => bump(sent),
         Err(_) => bump(lost),
     }

@@ -44,6 +44,16 @@ pub(crate) struct UserStack {
     pub(crate) end: u32,
     /// Bytes of stack behind the frames.
     pub(crate) copied: usize,
+    /// Whether it led to a process or to a file of which user space has yet to hear. Of further code
+    /// of a known file it is enough to hear in a while.
+    pub(crate) is_news: bool,
+}
+
+impl UserStack {
+    #[inline(always)]
+    fn without_copy(frames: usize, end: u32) -> Self {
+        Self { frames, end, copied: 0, is_news: false }
+    }
 }
 
 /// What a frame's step is given, by address.
@@ -66,7 +76,7 @@ pub(crate) fn walk(
     innermost_registers: impl FnOnce(&mut Registers),
 ) -> UserStack {
     if !has_user {
-        return UserStack { frames: 0, end: StackEnd::NoUserStack as u32, copied: 0 };
+        return UserStack::without_copy(0, StackEnd::NoUserStack as u32);
     }
     let walk = &mut *scratch.walk;
     let innermost = match walk.registers.is_return {
@@ -97,15 +107,17 @@ pub(crate) fn walk(
         || end == StackEnd::Unmapped as u32
         || end == StackEnd::Truncated as u32;
     if !goes_on {
-        return UserStack { frames, end, copied: 0 };
+        return UserStack::without_copy(frames, end);
     }
+    let is_news = end == StackEnd::Unmapped as u32
+        || end == StackEnd::NoTable as u32 && walk.range.count == 0;
     if end == StackEnd::Expression as u32 {
         innermost_registers(&mut scratch.walk.registers);
     }
     match copy::take(&scratch.walk.registers, first + frames, time_ns, scratch.buffer) {
-        Some(0) => UserStack { frames, end: StackEnd::Unreadable as u32, copied: 0 },
-        Some(copied) => UserStack { frames, end, copied },
-        None => UserStack { frames, end, copied: 0 },
+        Some(0) => UserStack::without_copy(frames, StackEnd::Unreadable as u32),
+        Some(copied) => UserStack { frames, end, copied, is_news },
+        None => UserStack { is_news, ..UserStack::without_copy(frames, end) },
     }
 }
 

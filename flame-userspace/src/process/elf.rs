@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader as _};
-use object::{Endianness, ReadCache, ReadRef};
+use object::{Endianness, ReadCache, ReadRef, SectionIndex};
 
 /// A loadable part of an executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +118,17 @@ impl ElfLayout {
             use object::read::elf::SectionHeader as _;
             layout.has_symbols =
                 sections.iter().any(|section| section.sh_type(endian) == elf::SHT_SYMTAB);
+            // At one time: a read for each would take longer than all the rest.
+            let names = header.shstrndx(endian, bytes).ok();
+            let names = names.and_then(|at| sections.section(SectionIndex(at as usize)).ok());
+            let names = names.and_then(|names| names.data(endian, bytes).ok()).unwrap_or_default();
+            let is_named = |section: &Elf::SectionHeader, name: &[u8]| {
+                let rest = names.get(section.sh_name(endian) as usize..);
+                let rest = rest.and_then(|rest| rest.strip_prefix(name));
+                rest.is_some_and(|rest| rest.first() == Some(&0))
+            };
             let section = |name: &[u8]| {
-                let (_, found) = sections.section_by_name(endian, name)?;
+                let found = sections.iter().find(|section| is_named(section, name))?;
                 // A separate debug file has the headers alone of what the file itself has.
                 (found.sh_type(endian) != elf::SHT_NOBITS).then(|| Section {
                     address: found.sh_addr(endian).into(),

@@ -236,7 +236,7 @@ impl SessionBuilder {
             let reason = anyhow::anyhow!(warnings.join("; "));
             return Err(Error::new(ErrorKind::NoTarget, reason));
         }
-        let pipeline = self.set_up(&targets).map_err(refused)?;
+        let mut pipeline = self.set_up(&targets).map_err(refused)?;
         let (control, requests) = mpsc::channel(4);
         let (progress, seen) = watch::channel(Progress::default());
         warnings.extend(pipeline.gone(&targets));

@@ -229,37 +229,55 @@ impl UnwindInformation {
             at += 1;
             let next = functions.get(at).map_or(u64::MAX, |next| next.code.start);
             let slice = start..start + SLICE_BYTES;
-            let end = self.push_function(function, next, slice, &mut context, &mut builder);
-            if next > end && next - end >= PADDING {
-                builder.push(end, Builder::GAP);
-            }
+            self.rows(function, next, slice, &mut context, |address, rule| {
+                let number = builder.number(rule);
+                builder.push(address, number);
+            });
         }
         builder.finish(start >> TEXT_PAGE_BITS, SLICE_PAGES)
     }
 
-    /// Pushes a function's rows, of which those from `next` on are another's; where it ends.
-    fn push_function(
+    /// The rule that a slice's table has for an address, from its function alone; `None` where that
+    /// is as much work as the slice.
+    pub(super) fn rule(&self, address: u64) -> Option<Rule> {
+        let functions = self.around(&(address..address.saturating_add(1)));
+        let behind = functions.partition_point(|function| function.code.start <= address);
+        let Some(function) = behind.checked_sub(1).and_then(|at| functions.get(at)) else {
+            return Some(Rule::GAP);
+        };
+        if function.entry == Entry::Code {
+            return None;
+        }
+        let next = functions.get(behind).map_or(u64::MAX, |next| next.code.start);
+        let mut found = Rule::GAP;
+        self.rows(function, next, address..address, &mut None, |from, rule| {
+            if from <= address {
+                found = rule;
+            }
+        });
+        Some(found)
+    }
+
+    /// Calls back with a function's rows, of which those from `next` on are another's. Where it
+    /// ends, and nothing but padding comes behind, its last holds on.
+    fn rows(
         &self,
         function: &Function,
         next: u64,
         slice: Range<u64>,
         context: &mut Option<UnwindContext<usize>>,
-        builder: &mut Builder,
-    ) -> u64 {
+        mut row: impl FnMut(u64, Rule),
+    ) {
         let mut from = function.code.start;
         let mut push = |address: u64, rule: Rule| {
             let address = address.clamp(function.code.start, function.code.end);
             if address >= from && address < next {
-                let number = builder.number(rule);
-                builder.push(address, number);
+                row(address, rule);
                 from = address;
             }
         };
         match function.entry {
-            Entry::Start => {
-                let number = builder.number(Rule::ROOT);
-                builder.push(function.code.start, number);
-            }
+            Entry::Start => push(function.code.start, Rule::ROOT),
             Entry::EhFrame(offset) => {
                 if let Some(section) = &self.sources.eh_frame
                     && section.usual_rows(offset, &mut push).is_none()
@@ -287,7 +305,10 @@ impl UnwindInformation {
                 }
             }
         }
-        function.code.end
+        let end = function.code.end;
+        if next > end && next - end >= PADDING {
+            row(end, Rule::GAP);
+        }
     }
 }
 

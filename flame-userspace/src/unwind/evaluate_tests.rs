@@ -1,25 +1,16 @@
 //! Computed steps beside those of rules, and of entries made by hand.
 
-use std::fs::File;
-
 use super::*;
-use crate::process::ElfLayout;
 use crate::unwind::compile::{SLICE_BYTES, Sources};
 use crate::unwind::section::FrameSection;
 use crate::unwind::source::{read_section, text_of};
+use crate::unwind::test_files::{Mapped, mapped};
 use crate::unwind::test_memory::{Scattered, scattered};
 
 #[test]
 fn where_a_rule_says_all_the_computed_step_is_the_same() {
-    let maps = std::fs::read_to_string("/proc/self/maps").expect("own mappings");
-    let paths = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-    let mut paths: Vec<&str> = paths.filter(|path| path.contains(".so")).collect();
-    paths.dedup();
-    paths.push("/proc/self/exe");
     let mut compared = 0;
-    for path in paths {
-        let file = File::open(path).expect("a mapped file");
-        let layout = ElfLayout::read(&file).expect("an ELF file");
+    for Mapped { path, file, layout } in mapped() {
         let section = layout.unwind_section.expect("unwind information");
         let bytes = read_section(&file, section).expect("a readable section");
         let eh_frame = Some(FrameSection::whole(bytes, section.address));
@@ -31,7 +22,7 @@ fn where_a_rule_says_all_the_computed_step_is_the_same() {
         for address in (start..start + u64::from(pages) * 4096).step_by(61) {
             let slice = information.slice_of(address).expect("within the extent");
             if address % SLICE_BYTES < 61 {
-                compared += compare(&information, slice, path);
+                compared += compare(&information, slice, &path);
             }
         }
     }

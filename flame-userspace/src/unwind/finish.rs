@@ -22,6 +22,8 @@ pub(crate) struct Unwinder {
     begun: Vec<Object>,
     /// Slices that were compiled since the kernel was told last.
     fresh: Vec<Slice>,
+    /// How many walks were finished.
+    walks: u64,
 }
 
 /// Where the kernel could not go on.
@@ -138,6 +140,7 @@ impl Unwinder {
         processes: &mut ProcessTable,
         frames: &mut Vec<RawFrame>,
     ) -> StackEnd {
+        self.walks += 1;
         let before = frames.len();
         let mut end = stopped.end;
         if end != StackEnd::Expression {
@@ -235,7 +238,7 @@ impl Unwinder {
             table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
-        let (rule, fresh) = table.rule(address);
+        let (rule, fresh) = table.rule(address, self.walks);
         self.fresh.extend(fresh.map(|number| Slice { object, number }));
         Some(rule)
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::process::{ElfLayout, Section};
 use crate::unwind::compile::{Code, SLICE_BYTES, SLICE_PAGES, Sources, UnwindInformation};
 use crate::unwind::source::{from_file, read_section, text_of};
+use crate::unwind::test_files::{Mapped, mapped};
 
 /// A file's information as read entry by entry, with no search table.
 fn by_section(file: &File, layout: &ElfLayout) -> Option<UnwindInformation> {
@@ -20,15 +21,8 @@ fn by_section(file: &File, layout: &ElfLayout) -> Option<UnwindInformation> {
 
 #[test]
 fn a_search_table_gives_the_rules_that_the_section_gives() {
-    let maps = fs::read_to_string("/proc/self/maps").expect("own mappings");
-    let mut paths: Vec<&str> = maps.lines().filter_map(|l| l.split_whitespace().nth(5)).collect();
-    paths.retain(|path| path.contains(".so"));
-    paths.dedup();
-    paths.push("/proc/self/exe");
     let mut compared = 0;
-    for path in paths {
-        let file = File::open(path).expect("a mapped file");
-        let layout = ElfLayout::read(&file).expect("an ELF file");
+    for Mapped { path, file, layout } in mapped() {
         let whole = by_section(&file, &layout).expect("unwind information");
         let indexed = from_file(&file, &layout, None).expect("unwind information");
         let (functions, others) = (whole.functions(), indexed.functions());
@@ -46,7 +40,10 @@ fn a_search_table_gives_the_rules_that_the_section_gives() {
             }
             let one = whole.compile(of_whole);
             for address in (start..start + SLICE_BYTES).step_by(7) {
-                assert_eq!(one.rule(address), other.rule(address), "{path} {address:#x}");
+                let rule = other.rule(address);
+                assert_eq!(one.rule(address), rule, "{path} {address:#x}");
+                let alone = indexed.rule(address).unwrap_or(rule);
+                assert_eq!(alone, rule, "{path} {address:#x} alone");
                 compared += 1;
             }
         }

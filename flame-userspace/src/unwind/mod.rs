@@ -25,6 +25,8 @@ mod sliced;
 mod source;
 mod table;
 #[cfg(test)]
+mod test_files;
+#[cfg(test)]
 mod test_maps;
 #[cfg(test)]
 mod test_memory;

@@ -13,7 +13,7 @@ use super::scan::{Headers, code_of_entry, extent_of_entry, header_of_entry, usua
 use super::translate::Slice;
 
 /// What is read at one time, in bytes: the entries of a few neighbouring slices of code.
-const BLOCK: usize = 16 << 10;
+const BLOCK: usize = 4 << 10;
 
 /// An `.eh_frame`, in memory as far as it was asked for.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! A file's unwind table, made a slice of its code at a time: what is seen on stacks.
+//! A file's unwind table, made a slice of its code at a time: what is seen on stacks more than now
+//! and then.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,8 +8,11 @@ use flame_common::unwind::Rule;
 use super::UnwindTable;
 use super::compile::{SLICE_PAGES, UnwindInformation};
 
-/// A small file has at most so many slices: half a MiB of code.
-const SMALL: u32 = 32;
+/// A small file has at most so many slices: 128 KiB of code.
+const SMALL: u32 = 8;
+/// A slice is compiled for so many walks that come through: it takes as long as some rules by
+/// themselves, and half of what runs in a large program is seen once.
+const WALKS: u32 = 4;
 /// The most functions of a Go program's runtime that are looked for at once: it has some thousand.
 const RUNTIME: u32 = 16_384;
 
@@ -17,11 +21,22 @@ const RUNTIME: u32 = 16_384;
 pub(super) struct SlicedTable {
     information: UnwindInformation,
     slices: HashMap<u32, UnwindTable>,
+    /// Slices that were asked for.
+    asked: HashMap<u32, Asked>,
+}
+
+/// Who asked for a slice.
+#[derive(Debug, Default)]
+struct Asked {
+    /// How many walks did.
+    walks: u32,
+    /// The last of them.
+    last: u64,
 }
 
 impl SlicedTable {
     pub(super) fn new(information: UnwindInformation) -> Self {
-        Self { information, slices: HashMap::new() }
+        Self { information, slices: HashMap::new(), asked: HashMap::new() }
     }
 
     /// Compiles what is soon needed, which takes a few milliseconds and spares the kernel to ask
@@ -45,17 +60,26 @@ impl SlicedTable {
         &self.information
     }
 
-    /// The rule of an address, and the number of its slice if that was compiled for it.
-    pub(super) fn rule(&mut self, address: u64) -> (Rule, Option<u32>) {
+    /// The rule of an address that a walk comes to, and the number of its slice if that was compiled
+    /// for it.
+    pub(super) fn rule(&mut self, address: u64, walk: u64) -> (Rule, Option<u32>) {
         let Some(number) = self.information.slice_of(address) else {
             return (Rule::GAP, None);
         };
-        let mut fresh = None;
-        let slice = self.slices.entry(number).or_insert_with(|| {
-            fresh = Some(number);
-            self.information.compile(number)
-        });
-        (slice.rule(address), fresh)
+        if let Some(slice) = self.slices.get(&number) {
+            return (slice.rule(address), None);
+        }
+        let asked = self.asked.entry(number).or_default();
+        if asked.last != walk {
+            *asked = Asked { walks: asked.walks + 1, last: walk };
+        }
+        if asked.walks < WALKS
+            && let Some(rule) = self.information.rule(address)
+        {
+            return (rule, None);
+        }
+        let slice = self.slices.entry(number).or_insert(self.information.compile(number));
+        (slice.rule(address), Some(number))
     }
 
     /// Lets go of a slice; it is compiled again when it is asked for.

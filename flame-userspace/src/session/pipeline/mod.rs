@@ -1,5 +1,6 @@
 //! The one task that owns a session's state, and takes in what the kernel sends.
 
+mod ending;
 mod record;
 
 use std::io;
@@ -11,6 +12,7 @@ use flame_common::stat::Stat;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::ending::{Ending, is_alive};
 use super::heap::Heap;
 use super::leaving::LastStacks;
 use super::quality::SideLosses;
@@ -30,6 +32,10 @@ const TICK: Duration = Duration::from_millis(50);
 /// one stack, and each look costs the same.
 const SOON: Duration = Duration::from_millis(3);
 const LATER: Duration = Duration::from_millis(10);
+
+/// After so many samples they are looked at again while the kernel cannot finish all stacks: of each
+/// that it cannot it copies what is there.
+const UNFINISHED: u32 = 8;
 
 /// How often those who watch the session are told how far it is.
 const TELL: Duration = Duration::from_millis(100);
@@ -74,9 +80,13 @@ pub(super) struct Pipeline {
     /// When the kernel was told of tables last.
     told_tables: Instant,
     unwinder: Unwinder,
+    /// Whether there were stacks for it among what was taken in last.
+    unfinished: bool,
     timeline: Timeline,
     aggregator: Aggregator,
     last_stacks: LastStacks,
+    /// Of the processes that were named by pid.
+    ending: Ending,
     /// If it was asked for; or why it could not be had.
     heap: Option<Result<Heap, String>>,
     losses: SideLosses,
@@ -105,6 +115,7 @@ impl Pipeline {
     ) -> Result<Self> {
         let Sources { programs, ring, side_band, tables, heap } = sources;
         Ok(Self {
+            ending: Ending::of(options.target.pids.clone()),
             options,
             cpus,
             programs,
@@ -116,6 +127,7 @@ impl Pipeline {
             told_tables: Instant::now(),
             tables: Some(tables),
             unwinder: Unwinder::default(),
+            unfinished: false,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             last_stacks: LastStacks::default(),
@@ -149,25 +161,21 @@ impl Pipeline {
                     }
                     None => return,
                 },
-                _ = tick.tick() => {
-                    self.take_in();
-                    due = self.urgent_at();
-                }
+                _ = tick.tick() => self.take_in(),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                     self.take_in();
-                    due = self.urgent_at();
                 }
                 ready = wait_for(self.ring.as_ref()), if due.is_none() => match ready {
                     Ok(()) => {
                         self.read();
-                        due = self.urgent_at();
-                        if due.is_none() {
+                        if !self.timeline.has_urgent() {
                             self.take_in();
                         }
                     }
                     Err(error) => log::warn!("watch the ring of samples: {error}"),
                 },
             }
+            due = self.due();
             if told.elapsed() >= TELL {
                 progress.send_replace(self.progress());
                 told = Instant::now();
@@ -175,15 +183,22 @@ impl Pipeline {
         }
     }
 
-    /// When what waits is to be taken in, if something does that is urgent. Younger than the slack
-    /// of the records it cannot be now.
-    fn urgent_at(&self) -> Option<Instant> {
+    /// When the rings are to be looked at before their time: something urgent waits, which cannot be
+    /// taken in while it is younger than the slack of the records, or the kernel could not finish
+    /// stacks.
+    fn due(&self) -> Option<Instant> {
         let period = Duration::from_nanos(self.options.frequency.period_ns());
-        let pause = if self.heap.is_some() { SOON } else { period.clamp(SOON, LATER) };
-        self.timeline.has_urgent().then(|| Instant::now() + pause)
+        let pause = if self.timeline.has_urgent() {
+            period.clamp(SOON, LATER)
+        } else if self.unfinished {
+            (period * UNFINISHED).clamp(LATER, TICK)
+        } else {
+            return None;
+        };
+        Some(Instant::now() + if self.heap.is_some() { SOON } else { pause })
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&mut self) -> Progress {
         let lost =
             self.programs.counts_of(&[Stat::RingFull, Stat::HeapRingFull]).map_or(0, |now| {
                 let counts = now.since(&self.counted);
@@ -193,7 +208,7 @@ impl Pipeline {
             samples: self.aggregator.samples() + self.live_heap().map_or(0, Heap::samples),
             lost,
             processes: self.processes.count() as u64,
-            targets_ended: self.options.target.can_end() && !self.any_alive(),
+            targets_ended: self.options.target.can_end() && self.ending.all_have(),
         }
     }
 
@@ -211,8 +226,8 @@ impl Pipeline {
     }
 
     /// Whether one of the processes that were named by pid still runs.
-    pub(super) fn any_alive(&self) -> bool {
-        self.options.target.pids.iter().any(|&pid| is_alive(pid))
+    pub(super) fn any_alive(&mut self) -> bool {
+        !self.ending.all_have()
     }
 
     /// Reads what waits and takes in what is settled.
@@ -220,6 +235,7 @@ impl Pipeline {
         let began = now_ns();
         self.read();
         let (settled, as_of_ns) = self.timeline.settled(began);
+        self.unfinished = false;
         self.apply(settled);
         self.processes.sweep();
         if let Some(Ok(heap)) = &mut self.heap {
@@ -259,6 +275,7 @@ impl Pipeline {
         for one in happened {
             match one {
                 Happened::Event(time_ns, event) => {
+                    self.ending.note(&event);
                     self.follow(&event);
                     self.lose_blocks(time_ns, &event);
                     self.processes.apply(event);
@@ -273,6 +290,7 @@ impl Pipeline {
                 Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
                     if let Some(copy) = sample.copy.take() {
+                        self.unfinished = true;
                         let stopped = Stopped {
                             end: sample.user_end,
                             registers: copy.registers,
@@ -346,9 +364,4 @@ async fn wait_for(ring: Option<&AsyncFd<SampleRing>>) -> io::Result<()> {
         }
         None => std::future::pending().await,
     }
-}
-
-/// Whether a process runs: it is there and no zombie.
-fn is_alive(pid: u32) -> bool {
-    crate::process::state(pid).is_some_and(|state| state != 'Z' && state != 'X')
 }

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
-use super::{Pipeline, is_alive};
+use super::Pipeline;
+use super::ending::is_alive;
 use crate::aggregate::Aggregate;
 use crate::bpf::Event;
 use crate::memory;
