@@ -1,5 +1,6 @@
 //! A redis-server of Debian's, which allocates by jemalloc's own library, and load for it.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -7,12 +8,14 @@ use crate::files::Folder;
 use crate::machine::skip;
 use crate::process::{Guarded, wait_for};
 
-/// A server that only this test talks to, by a socket in a folder of its own.
+/// A server that only this test talks to: by a socket in a folder of its own, and by TCP where it
+/// is put under load, as its clients are.
 #[derive(Debug)]
 pub struct Redis {
     process: Guarded,
     folder: Folder,
     socket: PathBuf,
+    port: u16,
 }
 
 impl Redis {
@@ -27,11 +30,14 @@ impl Redis {
         }
         let folder = Folder::new();
         let socket = folder.join("socket");
+        let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = listener.expect("a free port").port();
         let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(["--save", "", "--unixsocket"]).arg(&socket);
         command.current_dir(folder.path()).envs(environment.iter().copied());
         let process = Guarded::spawn(command.stdout(Stdio::null()));
-        let server = Self { process, folder, socket };
+        let server = Self { process, folder, socket, port };
         wait_for("the server's answer", || server.client(&["ping"]).status().unwrap().success());
         Some(server)
     }
@@ -61,7 +67,7 @@ impl Redis {
     /// redis-benchmark with these options, ready to be started.
     pub fn load(&self, options: &[&str]) -> Command {
         let mut command = Command::new("redis-benchmark");
-        command.arg("-s").arg(&self.socket).arg("-q").args(options).stdout(Stdio::null());
+        command.args(["-p", &self.port.to_string(), "-q"]).args(options).stdout(Stdio::null());
         command
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::args::DoctorArgs;
+use super::print::print;
 use super::privilege::{Privilege, capabilities_to_grant, program};
 use super::status;
 use super::talk::shown;
@@ -22,21 +23,28 @@ enum Found {
 
 /// Runs the command; the exit status: 1 if flame cannot work.
 pub(super) fn run(args: &DoctorArgs) -> u8 {
+    let mut lines = Vec::new();
     let mut status = 0;
     for found in checks() {
-        match found {
-            Found::Good(what) => println!("ok       {what}"),
-            Found::Limits(what, mend) => println!("limited  {what}\n         {mend}"),
+        lines.push(match found {
+            Found::Good(what) => format!("ok       {what}\n"),
+            Found::Limits(what, mend) => format!("limited  {what}\n         {mend}\n"),
             Found::Missing(what, mend) => {
-                println!("missing  {what}\n         {mend}");
                 status = status::NOTHING;
+                format!("missing  {what}\n         {mend}\n")
             }
-        }
+        });
     }
     if let Some(pid) = args.pid {
-        status = status.max(of_process(pid));
+        status = status.max(of_process(pid, &mut lines));
     }
-    status
+    match print(&lines.concat()) {
+        Ok(()) => status,
+        Err(error) => {
+            eprintln!("flame: {error:#}");
+            status::NOTHING
+        }
+    }
 }
 
 fn checks() -> Vec<Found> {
@@ -130,19 +138,19 @@ fn symbols() -> Found {
     }
 }
 
-/// Tells which of a process's files have names.
-fn of_process(pid: u32) -> u8 {
+/// Adds which of a process's files have names; the exit status.
+fn of_process(pid: u32, lines: &mut Vec<String>) -> u8 {
     let Some(comm) = process::process_name(pid) else {
-        println!("missing  there is no process {pid}");
+        lines.push(format!("missing  there is no process {pid}\n"));
         return status::NOTHING;
     };
-    println!("process {pid} ({}):", shown(&comm));
+    lines.push(format!("process {pid} ({}):\n", shown(&comm)));
     let Some(files) = process::inspect(pid, ways) else {
-        println!("  its mappings cannot be read: run flame by sudo");
+        lines.push("  its mappings cannot be read: run flame by sudo\n".to_owned());
         return status::NOTHING;
     };
     if files.is_empty() {
-        println!("  no code of its own (a kernel thread?)");
+        lines.push("  no code of its own (a kernel thread?)\n".to_owned());
     }
     for file in files {
         let named = match file.named {
@@ -154,7 +162,8 @@ fn of_process(pid: u32) -> u8 {
             Named::NotAtAll => "generated code without names",
             Named::Unreadable => "cannot be opened",
         };
-        println!("  {}: {named}; stacks {}", shown(&file.path), walked(&file.code));
+        let (path, code) = (shown(&file.path), walked(&file.code));
+        lines.push(format!("  {path}: {named}; stacks {code}\n"));
     }
     0
 }

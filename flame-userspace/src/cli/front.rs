@@ -13,6 +13,7 @@ use super::age::process_age;
 use super::args::RecordArgs;
 use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::collect::{STOP, STOP_WHOLE, Said};
+use super::print::print;
 use super::privilege::{Privilege, program};
 use super::recorder::{Seen, command_line, live_line, milliseconds};
 use super::signals::Signals;
@@ -68,7 +69,9 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
         json["exit_status"] = status.into();
         // The command typed was this process, and not the collector.
         json["armed_ms"] = armed.map(milliseconds).into();
-        println!("{json}");
+        if let Err(error) = print(&format!("{json}\n")) {
+            talk.error(&format!("{error:#}"));
+        }
     }
     Ok(status)
 }

@@ -15,6 +15,7 @@ mod front;
 mod generate;
 mod output;
 mod place;
+mod print;
 mod privilege;
 mod read;
 mod record;
@@ -53,8 +54,9 @@ pub fn run() -> ExitCode {
     // clap ends the process with status 2 on a usage error.
     let cli = Cli::parse();
     let Some(command) = cli.command else {
-        print!("{}", args::INTRODUCTION);
-        return ExitCode::SUCCESS;
+        // A full disk behind stdout is all that can go wrong.
+        let printed = print::print(args::INTRODUCTION);
+        return printed.map_or(ExitCode::from(status::FAILED), |()| ExitCode::SUCCESS);
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

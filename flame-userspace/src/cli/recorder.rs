@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use super::age::process_age;
 use super::args::RecordingArgs;
 use super::output::Output;
+use super::print::print;
 use super::privilege::Privilege;
 use super::stamp::stamp;
 use super::summary::Summary;
@@ -211,8 +212,10 @@ impl Recorder {
 
     /// Prints the JSON summary, if it was asked for.
     pub(super) fn print_json(&self, outcome: &Outcome, exit_status: Option<u8>) {
-        if let Some(json) = self.json(outcome, exit_status) {
-            println!("{json}");
+        if let Some(json) = self.json(outcome, exit_status)
+            && let Err(error) = print(&format!("{json}\n"))
+        {
+            self.talk.error(&format!("{error:#}"));
         }
     }
 

@@ -1,11 +1,10 @@
 //! `flame report`: the report on a profile, on stdout.
 
-use std::io::{self, Write as _};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::args::ReportArgs;
 use super::caller::{Caller, acting_for};
+use super::print::print;
 use super::read::{name_of, read};
 use super::status;
 use crate::analyze::report::{Report, ReportOptions};
@@ -33,12 +32,4 @@ fn report(args: &ReportArgs) -> Result<()> {
         markdown::report(&facts, &heading)
     };
     print(&text)
-}
-
-/// Prints data. A reader that has seen enough, such as `head`, is no error.
-pub(super) fn print(text: &str) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("write to stdout"),
-    }
 }

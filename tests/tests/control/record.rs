@@ -72,6 +72,22 @@ fn a_wrong_command_line_has_2() {
 }
 
 #[test]
+fn a_summary_that_nobody_reads_any_more_is_no_error() {
+    let Some(_machine) = Machine::take() else { return };
+    let folder = Folder::new();
+    let path = folder.path().to_str().expect("a path of text");
+    for arguments in [&["record", "--json", "-o", path, "--", "true"][..], &["doctor"], &[]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut flame = Command::new(Flame::program());
+        let output = flame.args(arguments).stdout(writer).output().expect("run flame");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("panicked"), "{arguments:?}: {said}");
+    }
+    assert!(!flame_tests::files::ending(folder.path(), ".pb").is_empty());
+}
+
+#[test]
 fn input_and_output_of_the_command_are_untouched() {
     let Some(_machine) = Machine::take() else { return };
     let folder = Folder::new();

@@ -173,7 +173,7 @@ impl Prepared {
             Work::CompileCpp => {
                 // The compiler proper, which its driver would start as a child.
                 let proper = command::output(Command::new(&path).arg("-print-prog-name=cc1plus"))?;
-                let file = input("input.cc", cpp_source(amount(40)))?;
+                let file = input("input.cc", cpp_source(amount(8)))?;
                 let preprocessed = folder.join("input.ii").to_string_lossy().into_owned();
                 command::run(Command::new(&path).args(["-E", &file, "-o", &preprocessed]))?;
                 path = proper.trim().into();

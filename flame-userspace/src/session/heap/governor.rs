@@ -39,7 +39,7 @@ impl Probing {
 }
 
 /// What the probes may have cost beyond the budget, in nanoseconds of CPU time.
-const ALLOWANCE_NS: f64 = 50e6;
+const ALLOWANCE_NS: f64 = 30e6;
 /// What a frugal program may save for later, likewise.
 const MOST_CREDIT_NS: f64 = 100e6;
 /// The share of the budget that windows aim at: the price is an estimate.
@@ -218,6 +218,12 @@ impl Governor {
     pub(super) fn slow_down(&self, used: Usage) -> f64 {
         let work = self.work_ns(used);
         if work > 0.0 { used.hits * self.price_ns() / work } else { 0.0 }
+    }
+
+    /// What the probes may still cost beyond the budget before they are used otherwise, in
+    /// nanoseconds of CPU time.
+    pub(super) fn left_ns(&self) -> f64 {
+        ALLOWANCE_NS - self.debt_ns
     }
 
     /// Takes in what was used since the last time, all probes open; whether to probe otherwise

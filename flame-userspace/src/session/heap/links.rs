@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ use crate::bpf::{HeapPrograms, Probe, ProbeLink};
 use crate::heap::{Hook, Hooks, OwnFunction, hooks};
 use crate::process::{ExecutableId, ProcessId};
 
-/// Links of windows that are being closed, at most, before the next window waits for them.
-const MOST_CLOSING: usize = 8;
+/// Links that are being closed, at most, before others wait for them.
+const MOST_CLOSING: usize = 32;
 
 /// A file that a process, or all, is to be probed in.
 struct Target {
@@ -30,6 +30,12 @@ struct Target {
     link: Option<ProbeLink>,
     /// Of the frees, while they trap for the contrast.
     frees: Option<ProbeLink>,
+}
+
+impl Target {
+    fn take_links(&mut self) -> impl Iterator<Item = ProbeLink> + use<> {
+        self.link.take().into_iter().chain(self.frees.take())
+    }
 }
 
 /// A file with an allocator.
@@ -47,9 +53,8 @@ pub(super) struct Links {
     /// The user's own functions.
     own: Vec<OwnFunction>,
     tell: Sender<Told>,
-    /// Closes links: that waits for all CPUs, and the probes of new processes are not to wait.
-    closing: Sender<ProbeLink>,
-    /// Threads that close links of windows, the oldest first.
+    /// Threads that close links, the oldest first: that waits for all CPUs, and the probes of new
+    /// processes and the next window are not to wait.
     closings: VecDeque<JoinHandle<Duration>>,
     /// The longest that opening all links, and closing one, took.
     longest_opening: Duration,
@@ -59,25 +64,17 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(
-        programs: HeapPrograms,
-        own: Vec<OwnFunction>,
-        tell: Sender<Told>,
-    ) -> Result<Self> {
-        let (closing, closed) = mpsc::channel::<ProbeLink>();
-        let closer = thread::Builder::new().name("flame-unprobe".to_owned());
-        closer.spawn(move || closed.into_iter().for_each(drop)).context("start a thread")?;
-        Ok(Self {
+    pub(super) fn new(programs: HeapPrograms, own: Vec<OwnFunction>, tell: Sender<Told>) -> Self {
+        Self {
             programs,
             own,
             tell,
-            closing,
             closings: VecDeque::new(),
             longest_opening: Duration::ZERO,
             longest_closing: Duration::ZERO,
             files: HashMap::new(),
             targets: Vec::new(),
-        })
+        }
     }
 
     /// Looks for an allocator in a file, if that has not been done, and makes it a target. Its link
@@ -112,14 +109,9 @@ impl Links {
     /// Takes a process's targets away; their pids.
     pub(super) fn remove(&mut self, process: ProcessId) -> Vec<u32> {
         let gone = self.targets.extract_if(.., |target| target.owner == Some(process));
-        let close = |target: Target| {
-            for link in target.link.into_iter().chain(target.frees) {
-                // If that thread has ended, the link is closed here.
-                _ = self.closing.send(link);
-            }
-            target.pid
-        };
-        gone.map(close).collect()
+        let mut gone: Vec<Target> = gone.collect();
+        self.close(gone.iter_mut().flat_map(Target::take_links).collect());
+        gone.into_iter().map(|target| target.pid).collect()
     }
 
     /// The processes of the targets, each once; 0 stands for all.
@@ -183,12 +175,17 @@ impl Links {
         log::debug!("probes closed in {:?}", began.elapsed());
     }
 
-    /// Closes all links, at the same time. Each takes its probes out at once, and then tens of
-    /// milliseconds in which it waits for all CPUs.
+    /// Closes all links.
     pub(super) fn close_later(&mut self) {
+        let links = self.targets.iter_mut().flat_map(Target::take_links).collect();
+        self.close(links);
+    }
+
+    /// Closes links, at the same time. Each takes its probes out at once, and then tens of
+    /// milliseconds in which it waits for all CPUs.
+    fn close(&mut self, links: Vec<ProbeLink>) {
         self.wait_for_closing(MOST_CLOSING);
-        let links = self.targets.iter_mut().flat_map(|t| [t.link.take(), t.frees.take()]);
-        for link in links.flatten() {
+        for link in links {
             self.closings.push_back(thread::spawn(move || {
                 let began = Instant::now();
                 drop(link);

@@ -99,7 +99,7 @@ impl Prober {
     ) -> Result<Self> {
         let (orders, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let links = Links::new(programs, own, tell.clone())?;
+        let links = Links::new(programs, own, tell.clone());
         let work = Work::new(links, switch, clock, governor, interval, tell)?;
         let thread = thread::Builder::new().name("flame-probe".to_owned());
         let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;

@@ -15,8 +15,9 @@ use super::prober::{Cost, Order, Told, tell};
 use crate::bpf::{HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
-/// How often the cost of probes that are always open is looked at.
+/// How often the cost of probes that are always open is looked at, and where it is high.
 const ACCOUNT: Duration = Duration::from_millis(20);
+const ACCOUNT_SOON: Duration = Duration::from_millis(3);
 
 /// The thread's state.
 pub(super) struct Work {
@@ -40,18 +41,35 @@ pub(super) struct Work {
     inside: Usage,
     /// What a tick of the clock costs at its fast pace, in nanoseconds, once it is known.
     tick_ns: Option<f64>,
-    /// What had been used when the stratum of windows began, when that was, and how many windows
-    /// there have been.
-    stratum: Usage,
-    stratum_began: Instant,
-    /// When it is to end, and its windows that have not been.
-    stratum_ends: Instant,
-    planned: VecDeque<Instant>,
+    stratum: Stratum,
+    /// How many windows there have been.
     windows: f64,
     /// What strata that are over cost, in nanoseconds.
     cost_ns: f64,
     random: RandomState,
     drawn: u64,
+}
+
+/// A stretch of time with windows at random moments.
+struct Stratum {
+    /// What had been used when it began, and when that was.
+    used: Usage,
+    began: Instant,
+    /// When it is to end.
+    ends: Instant,
+    /// Its windows that have not been.
+    planned: VecDeque<Instant>,
+}
+
+impl Stratum {
+    /// Begins now. `moments` tell when its windows are, as shares of its length.
+    fn begin(used: Usage, length: Duration, moments: impl Iterator<Item = f64>) -> Self {
+        let began = Instant::now();
+        let mut planned: Vec<Instant> =
+            moments.map(|moment| began + length.mul_f64(moment)).collect();
+        planned.sort_unstable();
+        Self { used, began, ends: began + length, planned: planned.into() }
+    }
 }
 
 /// What the thread does, besides what it is told to.
@@ -102,10 +120,7 @@ impl Work {
             usual_ns: 0.0,
             inside: Usage::default(),
             tick_ns: None,
-            stratum: Usage::default(),
-            stratum_began: Instant::now(),
-            stratum_ends: Instant::now(),
-            planned: VecDeque::new(),
+            stratum: Stratum::begin(Usage::default(), Duration::ZERO, std::iter::empty()),
             windows: 0.0,
             cost_ns: 0.0,
             random: RandomState::new(),
@@ -177,11 +192,17 @@ impl Work {
 
     /// All probes are open: is that too dear?
     fn account(&mut self) {
-        self.due = Instant::now() + ACCOUNT;
         let used = self.used();
         let recent = used.since(self.began);
-        self.began = used;
-        if !self.governor.account(recent) {
+        let (elapsed, left_ns) = (self.began_at.elapsed(), self.governor.left_ns());
+        (self.began, self.began_at) = (used, Instant::now());
+        let too_dear = self.governor.account(recent);
+        // When the allowance is used up if it goes on so.
+        let spent_ns = (left_ns - self.governor.left_ns()).max(1.0);
+        let lasts = elapsed.as_secs_f64() * self.governor.left_ns() / spent_ns;
+        let next = lasts.clamp(ACCOUNT_SOON.as_secs_f64(), ACCOUNT.as_secs_f64());
+        self.due = self.began_at + Duration::from_secs_f64(next);
+        if !too_dear {
             return;
         }
         let (rate, slow_down) = self.rate(recent);
@@ -216,21 +237,16 @@ impl Work {
     /// Begins a stratum, whose windows come at random moments of it.
     fn begin_stratum(&mut self, used: Usage, cost_ns: f64, cpus: f64) {
         let length = self.governor.begin_stratum(cost_ns, cpus);
-        self.stratum = used;
-        self.stratum_began = Instant::now();
-        self.stratum_ends = self.stratum_began + length;
-        let mut moments: Vec<Instant> =
-            (0..STRATUM).map(|_| self.stratum_began + length.mul_f64(self.random())).collect();
-        moments.sort_unstable();
-        self.planned = moments.into();
+        let moments = [(); STRATUM].map(|()| self.random());
+        self.stratum = Stratum::begin(used, length, moments.into_iter());
         self.wait_for_window();
     }
 
     /// Waits for the stratum's next window, or for its end.
     fn wait_for_window(&mut self) {
-        let next = self.planned.pop_front();
+        let next = self.stratum.planned.pop_front();
         self.now = if next.is_some() { Doing::Gap } else { Doing::Rest };
-        self.due = next.unwrap_or(self.stratum_ends);
+        self.due = next.unwrap_or(self.stratum.ends);
     }
 
     /// A number from 0 to 1.
@@ -327,8 +343,8 @@ impl Work {
     fn end_stratum(&mut self) {
         let used = self.used();
         let tick_ns = self.tick_ns.unwrap_or(0.0);
-        let in_all = used.since(self.stratum).without_ticks(tick_ns);
-        let elapsed = self.stratum_began.elapsed().as_nanos() as f64;
+        let in_all = used.since(self.stratum.used).without_ticks(tick_ns);
+        let elapsed = self.stratum.began.elapsed().as_nanos() as f64;
         self.cost_ns += in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
         let cost_ns = self.cost_ns / self.windows.max(1.0);
         let work_ns = self.governor.work_ns(in_all);
