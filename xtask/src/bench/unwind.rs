@@ -202,10 +202,11 @@ pub(super) fn tables(place: &Place) -> Result<String> {
             .env("TMPDIR", &place.folder),
     )?;
     Ok(format!(
-        "\n### Tables of large files\n\nOn demand, a slice of 16 KiB of text is compiled when a \
-         stack first goes through it. The time to the first stack is that of reading the file's \
-         unwind information and compiling one slice, the file in the page cache: the first sample \
-         waits for it in user space, and is whole.\n\n{said}\n"
+        "\n### Tables of large files\n\nOn demand, a slice of 16 KiB of text is compiled for the \
+         fourth stack that goes through it; those before have their rules from the functions' \
+         own entries. The time to the first stack is at most that of reading the file's unwind \
+         information and compiling one slice, the file in the page cache, which is what is \
+         measured: the first sample waits for it in user space, and is whole.\n\n{said}\n"
     ))
 }
 
