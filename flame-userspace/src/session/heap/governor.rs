@@ -47,8 +47,9 @@ const AIM: f64 = 0.6;
 /// How long a window is open. What windows see differs most by what the program does at the moment:
 /// many short ones tell more than a few long ones of the same price.
 pub(super) const WINDOW: Duration = Duration::from_millis(3);
-/// How long the usual work is measured before it.
-pub(super) const BEFORE: Duration = Duration::from_millis(5);
+/// How long the usual work is measured before it: some ticks of the kernel's scheduler, by which it
+/// is told.
+pub(super) const BEFORE: Duration = Duration::from_millis(12);
 /// How long frees trap as well behind it, where that is worth its price.
 pub(super) const CONTRAST: Duration = Duration::from_millis(3);
 /// Windows of a stratum.

@@ -1,9 +1,10 @@
 //! What the targets and the probes used.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::governor::Usage;
-use crate::bpf::{HeapCounts, HeapSwitch};
+use crate::bpf::{HeapCounts, HeapSwitch, Pace};
 use crate::process;
 
 /// Adds up the CPU time of processes that come and go.
@@ -36,5 +37,58 @@ impl Meter {
     /// A process has gone.
     pub(super) fn forget(&mut self, pid: u32) {
         self.seen.remove(&pid);
+    }
+}
+
+/// The clock of traps as a measure of CPU time. The kernel keeps a running process's own clock to its
+/// scheduler's tick alone, 4 ms or 10 ms as a rule (`thread_group_cputime` in `kernel/sched/cputime.c`):
+/// it stands still through whole windows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticking {
+    since: Instant,
+    period_ns: f64,
+}
+
+impl Ticking {
+    /// It was started at this moment, and ticks on each CPU a period later for the first time.
+    pub(super) fn begun(since: Instant, pace: Pace) -> Self {
+        Self { since, period_ns: 1e9 / pace.frequency() as f64 }
+    }
+
+    /// The CPU time, in nanoseconds, of those that so many of its ticks met between two moments;
+    /// `None` if no CPU had one. What part of a period is over at either moment is the same on all
+    /// CPUs, so that the ticks there were are known, and the share of them tells.
+    pub(super) fn cpu_ns(&self, ticks: f64, from: Instant, to: Instant) -> Option<f64> {
+        let at = |moment: Instant| {
+            moment.saturating_duration_since(self.since).as_nanos() as f64 / self.period_ns
+        };
+        let all = at(to).floor() - at(from).floor();
+        let elapsed_ns = to.saturating_duration_since(from).as_nanos() as f64;
+        (all > 0.0).then(|| elapsed_ns * ticks / all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn ticks_tell_the_cpu_time_between_any_two_moments() {
+        let start = Instant::now();
+        let clock = Ticking::begun(start, Pace::Fast);
+        let period = 1e9 / Pace::Fast.frequency() as f64;
+        for (from, to) in [(0.02, 12.4), (0.02, 12.9), (3.7, 9.1), (3.2, 9.9)] {
+            let moment = |periods: f64| start + Duration::from_nanos((periods * period) as u64);
+            // A thread that runs all the time meets each tick.
+            let ticks = f64::floor(to) - f64::floor(from);
+            let cpu_ns = clock.cpu_ns(ticks, moment(from), moment(to)).expect("ticks");
+            assert!((cpu_ns - (to - from) * period).abs() < 2.0, "{from} to {to}: {cpu_ns}");
+            // Two of them meet twice as many.
+            let both = clock.cpu_ns(2.0 * ticks, moment(from), moment(to)).expect("ticks");
+            assert!((both - 2.0 * cpu_ns).abs() < 1.0);
+        }
+        assert_eq!(clock.cpu_ns(0.0, start, start + Duration::from_nanos(10)), None);
     }
 }

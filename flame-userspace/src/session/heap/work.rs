@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
-use super::meter::Meter;
+use super::meter::{Meter, Ticking};
 use super::price;
 use super::prober::{Cost, Order, Told, tell};
 use crate::bpf::{HeapSwitch, Pace, TrapClock};
@@ -39,7 +39,9 @@ pub(super) struct Work {
     usual_ns: f64,
     /// What the last window used.
     inside: Usage,
-    /// What a tick of the clock costs at its fast pace, in nanoseconds, once it is known.
+    /// The clock of traps, while it runs, and what a tick of it costs at its fast pace, in
+    /// nanoseconds, once it is known.
+    ticking: Option<Ticking>,
     tick_ns: Option<f64>,
     stratum: Stratum,
     /// How many windows there have been.
@@ -119,6 +121,7 @@ impl Work {
             began_at: Instant::now(),
             usual_ns: 0.0,
             inside: Usage::default(),
+            ticking: None,
             tick_ns: None,
             stratum: Stratum::begin(Usage::default(), Duration::ZERO, std::iter::empty()),
             windows: 0.0,
@@ -288,9 +291,13 @@ impl Work {
         self.due = Instant::now() + WINDOW;
     }
 
-    /// What was used since the last beginning, without the clock's own time.
+    /// What was used since the last beginning, while the clock ran, without its own time.
     fn used_since_began(&mut self) -> Usage {
-        self.used().since(self.began).without_ticks(self.tick_ns.unwrap_or(0.0))
+        let mut used = self.used().since(self.began);
+        let by_ticks =
+            self.ticking.and_then(|clock| clock.cpu_ns(used.ticks, self.began_at, Instant::now()));
+        used.cpu_ns = by_ticks.unwrap_or(used.cpu_ns);
+        used.without_ticks(self.tick_ns.unwrap_or(0.0))
     }
 
     fn end_window(&mut self) {
@@ -360,8 +367,9 @@ impl Work {
     }
 
     /// Has the clock of traps run, or stops it.
-    fn run_clock(&self, pace: Option<Pace>) {
+    fn run_clock(&mut self, pace: Option<Pace>) {
         let done = pace.map_or_else(|| self.clock.stop(), |pace| self.clock.start(pace));
+        self.ticking = pace.map(|pace| Ticking::begun(Instant::now(), pace));
         if let Err(error) = done {
             tell(&self.tell, Told::Failed(format!("{error:#}")));
         }
