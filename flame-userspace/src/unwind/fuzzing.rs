@@ -131,6 +131,7 @@ fn check(information: &UnwindInformation) {
         let at = start + (u64::from(number * SLICE_PAGES) << 12);
         assert_eq!(information.slice_of(at), Some(number));
         table.rule(at);
+        information.rule(at);
     }
 }
 

@@ -155,7 +155,11 @@ fn find(name: &str) -> Option<PathBuf> {
 
 impl Prepared {
     fn new(program: Program, folder: &Path, scale: f64) -> Result<Self> {
-        let mut path = find(program.name).context("find the program again")?;
+        let mut path = match program.work {
+            // A distribution's own may be too old for the crate.
+            Work::Build => PathBuf::from(workspace::cargo()),
+            _ => find(program.name).context("find the program again")?,
+        };
         let said = command::output(Command::new(&path).args(program.version))?;
         let version = said.lines().next().unwrap_or("").to_owned();
         let amount = |full: u32| (f64::from(full) * scale) as u32;
