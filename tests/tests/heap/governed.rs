@@ -68,3 +68,25 @@ fn windows_favour_no_phase() {
     let off = (fast - slow).abs() / (fast + slow);
     assert!(off < 0.35, "fast {fast:.3}, slow {slow:.3} of the truth\n{}", pool.worst());
 }
+
+/// The kernel keeps the CPU clock of a process that runs to its scheduler's tick alone: on an idle
+/// machine it stands still through whole windows, unless the program itself asks for it.
+#[test]
+fn the_work_of_a_window_is_known_whatever_the_kernels_clocks_tell() {
+    let Some(_machine) = Machine::take() else { return };
+    let program = Workload::c("heap_steady");
+    let options = ["-t", "heap", "--heap-mode", "governed", "--"];
+    // Some seconds of a million blocks each.
+    let arguments = [&options[..], &[program.path(), "8000000", WORK]].concat();
+    let outcome = Flame::record(&arguments).run().with_code(0);
+    let truth = Truth::read(&outcome.printed());
+    let (stated, profile) = (Stated::of(&outcome), outcome.heap());
+    for quantity in [Quantity::AllocObjects, Quantity::AllocSpace] {
+        let error = |site: &str| stated.error(site, quantity);
+        for one in compare(&profile, &truth, quantity, 1, error) {
+            let (ratio, error) = (one.estimate / one.truth, one.standard_error / one.truth);
+            measured(&format!("{quantity:?}: {ratio:.3} of the truth, standard error {error:.3}"));
+            assert!((ratio - 1.0).abs() < 0.4 && error < 0.3, "{ratio} +- {error}");
+        }
+    }
+}
