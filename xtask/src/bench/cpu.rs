@@ -1,8 +1,8 @@
 //! `cargo xtask bench cpu`: what taking CPU profiles costs, flame's beside perf's.
 //!
-//! In each round a program runs in pairs, once without a profiler and once under one, one right
-//! after the other and in random order: noise that lasts longer than a pair is in both. The ratio
-//! of their CPU times is the slow-down. A profiler gets further pairs until the interval of the
+//! In each round a program runs in pairs, once without a profiler (or under one to compare with) and
+//! once under one, one right after the other and in random order: noise that lasts longer than a
+//! pair is in both. The ratio of their CPU times is the slow-down. A profiler gets further pairs until the interval of the
 //! median is narrow. The kernel's own measure of the kernel programs comes from runs of its own,
 //! since measuring costs too.
 
@@ -21,13 +21,16 @@ pub(super) struct Effort {
     /// Rounds that a program gets in any case, and at most.
     pub(super) least_rounds: usize,
     pub(super) most_rounds: usize,
+    /// How far the interval of a slow-down may reach from its median, in percentage points, for
+    /// there to be no further rounds.
+    pub(super) reach: f64,
     /// Runs that measure the time to the first sample.
     pub(super) starts: usize,
     /// A session of the whole machine.
     pub(super) machine: Duration,
 }
 
-/// How far the interval of a slow-down may reach from its median, in percentage points.
+/// [`Effort::reach`] of a slow-down beside no profiler.
 pub(super) const REACH: f64 = 2.0;
 pub(super) const FREQUENCIES: [u32; 2] = [99, 999];
 const KINDS: [Kind; 2] = [Kind::Flame, Kind::Perf];
@@ -49,7 +52,7 @@ pub(super) fn each_frequency(kinds: &[Kind]) -> impl Iterator<Item = Setting> {
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) setting: Setting,
-    /// Ratios to the bare run of the same pair.
+    /// Ratios to the other run of the same pair.
     cpu: Vec<f64>,
     wall: Vec<f64>,
     pub(super) costs: Vec<(Cost, Duration)>,
@@ -58,6 +61,7 @@ pub(super) struct Measured {
 /// All of a program.
 #[derive(Debug)]
 pub(super) struct Series {
+    /// Seconds of the runs that the others are compared with.
     pub(super) bare_cpu: Vec<f64>,
     pub(super) bare_wall: Vec<f64>,
     pub(super) measured: Vec<Measured>,
@@ -98,8 +102,8 @@ impl Measured {
     }
 
     /// Whether the interval of the slow-down is as narrow as asked for.
-    pub(super) fn settled(&self) -> bool {
-        self.cpu_percent().is_some_and(|interval| interval.holds() && interval.reach() <= REACH)
+    pub(super) fn settled(&self, reach: f64) -> bool {
+        self.cpu_percent().is_some_and(|interval| interval.holds() && interval.reach() <= reach)
     }
 }
 
@@ -123,12 +127,13 @@ impl Kernel {
     }
 }
 
-/// Runs a program in rounds.
+/// Runs a program in rounds, each setting beside `other` at its frequency, or beside no profiler.
 pub(super) fn series(
     program: &Prepared,
     place: &Place,
     effort: Effort,
     settings: impl Iterator<Item = Setting>,
+    other: Option<Kind>,
 ) -> Result<Series> {
     let name = program.program.name;
     let measured = |setting| Measured { setting, cpu: vec![], wall: vec![], costs: vec![] };
@@ -144,20 +149,25 @@ pub(super) fn series(
     for round in 1..=effort.most_rounds {
         shuffle(&mut order, &mut random);
         for &index in &order {
-            if round > effort.least_rounds && series.measured[index].settled() {
+            if round > effort.least_rounds && series.measured[index].settled(effort.reach) {
                 continue;
             }
-            let setting = Some(series.measured[index].setting);
-            let mut pair = [None, setting];
+            let setting = series.measured[index].setting;
+            let other = other.map(|kind| (kind, setting.1));
+            let mut pair = [other, Some(setting)];
             shuffle(&mut pair, &mut random);
             let mut runs = Vec::new();
             for setting in pair {
                 runs.push(run(program, place, setting)?);
                 profiler::tidy(&place.folder);
             }
-            series.take_in(index, runs);
+            if pair[0] != other {
+                runs.reverse();
+            }
+            series.take_in(index, &runs);
         }
-        let open = series.measured.iter().filter(|measured| !measured.settled()).count();
+        let open =
+            series.measured.iter().filter(|measured| !measured.settled(effort.reach)).count();
         eprint!("\r{name}: {round} rounds, {open} intervals wide ");
         if open == 0 && round >= effort.least_rounds {
             break;
@@ -168,16 +178,15 @@ pub(super) fn series(
 }
 
 impl Series {
-    fn take_in(&mut self, index: usize, pair: Vec<Run>) {
-        let (bare, under): (Vec<Run>, Vec<Run>) = pair.into_iter().partition(|r| r.cost.is_none());
-        for (bare, under) in bare.into_iter().zip(under) {
-            let measured = &mut self.measured[index];
-            measured.cpu.push(under.cpu.as_secs_f64() / bare.cpu.as_secs_f64());
-            measured.wall.push(under.wall.as_secs_f64() / bare.wall.as_secs_f64());
-            measured.costs.extend(under.cost.map(|cost| (cost, under.wall)));
-            self.bare_cpu.push(bare.cpu.as_secs_f64());
-            self.bare_wall.push(bare.wall.as_secs_f64());
-        }
+    /// Takes in a pair: the run that is compared with, and the one under the setting.
+    fn take_in(&mut self, index: usize, pair: &[Run]) {
+        let [other, under] = pair else { return };
+        let measured = &mut self.measured[index];
+        measured.cpu.push(under.cpu.as_secs_f64() / other.cpu.as_secs_f64());
+        measured.wall.push(under.wall.as_secs_f64() / other.wall.as_secs_f64());
+        measured.costs.extend(under.cost.map(|cost| (cost, under.wall)));
+        self.bare_cpu.push(other.cpu.as_secs_f64());
+        self.bare_wall.push(other.wall.as_secs_f64());
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what flame costs, measured on real programs, and its pages. Not a part of
 //! the tests: it takes minutes and wants a quiet machine.
 
+mod beside;
 mod cpu;
 mod depth;
 mod heap;
@@ -53,7 +54,7 @@ enum What {
     /// How many stacks reach their root on real programs; writes its table to BENCHMARKS.md (a few
     /// minutes)
     Roots(RootsArgs),
-    /// Heap profiles within their budget and exact, beside heaptrack and bcc's memleak, and what
+    /// Heap profiles within their budget and exact, beside heaptrack and memleak, and what
     /// redis's clients feel; writes its tables to BENCHMARKS.md (half an hour and more)
     Heap(HeapArgs),
 }
@@ -64,7 +65,7 @@ struct UnwindArgs {
     #[arg(long)]
     quick: bool,
     /// A part alone, which takes the place of that part in BENCHMARKS.md: stacks, kernel,
-    /// slow-down or tables
+    /// slow-down, beside or tables
     #[arg(long, value_name = "PART")]
     part: Option<String>,
     /// A program to measure alone, may be given more than once; prints the tables instead
@@ -200,6 +201,7 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
     let effort = Effort {
         least_rounds: *rounds.start(),
         most_rounds: *rounds.end(),
+        reach: cpu::REACH,
         starts: 0,
         machine: Duration::ZERO,
     };
@@ -212,10 +214,11 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
         heading.push(format!("- {other}: {}", report::first_line(Path::new(other), "--version")));
     }
     let about: Vec<String> = all.iter().map(Prepared::described).collect();
-    let parts: [(&str, &dyn Fn() -> Result<String>); 4] = [
+    let parts: [(&str, &dyn Fn() -> Result<String>); 5] = [
         ("stacks", &|| unwind::known(&place, args.quick)),
         ("kernel", &|| unwind::kernel(&all, &place, args.quick)),
         ("slow-down", &|| unwind::slow_down(&all, &place, effort)),
+        ("beside", &|| beside::perf(&all, &place, beside::effort(args.quick))),
         ("tables", &|| unwind::tables(&place)),
     ];
     for (name, part) in parts {
@@ -239,11 +242,18 @@ fn whole_stacks(args: &UnwindArgs) -> Result<()> {
 fn cpu(args: &CpuArgs) -> Result<()> {
     let (_folder, place) = begin()?;
     let effort = if args.quick {
-        Effort { least_rounds: 2, most_rounds: 2, starts: 3, machine: Duration::from_secs(2) }
+        Effort {
+            least_rounds: 2,
+            most_rounds: 2,
+            reach: cpu::REACH,
+            starts: 3,
+            machine: Duration::from_secs(2),
+        }
     } else {
         Effort {
             least_rounds: 8,
             most_rounds: args.rounds.max(8),
+            reach: cpu::REACH,
             starts: 20,
             machine: Duration::from_mins(1),
         }
@@ -272,7 +282,7 @@ fn measure(place: &Place, args: &CpuArgs, effort: Effort, scale: f64) -> Result<
             .into_iter()
             .map(|hz| cpu::kernel(program, place, hz))
             .collect::<Result<_>>()?;
-        let series = cpu::series(program, place, effort, cpu::settings())?;
+        let series = cpu::series(program, place, effort, cpu::settings(), None)?;
         let (what, version) = (program.program.what, program.version.clone());
         report.rows.push(Row { name, what, version, kernel, series });
     }

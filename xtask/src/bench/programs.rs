@@ -228,11 +228,11 @@ impl Prepared {
         self.program.work == Work::Build
     }
 
-    /// The library that it allocates by, as memleak wants it: its path or its name.
-    pub(super) fn allocator(&self) -> &'static str {
-        let jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+    /// The library that it allocates by, if that is not libc.
+    pub(super) fn allocator(&self) -> Option<&'static Path> {
+        let jemalloc = Path::new("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2");
         // Debian's redis allocates by it.
-        if self.is_server() && Path::new(jemalloc).exists() { jemalloc } else { "c" }
+        (self.is_server() && jemalloc.exists()).then_some(jemalloc)
     }
 
     /// The program at its gate, with variables of its environment set.

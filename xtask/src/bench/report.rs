@@ -247,7 +247,7 @@ impl Report {
         for row in &self.rows {
             for hz in super::cpu::FREQUENCIES {
                 let [flame, perf] = [Kind::Flame, Kind::Perf].map(|kind| row.series.of((kind, hz)));
-                let wide = |of: &Measured| if of.settled() { "" } else { " (still wide)" };
+                let wide = |of: &Measured| if of.settled(REACH) { "" } else { " (still wide)" };
                 writeln!(
                     f,
                     "| {} | {hz} | {} | {} | {} | {} | {}{}, {}{} |",

@@ -158,7 +158,7 @@ pub(super) fn slow_down(programs: &[Prepared], place: &Place, effort: Effort) ->
         });
         let kinds: Vec<Kind> = kinds.collect();
         let unparanoid = kinds.contains(&Kind::Samply).then(Unparanoid::set).transpose()?;
-        let series = cpu::series(program, place, effort, cpu::each_frequency(&kinds))?;
+        let series = cpu::series(program, place, effort, cpu::each_frequency(&kinds), None)?;
         drop(unparanoid);
         for hz in FREQUENCIES {
             let cell = |kind: &Kind| {

@@ -1,29 +1,27 @@
 //! `cargo xtask bench heap`: what heap profiles cost the program that is profiled, in its CPU time:
-//! flame within its budget and flame exact, beside heaptrack and bcc's memleak.
+//! flame within its budget and flame exact, beside heaptrack and memleak.
 //!
 //! In each round a program runs once bare and once under each tool, in random order; a run's CPU
 //! time over that of the same round's bare run is its slow-down. Rounds go on until the interval of
 //! flame's median is narrow; flame exact and the other tools, which take many times as long, take
 //! part in the first of them.
 
+mod memleak;
 mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 pub(super) use self::table::Table;
 use super::cpu::{REACH, seed, shuffle};
 use super::interval::Interval;
-use super::process::{Process, Usage};
+use super::process::Usage;
 use super::profiler::{self, Place, Target};
 use super::programs::Prepared;
-use crate::command;
 
 /// Where the tables lie in BENCHMARKS.md.
 pub(super) const BEGIN: &str = "<!-- cargo xtask bench heap: begin -->";
@@ -57,12 +55,8 @@ const HEAPTRACK: [&str; 3] = [
     "/usr/lib64/heaptrack/libheaptrack_preload.so",
     "/usr/local/lib/heaptrack/libheaptrack_preload.so",
 ];
-/// Names of memleak, as distributions call it.
-const MEMLEAK: [&str; 2] = ["memleak-bpfcc", "memleak"];
 /// Rounds in which flame exact takes part at least.
 const EXACT: usize = 3;
-/// How long memleak may take to arm its probes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tool {
     const fn name(self) -> &'static str {
@@ -70,7 +64,7 @@ impl Tool {
             Self::Governed => "flame",
             Self::Exact => "flame, exact",
             Self::Heaptrack => "heaptrack",
-            Self::Memleak => "memleak (bcc)",
+            Self::Memleak => "memleak",
         }
     }
 
@@ -83,7 +77,7 @@ impl Tool {
         match self {
             Self::Governed | Self::Exact => None,
             Self::Heaptrack => heaptrack().is_none().then_some("heaptrack is not installed"),
-            Self::Memleak => memleak().is_none().then_some("bpfcc-tools is not installed"),
+            Self::Memleak => memleak::find().is_none().then_some("there is none here"),
         }
     }
 
@@ -96,10 +90,6 @@ impl Tool {
 
 fn heaptrack() -> Option<&'static str> {
     HEAPTRACK.into_iter().find(|path| Path::new(path).exists())
-}
-
-fn memleak() -> Option<&'static str> {
-    MEMLEAK.into_iter().find(|name| command::exists(name))
 }
 
 /// A tool's slow-downs of a program.
@@ -298,7 +288,7 @@ fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, 
         _ => None,
     };
     let other = match tool {
-        Some(Tool::Memleak) => Some(attach_memleak(&process, program.allocator())?),
+        Some(Tool::Memleak) => Some(memleak::attach(&process, program.allocator())?),
         _ => None,
     };
     program.drive(&mut process)?;
@@ -322,43 +312,6 @@ fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, 
         })
     });
     Ok((used, Some(Told { armed, probes })))
-}
-
-/// Starts bcc's memleak; when this returns, its probes are armed. It wants tracefs at its usual
-/// place, which it gets in a mount namespace of its own, and headers of a kernel.
-fn attach_memleak(target: &Process, allocator: &str) -> Result<Process> {
-    let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; \
-                  exec \"$@\"";
-    let mut memleak = Command::new("unshare");
-    memleak.args(["--mount", "sh", "-c", script, "sh", self::memleak().context("find memleak")?]);
-    memleak.args(["-p", &target.pid().to_string(), "-O", allocator]);
-    // It prints each interval: never.
-    memleak.arg("1000000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut memleak = Process::start(&mut memleak)?;
-    // It says nothing when its probes are armed: that is when no more of them come.
-    let start = Instant::now();
-    let mut last = (0, Instant::now());
-    loop {
-        if memleak.child.try_wait().context("look at memleak")?.is_some() {
-            bail!("memleak ends at once here (it wants kernel headers)");
-        }
-        let events = perf_events(memleak.pid());
-        if events != last.0 {
-            last = (events, Instant::now());
-        }
-        if last.0 > 0 && last.1.elapsed() > Duration::from_secs(2) {
-            return Ok(memleak);
-        }
-        ensure!(start.elapsed() < PATIENCE, "memleak arms no probe");
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// How many perf events a process holds.
-fn perf_events(pid: u32) -> usize {
-    let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let targets = links.filter_map(|link| fs::read_link(link.path()).ok());
-    targets.filter(|target: &PathBuf| target.to_string_lossy().contains("[perf_event]")).count()
 }
 
 #[cfg(test)]

@@ -112,6 +112,6 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("memleak (bcc): it fell over"), "{text}");
+        assert!(text.contains("memleak: it fell over"), "{text}");
     }
 }
