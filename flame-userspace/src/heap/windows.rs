@@ -16,6 +16,12 @@
 //! `s² = Σ(y_i - u_i Σy/Σu)² / (n - 1)` (Cochran, "Sampling Techniques", 3rd edition 1977, section
 //! 6.4). The `y_i` are themselves estimates by samples: what they vary by is a part of `s²`.
 //! Estimates of strata add up.
+//!
+//! Moments may be drawn nearer to one another than windows can be. If they were moved apart, windows
+//! of a stratum would differ more than its moments do; so one window serves some of them, and
+//! counts `m` times (`session/heap/stratum.rs`). What its samples vary by, `v`, counts `m` times in the
+//! estimate and not at all in how its copies differ: `n / (n - 1) Σ m (m - 1) v` is added to
+//! `n s²`, whose mean is then that of the variance.
 
 use std::collections::HashMap;
 
@@ -32,13 +38,17 @@ struct Sums {
     yy: f64,
     /// Σyu
     yu: f64,
+    /// Σ (m - 1) v over the copies of windows that count `m` times
+    shared: f64,
 }
 
 impl Sums {
-    fn add(&mut self, y: f64, u: f64) {
-        self.y += y;
-        self.yy += y * y;
-        self.yu += y * u;
+    /// Adds a window's estimate `y`, which stands for the work `u` and counts `times`.
+    fn add(&mut self, y: Estimate, u: f64, times: f64) {
+        self.y += times * y.value;
+        self.yy += times * y.value * y.value;
+        self.yu += times * y.value * u;
+        self.shared += times * (times - 1.0) * y.variance;
     }
 }
 
@@ -53,10 +63,10 @@ struct Work {
 }
 
 impl Work {
-    fn add(&mut self, u: f64) {
-        self.n += 1.0;
-        self.u += u;
-        self.uu += u * u;
+    fn add(&mut self, u: f64, times: f64) {
+        self.n += times;
+        self.u += times * u;
+        self.uu += times * u * u;
     }
 
     /// The estimate of a quantity over a stratum of work `all`.
@@ -72,7 +82,7 @@ impl Work {
             return Estimate { value, variance: value * value };
         }
         let squares = sums.yy - 2.0 * ratio * sums.yu + ratio * ratio * self.uu;
-        let spread = squares.max(0.0) / (self.n - 1.0);
+        let spread = (squares.max(0.0) + sums.shared) / (self.n - 1.0);
         let scale = all / self.u;
         Estimate { value, variance: (1.0 - self.u / all) * scale * scale * self.n * spread }
     }
@@ -100,8 +110,8 @@ pub(crate) struct After {
     pub(crate) standard_error: f64,
 }
 
-/// Windows that tell how windows differ.
-const LEAST_WINDOWS: usize = 2;
+/// Moments that tell how moments differ.
+const LEAST_MOMENTS: u32 = 2;
 
 /// Of the CPU time of a window at least this share was work, however dear traps seem.
 const LEAST_WORK: f64 = 0.05;
@@ -122,9 +132,9 @@ impl Window {
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     /// Of the window that is open, or of the one whose samples still come.
-    open: HashMap<Key, [f64; 2]>,
+    open: HashMap<Key, Blocks>,
     /// Windows of the stratum that is open.
-    over: Vec<(Window, HashMap<Key, [f64; 2]>)>,
+    over: Vec<Over>,
     /// What traps took in windows up to now.
     prices: Prices,
     done: HashMap<Key, Blocks>,
@@ -137,6 +147,15 @@ pub(super) struct Windows {
     open_ns: f64,
     /// What code takes longer after a trap, as it was known last.
     after: After,
+}
+
+/// A window that is over.
+#[derive(Debug)]
+struct Over {
+    window: Window,
+    /// The moments drawn that it was open in.
+    times: u32,
+    seen: HashMap<Key, Blocks>,
 }
 
 /// A sum of values, and of their possible errors that all have the same sign.
@@ -159,23 +178,22 @@ impl Unsure {
 impl Windows {
     /// Takes in a sample of the window.
     pub(super) fn add(&mut self, key: &Key, blocks: Blocks) {
-        let [objects, space] = self.open.entry(key.clone()).or_default();
-        *objects += blocks.objects.value;
-        *space += blocks.space.value;
+        *self.open.entry(key.clone()).or_default() += blocks;
     }
 
-    /// The window is over; `None` if nothing can be told of it.
-    pub(super) fn end_window(&mut self, window: Option<Window>) {
+    /// The window is over, which was open in `times` of the moments drawn; `None` if nothing can be
+    /// told of it.
+    pub(super) fn end_window(&mut self, window: Option<Window>, times: u32) {
         let seen = std::mem::take(&mut self.open);
-        self.over.extend(window.map(|window| (window, seen)));
+        self.over.extend(window.map(|window| Over { window, times, seen }));
     }
 
     /// The stratum is over, in which so much work was done in all, in nanoseconds. If it had fewer
-    /// windows than tell how they differ, it is a part of the next one.
+    /// moments than tell how they differ, it is a part of the next one.
     pub(super) fn end_stratum(&mut self, all_ns: f64, after: After) {
         self.open_ns += all_ns;
         self.after = after;
-        if self.over.len() >= LEAST_WINDOWS {
+        if self.over.iter().map(|over| over.times).sum::<u32>() >= LEAST_MOMENTS {
             self.close_stratum();
         }
     }
@@ -185,31 +203,30 @@ impl Windows {
         let mut work = Work::default();
         let mut sums: HashMap<Key, [Sums; 2]> = HashMap::new();
         let mut total = [Sums::default(); 2];
-        self.over.iter().for_each(|(window, _)| self.prices.add(window));
-        for (window, seen) in self.over.drain(..) {
+        self.over.iter().for_each(|over| self.prices.add(&over.window));
+        for Over { window, times, seen } in self.over.drain(..) {
             let usual = window.usual_ns;
             let (work_seen, unsure) = window.work(&self.prices, after);
-            let mut in_all = [0.0; 2];
-            for (key, values) in seen {
-                let sums = sums.entry(key).or_default();
-                for ((sums, value), in_all) in sums.iter_mut().zip(values).zip(&mut in_all) {
-                    let value = value * usual / work_seen;
-                    sums.add(value, usual);
-                    *in_all += value;
-                }
+            let (stands_for, times) = (usual / work_seen, f64::from(times));
+            let mut in_all = Blocks::default();
+            for (key, blocks) in seen {
+                let [objects, space] = sums.entry(key).or_default();
+                objects.add(blocks.objects.times(stands_for), usual, times);
+                space.add(blocks.space.times(stands_for), usual, times);
+                in_all += blocks;
             }
-            for (sums, value) in total.iter_mut().zip(in_all) {
-                sums.add(value, usual);
-            }
-            let [objects, space] = in_all;
+            let Blocks { objects, space } = in_all;
+            total[0].add(objects.times(stands_for), usual, times);
+            total[1].add(space.times(stands_for), usual, times);
             log::debug!(
-                "{window:?}: {work_seen:.0} ns of work, {:.0} blocks, {:.0} bytes",
-                objects * work_seen / usual,
-                space * work_seen / usual,
+                "{window:?}: {work_seen:.0} ns of work, {:.0} blocks, {:.0} bytes, for {times} moments",
+                objects.value,
+                space.value,
             );
+            let space = space.value * stands_for * times;
             self.unsure.values += space;
             self.unsure.errors += space * unsure;
-            work.add(usual);
+            work.add(usual, times);
         }
         if work.u <= 0.0 {
             return;
@@ -279,7 +296,7 @@ mod tests {
         let mut windows = Windows::default();
         for work in [10.0, 20.0, 5.0] {
             windows.add(&key(), blocks(10.0 * 3.0));
-            windows.end_window(Some(window(work, 10.0)));
+            windows.end_window(Some(window(work, 10.0)), 1);
         }
         windows.end_stratum(350.0, NO_AFTER);
         let (rows, all) = windows.take();
@@ -290,7 +307,7 @@ mod tests {
         windows.end_stratum(50.0, NO_AFTER);
         for _ in 0..2 {
             windows.add(&key(), blocks(10.0 * 3.0));
-            windows.end_window(Some(window(10.0, 10.0)));
+            windows.end_window(Some(window(10.0, 10.0)), 1);
             windows.end_stratum(175.0, NO_AFTER);
         }
         windows.end_stratum(40.0, NO_AFTER);
@@ -307,10 +324,10 @@ mod tests {
         // Slow phases at rate 1, and fast ones at rate 10, which the probes slow down by ten times.
         for (rate, work_seen) in [(1.0, 10.0), (10.0, 1.0), (1.0, 10.0), (10.0, 1.0)] {
             windows.add(&key(), blocks(rate * work_seen));
-            windows.end_window(Some(window(10.0, work_seen)));
+            windows.end_window(Some(window(10.0, work_seen)), 1);
         }
         windows.add(&key(), blocks(1e9));
-        windows.end_window(None);
+        windows.end_window(None, 1);
         windows.end_stratum(1000.0, NO_AFTER);
         let (_, all) = windows.take();
         assert!((all.space.value / 5500.0 - 1.0).abs() < 1e-6, "{all:?}");
@@ -360,6 +377,51 @@ mod tests {
     }
 
     #[test]
+    fn windows_that_count_twice_have_their_error_twice() {
+        // Strata of 120 moments and two windows, in a program with phases of 40 to 400. Windows are
+        // 30 apart: of nearer ones the second is moved, or the first serves both, so that the mean
+        // of the distance stays. What a window sees varies by its samples too.
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        for (of_samples, of_phases) in [(60.0, 0.0), (10.0, 60.0), (40.0, 40.0)] {
+            let mut squares = 0.0;
+            let rounds = 300;
+            for _ in 0..rounds {
+                let mut rates = Vec::new();
+                while rates.len() < 100 * 120 + 30 {
+                    let rate = 100.0 + if random(2) == 0 { of_phases } else { -of_phases };
+                    let length = 40 + random(360);
+                    rates.extend(std::iter::repeat_n(rate, length));
+                }
+                let mut windows = Windows::default();
+                for stratum in 0..100 {
+                    let mut drawn = [random(120), random(120)];
+                    drawn.sort_unstable();
+                    let apart = drawn[1] - drawn[0];
+                    let both = apart < 30 && random(30) >= apart;
+                    drawn[1] = drawn[1].max(drawn[0] + 30);
+                    for &moment in &drawn[..if both { 1 } else { 2 }] {
+                        let sample = if random(2) == 0 { of_samples } else { -of_samples };
+                        let value = rates[stratum * 120 + moment] + sample;
+                        let seen = Estimate { value, variance: of_samples * of_samples };
+                        windows.add(&key(), Blocks { objects: seen, space: seen });
+                        windows.end_window(Some(window(10.0, 10.0)), if both { 2 } else { 1 });
+                    }
+                    windows.end_stratum(1200.0, NO_AFTER);
+                }
+                let (_, all) = windows.take();
+                let truth: f64 = rates.iter().take(100 * 120).sum();
+                squares += ((all.space.value - truth) / all.space.standard_error()).powi(2);
+            }
+            let deviation = (squares / f64::from(rounds)).sqrt();
+            assert!((0.9..1.15).contains(&deviation), "{of_samples} {of_phases}: {deviation}");
+        }
+    }
+
+    #[test]
     fn the_printed_error_is_that_of_repeated_windows() {
         // A program whose rate changes from one moment to the next; windows at random moments.
         let rate = |moment: usize| if moment % 7 < 2 { 50.0 } else { 1.0 };
@@ -376,7 +438,7 @@ mod tests {
             let mut windows = Windows::default();
             for _ in 0..200 {
                 windows.add(&key(), blocks(rate(random()) * 10.0));
-                windows.end_window(Some(window(1.0, 10.0)));
+                windows.end_window(Some(window(1.0, 10.0)), 1);
             }
             windows.end_stratum(moments as f64, NO_AFTER);
             let (_, all) = windows.take();

@@ -7,7 +7,9 @@
 //!
 //! Time is cut into strata with two windows each: programs do for a while what they do, so that
 //! windows spread like that tell more than windows anywhere, and two are the fewest that tell how
-//! far off they may be. No decision depends on what a window is about to see: windows have one
+//! far off they may be. Where two moments drawn are nearer than windows can be, either one window
+//! serves both and counts twice, or the second is moved, so that the mean of their distance stays:
+//! all moved, windows would differ more than moments do. No decision depends on what a window is about to see: windows have one
 //! length, and a stratum's length is chosen before it begins.
 
 use std::time::Duration;
@@ -52,11 +54,11 @@ pub(super) const WINDOW: Duration = Duration::from_millis(3);
 pub(super) const BEFORE: Duration = Duration::from_millis(12);
 /// How long frees trap as well behind it, where that is worth its price.
 pub(super) const CONTRAST: Duration = Duration::from_millis(3);
-/// Windows of a stratum.
+/// Moments of a stratum for which a window is wanted.
 pub(super) const STRATUM: usize = 2;
-/// A stratum's share of time for each window: opening one takes some 10 ms of flame's time, and
-/// looks at all processes that have mapped the allocator's file.
-const GAPS_NS: (f64, f64) = (60e6, 10e9);
+/// A stratum's share of time for each: opening a window takes some 10 ms of flame's time, and looks
+/// at all processes that have mapped the allocator's file.
+const GAPS_NS: (f64, f64) = (40e6, 10e9);
 /// Ticks in traps from which on they tell the price of a hit.
 const LEAST_TICKS: f64 = 100.0;
 /// Ticks in traps after which, while all probes are open, what was measured counts half: the price
@@ -255,8 +257,8 @@ impl Governor {
         self.windows += 1;
     }
 
-    /// Begins a stratum, by what each window before cost in the mean, in nanoseconds, and by how
-    /// much CPU the targets use in a nanosecond: how long it is.
+    /// Begins a stratum, by what windows cost for each moment drawn before, in the mean, in
+    /// nanoseconds, and by how much CPU the targets use in a nanosecond: how long it is.
     pub(super) fn begin_stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
         if cpus > 0.0 {
             let wanted = cost_ns / (self.budget * AIM) / cpus;
@@ -319,7 +321,7 @@ mod tests {
     #[test]
     fn windows_come_as_seldom_as_they_are_dear() {
         let mut governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
-        assert_eq!(governor.begin_stratum(0.0, 1.0), Duration::from_millis(120));
+        assert_eq!(governor.begin_stratum(0.0, 1.0), Duration::from_millis(80));
         let cost_ns = 7000.0 * governor.price_ns();
         let stratum = governor.begin_stratum(cost_ns, 1.0).as_nanos() as f64;
         // 7000 hits at 1.6 us each, of a budget of 3 %.

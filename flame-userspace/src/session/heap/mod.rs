@@ -15,6 +15,7 @@ mod price;
 mod prober;
 mod report;
 mod residency;
+mod stratum;
 mod unseen;
 mod work;
 
@@ -103,7 +104,7 @@ pub(super) struct Heap {
 /// What happens at a time, between samples.
 enum Coming {
     Probing { how: Probing, rate: f64, slow_down: f64 },
-    Window { window: Option<Window> },
+    Window { times: u32, window: Option<Window> },
     Stratum { work_ns: f64, after: After },
 }
 
@@ -296,8 +297,8 @@ impl Heap {
                 Told::Probing { at_ns, how, rate, slow_down } => {
                     self.coming.push_back((at_ns, Coming::Probing { how, rate, slow_down }));
                 }
-                Told::Window { end_ns, window } => {
-                    self.coming.push_back((end_ns, Coming::Window { window }));
+                Told::Window { end_ns, times, window } => {
+                    self.coming.push_back((end_ns, Coming::Window { times, window }));
                 }
                 Told::Stratum { end_ns, work_ns, after } => {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns, after }));
@@ -315,8 +316,8 @@ impl Heap {
             let Some((_, coming)) = self.coming.pop_front() else { return };
             match coming {
                 Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
-                Coming::Window { window } => {
-                    self.ledger.end_window(window);
+                Coming::Window { times, window } => {
+                    self.ledger.end_window(window, times);
                     let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
                     self.adapted_samples = self.ledger.samples();
                     self.choose(samples as f64 / SAMPLES_A_WINDOW);

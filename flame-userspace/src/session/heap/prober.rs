@@ -55,8 +55,9 @@ pub(super) enum Told {
     /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
     /// hits a second of CPU time and the slow-down, a share, that there were.
     Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
-    /// A window was open up to this time, and what the targets did about it, if that is known.
-    Window { end_ns: u64, window: Option<Window> },
+    /// A window was open up to this time, in so many of the moments drawn, and what the targets did
+    /// about it, if that is known.
+    Window { end_ns: u64, times: u32, window: Option<Window> },
     /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done; and what
     /// code takes longer after a trap, as far as it is known.
     Stratum { end_ns: u64, work_ns: f64, after: After },

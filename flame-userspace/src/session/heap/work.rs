@@ -1,7 +1,5 @@
 //! The thread that decides how allocators are probed, and when: always, or in windows.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use super::links::Links;
 use super::meter::{Meter, Ticking};
 use super::price;
 use super::prober::{Cost, Order, Told, tell};
+use super::stratum::{Random, Stratum};
 use crate::bpf::{HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
@@ -35,43 +34,23 @@ pub(super) struct Work {
     /// What had been used then.
     began: Usage,
     began_at: Instant,
+    /// The moment of the window that is open or comes.
+    moment: Instant,
     /// The targets' work in a stretch as long as a window, just before it, in nanoseconds.
     usual_ns: f64,
-    /// What the last window used.
+    /// What the last window used, and when it ended (`CLOCK_MONOTONIC`, nanoseconds).
     inside: Usage,
+    ended_ns: u64,
     /// The clock of traps, while it runs, and what a tick of it costs at its fast pace, in
     /// nanoseconds, once it is known.
     ticking: Option<Ticking>,
     tick_ns: Option<f64>,
     stratum: Stratum,
-    /// How many windows there have been.
-    windows: f64,
+    /// For how many moments there have been windows.
+    moments: f64,
     /// What strata that are over cost, in nanoseconds.
     cost_ns: f64,
-    random: RandomState,
-    drawn: u64,
-}
-
-/// A stretch of time with windows at random moments.
-struct Stratum {
-    /// What had been used when it began, and when that was.
-    used: Usage,
-    began: Instant,
-    /// When it is to end.
-    ends: Instant,
-    /// Its windows that have not been.
-    planned: VecDeque<Instant>,
-}
-
-impl Stratum {
-    /// Begins now. `moments` tell when its windows are, as shares of its length.
-    fn begin(used: Usage, length: Duration, moments: impl Iterator<Item = f64>) -> Self {
-        let began = Instant::now();
-        let mut planned: Vec<Instant> =
-            moments.map(|moment| began + length.mul_f64(moment)).collect();
-        planned.sort_unstable();
-        Self { used, began, ends: began + length, planned: planned.into() }
-    }
+    random: Random,
 }
 
 /// What the thread does, besides what it is told to.
@@ -119,15 +98,16 @@ impl Work {
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
             began_at: Instant::now(),
+            moment: Instant::now(),
             usual_ns: 0.0,
             inside: Usage::default(),
+            ended_ns: 0,
             ticking: None,
             tick_ns: None,
             stratum: Stratum::begin(Usage::default(), Duration::ZERO, std::iter::empty()),
-            windows: 0.0,
+            moments: 0.0,
             cost_ns: 0.0,
-            random: RandomState::new(),
-            drawn: 0,
+            random: Random::default(),
         })
     }
 
@@ -240,22 +220,16 @@ impl Work {
     /// Begins a stratum, whose windows come at random moments of it.
     fn begin_stratum(&mut self, used: Usage, cost_ns: f64, cpus: f64) {
         let length = self.governor.begin_stratum(cost_ns, cpus);
-        let moments = [(); STRATUM].map(|()| self.random());
+        let moments = [(); STRATUM].map(|()| self.random.next());
         self.stratum = Stratum::begin(used, length, moments.into_iter());
         self.wait_for_window();
     }
 
     /// Waits for the stratum's next window, or for its end.
     fn wait_for_window(&mut self) {
-        let next = self.stratum.planned.pop_front();
+        let next = self.stratum.next();
         self.now = if next.is_some() { Doing::Gap } else { Doing::Rest };
         self.due = next.unwrap_or(self.stratum.ends);
-    }
-
-    /// A number from 0 to 1.
-    fn random(&mut self) -> f64 {
-        self.drawn += 1;
-        self.random.hash_one(self.drawn) as f64 / u64::MAX as f64
     }
 
     fn look_at_usual_work(&mut self) {
@@ -268,6 +242,7 @@ impl Work {
             self.tick_ns = Some(tick_ns);
         }
         self.begin();
+        self.moment = self.began_at;
         self.now = Doing::Before;
         self.due = self.began_at + BEFORE;
     }
@@ -303,9 +278,7 @@ impl Work {
     fn end_window(&mut self) {
         self.sample(0);
         self.inside = self.used_since_began();
-        let end_ns = now_ns();
-        let window = self.inside.window(self.usual_ns);
-        tell(&self.tell, Told::Window { end_ns, window });
+        self.ended_ns = now_ns();
         if self.governor.wants_contrast() {
             self.links.open_frees();
             self.begin();
@@ -318,6 +291,7 @@ impl Work {
 
     fn end_contrast(&mut self) {
         let behind = self.used_since_began();
+        log::debug!("a contrast: {:?}, {behind:?}", self.inside);
         self.governor.contrast(self.inside, behind);
         self.close_window();
     }
@@ -326,7 +300,10 @@ impl Work {
     fn close_window(&mut self) {
         self.run_clock(None);
         self.links.close_later();
-        self.windows += 1.0;
+        let times = 1 + self.stratum.serve(self.moment, Instant::now(), || self.random.next());
+        let window = self.inside.window(self.usual_ns);
+        tell(&self.tell, Told::Window { end_ns: self.ended_ns, times, window });
+        self.moments += f64::from(times);
         self.governor.window(self.inside);
         self.wait_for_window();
     }
@@ -353,7 +330,7 @@ impl Work {
         let in_all = used.since(self.stratum.used).without_ticks(tick_ns);
         let elapsed = self.stratum.began.elapsed().as_nanos() as f64;
         self.cost_ns += in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
-        let cost_ns = self.cost_ns / self.windows.max(1.0);
+        let cost_ns = self.cost_ns / self.moments.max(1.0);
         let work_ns = self.governor.work_ns(in_all);
         let after = self.governor.after();
         log::debug!("a stratum of windows: {in_all:?}, {after:?}");
