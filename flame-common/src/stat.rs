@@ -55,11 +55,13 @@ pub enum Stat {
     Ticks = 23,
     /// The same, in a trap.
     TicksInTraps = 24,
+    /// Nanoseconds that the samples of windows took.
+    HeapSamplingNs = 25,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Fired,
         Self::Sent,
         Self::RingFull,
@@ -85,6 +87,7 @@ impl Stat {
         Self::ResidentFull,
         Self::Ticks,
         Self::TicksInTraps,
+        Self::HeapSamplingNs,
     ];
 
     /// What it counts, for people.
@@ -119,6 +122,7 @@ impl Stat {
             }
             Self::Ticks => "times the clock of probes' traps fired in a target",
             Self::TicksInTraps => "times it fired in a trap",
+            Self::HeapSamplingNs => "nanoseconds that samples of windows took",
         }
     }
 }

@@ -115,6 +115,7 @@ impl HeapSwitch {
             frees: count(Stat::HeapFrees),
             ticks: count(Stat::Ticks),
             ticks_in_traps: count(Stat::TicksInTraps),
+            sampling_ns: count(Stat::HeapSamplingNs),
         }
     }
 }
@@ -134,6 +135,8 @@ pub(crate) struct HeapCounts {
     /// Ticks of the clock in targets, and those of them in traps.
     pub(crate) ticks: u64,
     pub(crate) ticks_in_traps: u64,
+    /// Nanoseconds that the samples of windows took.
+    pub(crate) sampling_ns: u64,
 }
 
 /// All that there is for heap profiles.

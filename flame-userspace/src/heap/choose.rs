@@ -114,7 +114,7 @@ fn shown(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::Hook;
+    use crate::heap::{Emulated, Hook};
     use flame_common::heap::{Arguments, Role};
 
     fn object(path: &str, names: &[&str], allocator: Allocator) -> Object {
@@ -124,7 +124,8 @@ mod tests {
             allocator,
             offset: 0,
             entry: 0,
-            emulated: true,
+            emulated: Some(Emulated::Nop),
+            push: None,
             leads_to: 1,
             arguments: Arguments::AT_ENTRY,
             null_is_malloc: false,

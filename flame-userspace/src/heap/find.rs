@@ -10,7 +10,7 @@ use object::elf::EM_X86_64;
 use super::allocator::{MARKS, Wanted, wanted};
 use super::code::Code;
 use super::paths::{Callee, Goal, Names, Paths, follow};
-use super::probe_point::{REACH, probe_point, targets_behind};
+use super::probe_point::{REACH, first_push, probe_point, targets_behind};
 use super::symbols::{Symbol, SymbolTables};
 use super::{Allocator, Hook, Hooks, OwnFunction};
 use crate::process::ElfLayout;
@@ -215,6 +215,7 @@ impl Search<'_> {
             offset: entry + point.distance,
             entry,
             emulated: point.emulated,
+            push: first_push(&bytes).map(|(distance, length)| (entry + distance, length)),
             leads_to: point.leads_to,
             arguments: point.arguments,
             null_is_malloc: matches!(row.role, Role::Realloc | Role::ReallocArray)

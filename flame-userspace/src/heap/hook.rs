@@ -3,6 +3,7 @@
 use flame_common::heap::{Arguments, Role};
 
 use super::Allocator;
+use super::probe_point::Emulated;
 
 /// A function of an allocator, and where to probe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +16,11 @@ pub(crate) struct Hook {
     pub(crate) offset: u64,
     /// Where the function begins: an offset in the file.
     pub(crate) entry: u64,
-    /// Whether the kernel emulates the instruction at `offset`. Others are single-stepped, which
-    /// costs many times as much.
-    pub(crate) emulated: bool,
+    /// How the kernel emulates the instruction at `offset`. Others are single-stepped, which costs
+    /// many times as much.
+    pub(crate) emulated: Option<Emulated>,
+    /// The offset of the function's first `push`, if it has one, and its length in bytes.
+    pub(crate) push: Option<(u64, i32)>,
     /// From the instruction at `offset` to where it leads if it is a branch that is taken, else to
     /// the next one, in bytes.
     pub(crate) leads_to: i32,

@@ -12,8 +12,9 @@ use flame_common::poisson::counted;
 use super::history::History;
 use super::holders::{Collecting, Holder};
 use super::peak::Peak;
+use super::prices::Price;
 use super::weight::{Blocks, inclusion};
-use super::windows::{After, Window, Windows};
+use super::windows::{Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
 use crate::process::{CodeAddress, ProcessId, ProcessTable};
 
@@ -166,9 +167,10 @@ impl Ledger {
         self.windows.end_window(window, times);
     }
 
-    /// A stratum of windows is over, in which so much work was done.
-    pub(crate) fn end_stratum(&mut self, work_ns: f64, after: After) {
-        self.windows.end_stratum(work_ns, after);
+    /// A stratum of windows is over, in which so much work was done; `told` is what a hit costs
+    /// without its sample, if a contrast told it.
+    pub(crate) fn end_stratum(&mut self, work_ns: f64, told: Option<Price>) {
+        self.windows.end_stratum(work_ns, told);
     }
 
     /// Forgets which blocks live: nobody tells their end any more. Returns those that the kernel

@@ -36,8 +36,8 @@ pub(super) const REACH: u64 = 128;
 pub(crate) struct ProbePoint {
     /// Distance from the entry, in bytes.
     pub(crate) distance: u64,
-    /// Whether the kernel emulates the instruction there.
-    pub(crate) emulated: bool,
+    /// How the kernel emulates the instruction there; `None` if it is single-stepped.
+    pub(crate) emulated: Option<Emulated>,
     /// From there to where the instruction leads: for a branch its target, else the next one.
     pub(crate) leads_to: i32,
     /// Where the arguments are then. Those that do not matter to the role are as at the entry.
@@ -63,16 +63,46 @@ pub(crate) fn probe_point(
             break;
         }
         let start = distance as usize;
-        if is_emulated(&bytes[start..start + instruction.len()]) {
+        let emulated = emulated(&bytes[start..start + instruction.len()]);
+        if emulated.is_some() {
             let arguments = holders.arguments();
             let leads_to = leads_to(&instruction);
-            return ProbePoint { distance, emulated: true, leads_to, arguments };
+            return ProbePoint { distance, emulated, leads_to, arguments };
         }
         if !may_precede(&instruction, &mut uses) || !holders.follow(&instruction, &mut uses) {
             break;
         }
     }
-    ProbePoint { distance: 0, emulated: false, leads_to: 0, arguments: at_entry }
+    ProbePoint { distance: 0, emulated: None, leads_to: 0, arguments: at_entry }
+}
+
+/// How the kernel emulates a probed instruction. Each takes it a time of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Emulated {
+    Push,
+    Branch,
+    Nop,
+}
+
+/// The first `push` that a function, whose code begins with `bytes`, comes to if it takes no branch:
+/// its distance from the entry, and its length, in bytes. Not all calls need come through it.
+pub(super) fn first_push(bytes: &[u8]) -> Option<(u64, i32)> {
+    let reach = bytes.len().min(REACH as usize);
+    for instruction in decode(&bytes[..reach], 0) {
+        let start = instruction.ip() as usize;
+        let length = instruction.len();
+        if emulated(&bytes[start..start + length]) == Some(Emulated::Push) {
+            return Some((instruction.ip(), length as i32));
+        }
+        let goes_on = matches!(
+            instruction.flow_control(),
+            FlowControl::Next | FlowControl::ConditionalBranch
+        );
+        if !goes_on {
+            break;
+        }
+    }
+    None
 }
 
 /// From an instruction to where it leads.
@@ -85,15 +115,17 @@ fn leads_to(instruction: &Instruction) -> i32 {
     to.wrapping_sub(instruction.ip()) as i32
 }
 
-/// Whether the kernel emulates an instruction, of all versions from 4.16 on.
-fn is_emulated(instruction: &[u8]) -> bool {
+/// How the kernel emulates an instruction, in all versions from 4.16 on.
+fn emulated(instruction: &[u8]) -> Option<Emulated> {
     match instruction {
-        [0x90 | 0x50..=0x57] | [0x41, 0x50..=0x57] => true,
+        [0x90] => Some(Emulated::Nop),
+        [0x50..=0x57] | [0x41, 0x50..=0x57] => Some(Emulated::Push),
         // `bnd` before a branch does nothing on today's processors.
         [0xf2, rest @ ..] | rest => matches!(
             rest,
             [0xeb | 0x70..=0x7f, _] | [0xe8 | 0xe9, _, _, _, _] | [0x0f, 0x80..=0x8f, _, _, _, _]
-        ),
+        )
+        .then_some(Emulated::Branch),
     }
 }
 
@@ -192,7 +224,7 @@ mod tests {
 
     fn point(bytes: &[u8], role: Role) -> (u64, bool) {
         let point = probe_point(bytes, role, Arguments::AT_ENTRY, |_| false);
-        (point.distance, point.emulated)
+        (point.distance, point.emulated.is_some())
     }
 
     #[test]
@@ -276,7 +308,7 @@ mod tests {
         let bytes = [0x48, 0x89, 0xf2, 0x48, 0x89, 0xfe, 0x64, 0x48, 0x8b, 0x38, 0xe9, 0, 0, 0, 0];
         let none = |_| false;
         let point = probe_point(&bytes, Role::Realloc, Arguments::AT_ENTRY, none);
-        assert_eq!((point.distance, point.emulated), (10, true));
+        assert_eq!((point.distance, point.emulated), (10, Some(Emulated::Branch)));
         assert_eq!(point.arguments, Arguments([6, 2, 2]));
         assert_eq!(
             probe_point(&bytes, Role::ReallocArray, Arguments::AT_ENTRY, none).distance,
@@ -356,7 +388,7 @@ mod tests {
             let point = probe_point(&bytes, role, Arguments::AT_ENTRY, |distance| {
                 distance == random_target(round)
             });
-            assert!(point.distance == 0 || point.emulated);
+            assert!(point.distance == 0 || point.emulated.is_some());
             assert!(point.distance == 0 || (point.distance as usize) < length);
             shifted += u32::from(point.distance > 0);
         }

@@ -6,8 +6,7 @@
 //! much does a small part of its usual work. So what is seen in the work `v_i` of a window counts
 //! for the work `u_i` that was done just before it in as much time: `y_i = u_i (seen / v_i)`.
 //!
-//! A window's work is its CPU time less what its traps took, and less what the targets' code takes
-//! longer after traps. What a trap takes is told by the windows together ([`Prices`]).
+//! A window's work is its CPU time less what the hits of its probes cost ([`Prices`]).
 //!
 //! Windows come in strata, within which they come at a constant rate. Of a stratum with the work
 //! `W` (CPU time of the targets, the probes' own left out) and `n` windows, which stand for the
@@ -25,7 +24,7 @@
 
 use std::collections::HashMap;
 
-use super::prices::Prices;
+use super::prices::{Price, Prices};
 use super::weight::{Blocks, Estimate};
 use crate::aggregate::Key;
 
@@ -99,15 +98,9 @@ pub(crate) struct Window {
     /// Ticks of the clock in it, above 0, and those of them outside of traps.
     pub(crate) ticks: f64,
     pub(crate) ticks_outside: f64,
-    /// Hits of probes in it.
+    /// Hits of probes in it, and the time that their samples took, in nanoseconds.
     pub(crate) hits: f64,
-}
-
-/// What the targets' code takes longer after a trap, in nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct After {
-    pub(crate) ns: f64,
-    pub(crate) standard_error: f64,
+    pub(crate) sampling_ns: f64,
 }
 
 /// Moments that tell how moments differ.
@@ -118,13 +111,12 @@ const LEAST_WORK: f64 = 0.05;
 
 impl Window {
     /// The work in the window, in nanoseconds, to divide by, and how far it may be off because it
-    /// is not sure what traps take, and code longer after them, as a share of it.
-    fn work(&self, prices: &Prices, after: After) -> (f64, f64) {
-        let (trap_ns, variance) = prices.of(self);
-        let lost_ns = self.hits * (trap_ns + after.ns);
+    /// is not sure what hits cost, as a share of it. `told` is what a contrast told of that.
+    fn work(&self, prices: &Prices, told: Option<Price>) -> (f64, f64) {
+        let price = prices.of(self, told);
+        let lost_ns = self.hits * price.ns;
         let work_ns = (self.cpu_ns - lost_ns).max(self.cpu_ns * LEAST_WORK);
-        let unsure_ns = (variance + after.standard_error.powi(2)).sqrt();
-        (work_ns, self.hits * unsure_ns / work_ns)
+        (work_ns, self.hits * price.standard_error / work_ns)
     }
 }
 
@@ -145,8 +137,8 @@ pub(super) struct Windows {
     /// nanoseconds.
     done_ns: f64,
     open_ns: f64,
-    /// What code takes longer after a trap, as it was known last.
-    after: After,
+    /// What a contrast told of the price of a hit, at last.
+    told: Option<Price>,
 }
 
 /// A window that is over.
@@ -190,23 +182,23 @@ impl Windows {
 
     /// The stratum is over, in which so much work was done in all, in nanoseconds. If it had fewer
     /// moments than tell how they differ, it is a part of the next one.
-    pub(super) fn end_stratum(&mut self, all_ns: f64, after: After) {
+    pub(super) fn end_stratum(&mut self, all_ns: f64, told: Option<Price>) {
         self.open_ns += all_ns;
-        self.after = after;
+        self.told = told;
         if self.over.iter().map(|over| over.times).sum::<u32>() >= LEAST_MOMENTS {
             self.close_stratum();
         }
     }
 
     fn close_stratum(&mut self) {
-        let (all, after) = (self.open_ns, self.after);
+        let (all, told) = (self.open_ns, self.told);
         let mut work = Work::default();
         let mut sums: HashMap<Key, [Sums; 2]> = HashMap::new();
         let mut total = [Sums::default(); 2];
         self.over.iter().for_each(|over| self.prices.add(&over.window));
         for Over { window, times, seen } in self.over.drain(..) {
             let usual = window.usual_ns;
-            let (work_seen, unsure) = window.work(&self.prices, after);
+            let (work_seen, unsure) = window.work(&self.prices, told);
             let (stands_for, times) = (usual / work_seen, f64::from(times));
             let mut in_all = Blocks::default();
             for (key, blocks) in seen {
@@ -266,6 +258,7 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prices::AFTER;
     use super::*;
     use crate::process::ProcessTable;
     use std::collections::HashSet;
@@ -281,14 +274,16 @@ mod tests {
         Blocks { objects: estimate, space: estimate }
     }
 
-    const NO_AFTER: After = After { ns: 0.0, standard_error: 0.0 };
+    /// What the hits of [`window`] cost.
+    const TOLD: Option<Price> = Some(Price { ns: 1.0, standard_error: 0.0 });
 
     /// A window of 10 ns, so much of it outside of traps of 1 ns, and ticks so many that they are
     /// exact.
     fn window(usual_ns: f64, outside_ns: f64) -> Window {
         let (cpu_ns, ticks) = (10.0, 1e9);
         let ticks_outside = outside_ns / cpu_ns * ticks;
-        Window { usual_ns, cpu_ns, ticks, ticks_outside, hits: cpu_ns - outside_ns }
+        let hits = cpu_ns - outside_ns;
+        Window { usual_ns, cpu_ns, ticks, ticks_outside, hits, sampling_ns: 0.0 }
     }
 
     #[test]
@@ -298,19 +293,19 @@ mod tests {
             windows.add(&key(), blocks(10.0 * 3.0));
             windows.end_window(Some(window(work, 10.0)), 1);
         }
-        windows.end_stratum(350.0, NO_AFTER);
+        windows.end_stratum(350.0, TOLD);
         let (rows, all) = windows.take();
         assert_eq!(rows.len(), 1);
         assert!((all.space.value - 1050.0).abs() < 1e-6, "{all:?}");
         assert!(all.space.standard_error() < 1e-3, "{all:?}");
         // A stretch with fewer than two windows is a part of the next, or like those before.
-        windows.end_stratum(50.0, NO_AFTER);
+        windows.end_stratum(50.0, TOLD);
         for _ in 0..2 {
             windows.add(&key(), blocks(10.0 * 3.0));
             windows.end_window(Some(window(10.0, 10.0)), 1);
-            windows.end_stratum(175.0, NO_AFTER);
+            windows.end_stratum(175.0, TOLD);
         }
-        windows.end_stratum(40.0, NO_AFTER);
+        windows.end_stratum(40.0, TOLD);
         let (_, all) = windows.take();
         assert!((all.space.value - 440.0 * 3.0).abs() < 1e-6, "{all:?}");
         let error = all.space.standard_error();
@@ -328,25 +323,25 @@ mod tests {
         }
         windows.add(&key(), blocks(1e9));
         windows.end_window(None, 1);
-        windows.end_stratum(1000.0, NO_AFTER);
+        windows.end_stratum(1000.0, TOLD);
         let (_, all) = windows.take();
-        assert!((all.space.value / 5500.0 - 1.0).abs() < 1e-6, "{all:?}");
+        assert!((all.space.value / 5500.0 - 1.0).abs() < 1e-3, "{all:?}");
     }
 
     #[test]
-    fn what_traps_take_and_code_longer_after_them_is_no_work() {
-        let after = After { ns: 100.0, standard_error: 50.0 };
-        // Of 10 ms half is in traps, and of the rest 2000 times 100 ns are not work.
-        let window = Window { hits: 2000.0, cpu_ns: 10e6, ..window(10e6, 5.0) };
+    fn what_hits_cost_is_no_work() {
+        let told = Some(Price { ns: 1100.0, standard_error: 50.0 });
+        // Of 10 ms 2000 hits take 1.1 us each, and their samples 0.1 ms.
+        let window = Window { hits: 2000.0, cpu_ns: 10e6, sampling_ns: 1e5, ..window(10e6, 5.0) };
         let mut prices = Prices::default();
-        prices.add(&window);
-        let (work, unsure) = window.work(&prices, after);
-        assert!((work / 4.8e6 - 1.0).abs() < 1e-6, "{work}");
-        assert!((unsure / (0.1 / 4.8) - 1.0).abs() < 0.01, "{unsure}");
+        // What ticks tell, a quarter of a window in traps, is unsure for want of ticks.
+        prices.add(&Window { ticks: 4.0, ticks_outside: 3.0, ..window });
+        let (work, unsure) = window.work(&prices, told);
+        assert!((work / 7.7e6 - 1.0).abs() < 0.02, "{work}");
+        assert!((unsure / (0.1 / 7.7) - 1.0).abs() < 0.1, "{unsure}");
         // However dear they seem, some work was done.
-        let all = Window { ticks_outside: 0.0, ..window };
-        prices.add(&all);
-        assert!(all.work(&prices, after).0 >= 0.5e6);
+        let dear = Some(Price { ns: 6000.0, standard_error: 50.0 });
+        assert!(window.work(&prices, dear).0 >= 0.5e6);
     }
 
     #[test]
@@ -356,13 +351,14 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as f64 / (1u64 << 31) as f64
         };
-        let after = After { ns: 200.0, standard_error: 0.0 };
-        // 1800 hits of 800 ns and 200 ns behind each in 3 ms: 1.2 ms are work.
+        // 1800 hits of 800 ns, and the share of that behind each, in 3 ms.
+        let work_ns = 3e6 - 1800.0 * 800.0 * (1.0 + AFTER.0);
         let mut windows: Vec<Window> = Vec::new();
         for _ in 0..2000 {
             let ticks_outside = (0..30).filter(|_| random() < 0.52).count() as f64;
             let (ticks, cpu_ns, hits) = (30.0, 3e6, 1800.0);
-            windows.push(Window { usual_ns: 0.0, cpu_ns, ticks, ticks_outside, hits });
+            let (usual_ns, sampling_ns) = (0.0, 0.0);
+            windows.push(Window { usual_ns, cpu_ns, ticks, ticks_outside, hits, sampling_ns });
         }
         let mut sum = 0.0;
         for stratum in windows.chunks(8) {
@@ -370,7 +366,7 @@ mod tests {
             for window in stratum {
                 prices.add(window);
             }
-            sum += stratum.iter().map(|window| 1.2e6 / window.work(&prices, after).0).sum::<f64>();
+            sum += stratum.iter().map(|w| work_ns / w.work(&prices, None).0).sum::<f64>();
         }
         let mean = sum / windows.len() as f64;
         assert!((mean - 1.0).abs() < 0.03, "{mean}");
@@ -410,7 +406,7 @@ mod tests {
                         windows.add(&key(), Blocks { objects: seen, space: seen });
                         windows.end_window(Some(window(10.0, 10.0)), if both { 2 } else { 1 });
                     }
-                    windows.end_stratum(1200.0, NO_AFTER);
+                    windows.end_stratum(1200.0, TOLD);
                 }
                 let (_, all) = windows.take();
                 let truth: f64 = rates.iter().take(100 * 120).sum();
@@ -440,7 +436,7 @@ mod tests {
                 windows.add(&key(), blocks(rate(random()) * 10.0));
                 windows.end_window(Some(window(1.0, 10.0)), 1);
             }
-            windows.end_stratum(moments as f64, NO_AFTER);
+            windows.end_stratum(moments as f64, TOLD);
             let (_, all) = windows.take();
             squares += ((all.space.value - truth) / all.space.standard_error()).powi(2);
         }

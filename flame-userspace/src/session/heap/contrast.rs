@@ -1,132 +1,179 @@
-//! What a target's own code takes longer after a trap, since what it has in the CPU's caches and
-//! predictors was pushed out: told by the contrast of a window with the same moment under more
-//! traps.
+//! What a hit of a probe costs, told by the contrast of a window with a moment just behind it under
+//! more traps.
 //!
-//! In a window each call that makes a block traps once: outside of traps `o1 = w m1 + a m1` passes,
-//! for `m1` such calls with the work `w` about each and `a` after each trap. Just behind it the
-//! calls that free trap too, `f2` of them beside `m2` that make: `o2 = w m2 + a (m2 + f2)`. So
-//! `o2 m1 - o1 m2 = a f2 m1`; `a` is the ratio of the sums of both sides over the pairs, with the
-//! standard error of a ratio (Cochran, "Sampling Techniques", 3rd edition 1977, section 6.4). That
-//! takes a trap in a free to be like any other.
+//! In a window each of `m1` calls that make a block traps once, which takes `c1 = w m1 + c m1`, for
+//! the work `w` about each and the cost `c` of a hit. Just behind it the calls that free trap too,
+//! `f2` of them beside `m2` that make: `c2 = w m2 + c (m2 + f2)`. So `c2 m1 - c1 m2 = c f2 m1`, and
+//! each such pair tells `c`. (CPU time without that of samples, which are taken in the window alone,
+//! and of ticks.) That takes a hit in a free to be like any other: the probes in frees are put on an
+//! instruction that the kernel emulates in the same way, where there is one.
 //!
-//! A few pairs tell little. What was seen in other programs counts beside them, by how sure either
-//! is.
+//! In some pairs the program goes over from one thing to another in between, and they tell anything.
+//! So it is the weighted median of what the pairs tell that counts, each by `f2 m1`, with the
+//! standard error that the median of the deviations gives it (for normal errors
+//! `1.253 x 1.483 x MAD / sqrt(n)`, with `n = (Σw)² / Σw²`; Kish, "Survey Sampling", 1965, 11.7).
 
 use super::governor::Usage;
-use crate::heap::After;
+use crate::heap::{AFTER, Price};
 
-/// What was seen in perl, sqlite3, python3 and loops of arithmetic, on one machine, as a share of
-/// the time in the trap: 0.02 to 0.27.
-const SHARE: f64 = 0.13;
-const SHARE_UNSURE: f64 = 0.10;
-/// Pairs from which on their spread tells how sure they are.
-const LEAST_PAIRS: f64 = 5.0;
+/// Pairs from which on they tell anything, and those that are kept.
+const LEAST_PAIRS: usize = 5;
+const MOST_PAIRS: usize = 256;
+/// From the median of the deviations to the standard error of a median of one.
+const SPREAD: f64 = 1.253 * 1.483;
+/// How far a hit in a free may cost something else, as a share, because the kernel emulates another
+/// instruction there, and in any case.
+const UNLIKE: f64 = 0.15;
+const ALIKE: f64 = 0.03;
 /// How far off the work of windows may be for not being sure, as a share of it.
 const SURE: f64 = 0.02;
 /// Pairs after which, sure or not, one window in so many is followed by more traps.
-const ENOUGH_PAIRS: f64 = 16.0;
+const ENOUGH_PAIRS: usize = 16;
 const SELDOM: u32 = 4;
 
-/// The pairs up to now: their number, and sums of both sides' values and products.
-#[derive(Debug, Clone, Copy, Default)]
+/// The pairs up to now.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Contrast {
-    n: f64,
-    x: f64,
-    z: f64,
-    xx: f64,
-    xz: f64,
-    zz: f64,
+    /// What each tells, in nanoseconds, and how much it counts.
+    pairs: Vec<(f64, f64)>,
+    /// The next to be replaced.
+    oldest: usize,
+    /// Whether frees were probed on instructions of another kind.
+    unlike: bool,
 }
 
 impl Contrast {
-    /// Takes in a window, and the moment behind it.
-    pub(super) fn add(&mut self, window: Usage, behind: Usage) {
-        let (Some(o1), Some(o2)) = (window.outside_ns(), behind.outside_ns()) else { return };
+    /// Takes in a window, and the moment behind it; whether the probes in frees were on instructions
+    /// of the same kind.
+    pub(super) fn add(&mut self, window: Usage, behind: Usage, alike: bool) {
+        let (c1, c2) = (window.cpu_ns - window.sampling_ns, behind.cpu_ns - behind.sampling_ns);
         let (m1, m2) = (window.hits - window.frees, behind.hits - behind.frees);
-        let (x, z) = (o2 * m1 - o1 * m2, behind.frees * m1);
-        self.n += 1.0;
-        self.x += x;
-        self.z += z;
-        self.xx += x * x;
-        self.xz += x * z;
-        self.zz += z * z;
+        let weight = behind.frees * m1;
+        if weight <= 0.0 || c1 <= 0.0 || c2 <= 0.0 {
+            return;
+        }
+        self.unlike |= !alike;
+        let pair = ((c2 * m1 - c1 * m2) / weight, weight);
+        if self.pairs.len() < MOST_PAIRS {
+            self.pairs.push(pair);
+        } else {
+            self.pairs[self.oldest] = pair;
+            self.oldest = (self.oldest + 1) % MOST_PAIRS;
+        }
     }
 
-    /// What the pairs tell alone.
-    fn told(&self) -> Option<After> {
-        let Self { n, x, z, xx, xz, zz } = *self;
-        if n < LEAST_PAIRS || z <= 0.0 {
+    /// What a hit costs without its sample, in nanoseconds, if there are pairs to tell.
+    pub(super) fn told(&self) -> Option<Price> {
+        if self.pairs.len() < LEAST_PAIRS {
             return None;
         }
-        let ns = x / z;
-        let squares = (xx - 2.0 * ns * xz + ns * ns * zz).max(0.0);
-        Some(After { ns, standard_error: (squares * n / (n - 2.0)).sqrt() / z })
-    }
-
-    /// What code takes longer after a trap of `trap_ns`.
-    pub(super) fn after(&self, trap_ns: f64) -> After {
-        let before = After { ns: trap_ns * SHARE, standard_error: trap_ns * SHARE_UNSURE };
-        let Some(told) = self.told() else { return before };
-        let sure = |after: After| after.standard_error.max(0.1).powi(-2);
-        let sum = sure(before) + sure(told);
-        let ns = (before.ns * sure(before) + told.ns * sure(told)) / sum;
-        After { ns: ns.max(0.0), standard_error: sum.powf(-0.5) }
+        let ns = median(self.pairs.clone())?;
+        let deviations = self.pairs.iter().map(|(told, weight)| ((told - ns).abs(), *weight));
+        let deviation = median(deviations.collect())?;
+        let (sum, squares) =
+            self.pairs.iter().fold((0.0, 0.0), |(sum, squares), (_, w)| (sum + w, squares + w * w));
+        let by_chance = SPREAD * deviation * squares.sqrt() / sum;
+        let like = if self.unlike { UNLIKE } else { ALIKE };
+        (ns > 0.0).then(|| Price { ns, standard_error: by_chance.hypot(like * ns) })
     }
 
     /// Whether a pair more is worth its price, by what `windows` saw up to now, the `number`th of
     /// which has just been.
     pub(super) fn wants_more(&self, windows: Usage, number: u32, trap_ns: f64) -> bool {
-        if self.n >= ENOUGH_PAIRS && !number.is_multiple_of(SELDOM) {
+        if self.pairs.len() >= ENOUGH_PAIRS && !number.is_multiple_of(SELDOM) {
             return false;
         }
         let Some(outside_ns) = windows.outside_ns() else { return true };
-        windows.hits * self.after(trap_ns).standard_error > outside_ns * SURE
+        let unsure = self.told().map_or(AFTER.1 * trap_ns, |told| told.standard_error);
+        windows.hits * unsure > outside_ns * SURE
     }
+}
+
+/// The value at which half of the weight is on either side.
+fn median(mut values: Vec<(f64, f64)>) -> Option<f64> {
+    values.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut below = 0.0;
+    let found = values.iter().find(|(_, weight)| {
+        below += weight;
+        below >= half
+    });
+    found.map(|(value, _)| *value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A time of `cpu_ns` in a program that works 500 ns for each block and frees each, where
-    /// traps take 800 ns and the code behind them `after` longer.
-    fn usage(cpu_ns: f64, after: f64, frees: bool) -> Usage {
+    /// A time of `cpu_ns` in a program that works `work` ns for each block and frees each, where
+    /// hits cost 800 ns.
+    fn usage(cpu_ns: f64, work: f64, frees: bool) -> Usage {
         let traps = if frees { 2.0 } else { 1.0 };
-        let made = cpu_ns / (500.0 + traps * (800.0 + after));
+        let made = cpu_ns / (work + traps * 800.0);
         let ticks = 100.0;
         Usage {
             hits: made * traps,
             frees: made * (traps - 1.0),
-            cpu_ns,
+            cpu_ns: cpu_ns + 5e4,
             ticks,
-            ticks_in_traps: ticks * made * traps * 800.0 / cpu_ns,
+            ticks_in_traps: ticks * made * traps * 700.0 / cpu_ns,
+            sampling_ns: 5e4,
         }
     }
 
     #[test]
     fn it_is_found_by_the_contrast() {
-        for after in [0.0, 40.0, 250.0] {
-            let mut contrast = Contrast::default();
-            for pair in 0..30 {
-                let cpu_ns = 10e6 + f64::from(pair % 3) * 1e5;
-                contrast.add(usage(cpu_ns, after, false), usage(cpu_ns / 2.0, after, true));
-            }
-            let found = contrast.after(800.0);
-            assert!((found.ns - after).abs() < 1.0, "{found:?}, not {after}");
+        let mut contrast = Contrast::default();
+        for pair in 0..30 {
+            // In one pair of ten the program is at something else when the second moment comes.
+            let work = if pair % 10 == 9 { 5000.0 } else { 500.0 };
+            contrast.add(usage(3e6, 500.0, false), usage(2e6, work, true), true);
         }
+        let found = contrast.told().expect("a price");
+        assert!((found.ns - 800.0).abs() < 1.0, "{found:?}");
+        assert!((found.standard_error / 24.0 - 1.0).abs() < 0.1, "{found:?}");
     }
 
     #[test]
-    fn what_is_known_of_other_programs_counts_until_there_are_pairs() {
+    fn its_error_is_that_of_medians() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as f64 / (1u64 << 31) as f64
+        };
+        let (mut squares, mut stated) = (0.0, 0.0);
+        let rounds = 400;
+        for _ in 0..rounds {
+            let mut contrast = Contrast::default();
+            for _ in 0..40 {
+                // A sum of twelve is nearly normal, with a deviation of 1: of 5 %.
+                let off = (0..12).map(|_| random()).sum::<f64>() - 6.0;
+                let work = 500.0 * (1.0 + 0.05 * off);
+                contrast.add(usage(3e6, 500.0, false), usage(3e6, work, true), true);
+            }
+            let told = contrast.told().expect("a price");
+            squares += (told.ns - 800.0).powi(2);
+            stated += told.standard_error.powi(2) - (ALIKE * told.ns).powi(2);
+        }
+        let ratio = (squares / stated).sqrt();
+        assert!((0.8..1.25).contains(&ratio), "{ratio} of {rounds} rounds");
+    }
+
+    #[test]
+    fn pairs_are_wanted_until_they_tell() {
         let mut contrast = Contrast::default();
-        let window = usage(10e6, 100.0, false);
-        assert_eq!(contrast.after(1000.0), After { ns: 130.0, standard_error: 100.0 });
+        let window = usage(3e6, 500.0, false);
+        assert_eq!(contrast.told(), None);
         assert!(contrast.wants_more(window, 1, 1000.0));
         // A program that allocates seldom does not need to know.
         assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 1, 1000.0));
         for _ in 0..20 {
-            contrast.add(window, usage(5e6, 100.0, true));
+            contrast.add(window, usage(3e6, 500.0, true), true);
         }
-        assert!(!contrast.wants_more(window, 4, 1000.0), "{:?}", contrast.after(1000.0));
+        assert!(!contrast.wants_more(window, 5, 1000.0));
+        // Frees on other instructions are not as good.
+        contrast.add(window, usage(3e6, 500.0, true), false);
+        assert!(contrast.told().is_some_and(|told| told.standard_error > 100.0));
+        assert!(contrast.wants_more(window, 8, 1000.0));
     }
 }

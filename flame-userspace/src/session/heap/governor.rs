@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::HeapMode;
 use super::contrast::Contrast;
-use crate::heap::{After, Window};
+use crate::heap::{Price, Window};
 
 /// How allocators are probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub(super) struct Usage {
     /// Ticks of the clock of traps in the targets, and those of them in traps.
     pub(super) ticks: f64,
     pub(super) ticks_in_traps: f64,
+    /// What the samples of windows took, in nanoseconds.
+    pub(super) sampling_ns: f64,
 }
 
 impl Usage {
@@ -89,6 +91,7 @@ impl Usage {
             cpu_ns: (self.cpu_ns - earlier.cpu_ns).max(0.0),
             ticks: (self.ticks - earlier.ticks).max(0.0),
             ticks_in_traps: (self.ticks_in_traps - earlier.ticks_in_traps).max(0.0),
+            sampling_ns: (self.sampling_ns - earlier.sampling_ns).max(0.0),
         }
     }
 
@@ -99,6 +102,7 @@ impl Usage {
             cpu_ns: self.cpu_ns + other.cpu_ns,
             ticks: self.ticks + other.ticks,
             ticks_in_traps: self.ticks_in_traps + other.ticks_in_traps,
+            sampling_ns: self.sampling_ns + other.sampling_ns,
         }
     }
 
@@ -109,6 +113,7 @@ impl Usage {
             cpu_ns: self.cpu_ns / 2.0,
             ticks: self.ticks / 2.0,
             ticks_in_traps: self.ticks_in_traps / 2.0,
+            sampling_ns: self.sampling_ns / 2.0,
         }
     }
 
@@ -126,10 +131,10 @@ impl Usage {
     /// What the targets did about a window that used this, before which they did `usual_ns` of work
     /// in as much time. `None` if there is nothing to tell the window's own work by.
     pub(super) fn window(self, usual_ns: f64) -> Option<Window> {
-        let Self { hits, cpu_ns, ticks, ticks_in_traps, .. } = self;
+        let Self { hits, cpu_ns, ticks, ticks_in_traps, sampling_ns, .. } = self;
         let ticks_outside = ticks - ticks_in_traps;
         let known = ticks > 0.0 && cpu_ns > 0.0;
-        known.then_some(Window { usual_ns, cpu_ns, ticks, ticks_outside, hits })
+        known.then_some(Window { usual_ns, cpu_ns, ticks, ticks_outside, hits, sampling_ns })
     }
 
     /// What a trap took, in nanoseconds; `None` while too few ticks tell.
@@ -184,9 +189,13 @@ impl Governor {
 
     /// What a hit costs, in nanoseconds: as measured in the targets, once they had some.
     pub(super) fn price_ns(&self) -> f64 {
-        match self.trap_ns() {
-            Some(trap_ns) => trap_ns + self.after().ns,
-            None => self.loop_ns * COLD,
+        let by_ticks = self.trap_ns().map(|ns| Price { ns, standard_error: 0.0 }.of_trap());
+        let sample_ns = self.inside.sampling_ns / self.inside.hits.max(1.0);
+        let told = self.told().map(|told| Price { ns: told.ns + sample_ns, ..told });
+        match (by_ticks, told) {
+            (Some(by_ticks), Some(told)) => told.and(by_ticks).ns,
+            (Some(price), None) | (None, Some(price)) => price.ns,
+            (None, None) => self.loop_ns * COLD,
         }
     }
 
@@ -195,9 +204,9 @@ impl Governor {
         self.inside.trap_ns().or_else(|| self.open.trap_ns())
     }
 
-    /// What code takes longer after a trap.
-    pub(super) fn after(&self) -> After {
-        self.contrast.after(self.trap_ns().unwrap_or(self.loop_ns))
+    /// What a hit costs without its sample, if contrasts tell it.
+    pub(super) fn told(&self) -> Option<Price> {
+        self.contrast.told()
     }
 
     /// Whether a window is to be followed by a moment under more traps.
@@ -206,9 +215,10 @@ impl Governor {
         self.contrast.wants_more(self.inside, self.windows, trap_ns)
     }
 
-    /// Takes in a window, and the moment behind it in which frees trapped as well.
-    pub(super) fn contrast(&mut self, window: Usage, behind: Usage) {
-        self.contrast.add(window, behind);
+    /// Takes in a window, and the moment behind it in which frees trapped as well, on instructions
+    /// of the same kind or not.
+    pub(super) fn contrast(&mut self, window: Usage, behind: Usage, alike: bool) {
+        self.contrast.add(window, behind, alike);
     }
 
     /// What of a time was the targets' own work, in nanoseconds.

@@ -16,7 +16,7 @@ use flame_common::heap::Role;
 use super::governor::Probing;
 use super::prober::{HookFile, Owner, Told, tell};
 use crate::bpf::{HeapPrograms, Probe, ProbeLink};
-use crate::heap::{Hook, Hooks, OwnFunction, hooks};
+use crate::heap::{Emulated, Hook, Hooks, OwnFunction, hooks};
 use crate::process::{ExecutableId, ProcessId};
 
 /// Links that are being closed, at most, before others wait for them.
@@ -45,6 +45,10 @@ struct Found {
     /// Of functions whose return matters, and of the others.
     makes: Vec<Probe>,
     frees: Vec<Probe>,
+    /// Of the frees for a contrast, and whether the kernel emulates what they are on as it does for
+    /// `malloc`.
+    contrast: Vec<Probe>,
+    alike: bool,
 }
 
 /// All targets and their links.
@@ -161,10 +165,19 @@ impl Links {
             let Some(Some(found)) = self.files.get(&target.executable) else { continue };
             let pid = (target.pid != 0).then_some(target.pid);
             // A process that has gone has no frees, and no link of another kind.
-            let link = self.programs.allocations(&found.file, &found.frees, pid);
+            let link = self.programs.allocations(&found.file, &found.contrast, pid);
             target.frees = link.inspect_err(|error| log::debug!("probe frees: {error}")).ok();
         }
         log::debug!("probes of frees opened in {:?}", began.elapsed());
+    }
+
+    /// Whether in all targets the probes in frees, where they trap for a contrast, are on
+    /// instructions of the kind that those of allocations are on.
+    pub(super) fn frees_are_alike(&self) -> bool {
+        let found = self.targets.iter().filter(|target| target.frees.is_some());
+        found
+            .filter_map(|target| self.files.get(&target.executable)?.as_ref())
+            .all(|found| found.alike)
     }
 
     /// Closes all links, and waits until they are.
@@ -231,9 +244,24 @@ fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option
         hooks.probed.iter().partition(|hook| hook.role != Role::Free);
     // Those that free as well are to be in place before those that do not.
     makes.sort_by_key(|hook| !hook.role.gives_up());
+    let kind = makes.iter().find(|hook| hook.role == Role::Malloc).and_then(|hook| hook.emulated);
+    let contrast: Vec<(Probe, bool)> = frees.iter().map(|hook| like(hook, kind)).collect();
+    let alike = contrast.iter().all(|(_, alike)| *alike);
+    let contrast = contrast.into_iter().map(|(probe, _)| probe).collect();
     let probes = |hooks: Vec<&Hook>| hooks.into_iter().map(probe).collect();
     let (makes, frees) = (probes(makes), probes(frees));
-    Ok(Some((Found { file, path, makes, frees }, hooks)))
+    Ok(Some((Found { file, path, makes, frees, contrast, alike }, hooks)))
+}
+
+/// A probe of a function that frees, on an instruction that the kernel emulates in this way if it
+/// has one, and whether it has.
+fn like(hook: &&Hook, kind: Option<Emulated>) -> (Probe, bool) {
+    match hook.push {
+        Some((offset, leads_to)) if kind == Some(Emulated::Push) => {
+            (probe(&Hook { offset, leads_to, ..(*hook).clone() }), true)
+        }
+        _ => (probe(hook), hook.emulated == kind),
+    }
 }
 
 fn probe(hook: &Hook) -> Probe {

@@ -24,13 +24,14 @@ impl Meter {
             let before = self.seen.insert(pid, now).unwrap_or(now);
             self.cpu_ns += now.saturating_sub(before);
         }
-        let HeapCounts { hits, frees, ticks, ticks_in_traps } = switch.counts();
+        let HeapCounts { hits, frees, ticks, ticks_in_traps, sampling_ns } = switch.counts();
         Usage {
             hits: hits as f64,
             frees: frees as f64,
             cpu_ns: self.cpu_ns as f64,
             ticks: ticks as f64,
             ticks_in_traps: ticks_in_traps as f64,
+            sampling_ns: sampling_ns as f64,
         }
     }
 

@@ -36,7 +36,7 @@ use self::residency::Residency;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
-use crate::heap::{After, Allocator, Hooks, Ledger, Window, after};
+use crate::heap::{Allocator, Hooks, Ledger, Price, Window, after};
 use crate::process::{
     CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened,
 };
@@ -105,7 +105,7 @@ pub(super) struct Heap {
 enum Coming {
     Probing { how: Probing, rate: f64, slow_down: f64 },
     Window { times: u32, window: Option<Window> },
-    Stratum { work_ns: f64, after: After },
+    Stratum { work_ns: f64, told: Option<Price> },
 }
 
 /// A file with an allocator.
@@ -282,7 +282,7 @@ impl Heap {
                         CodeAddress::Executable(executable, address)
                     }));
                     self.after_traps.extend(after_traps(executable, file, &hooks));
-                    let stepped = hooks.probed.iter().filter(|hook| !hook.emulated);
+                    let stepped = hooks.probed.iter().filter(|hook| hook.emulated.is_none());
                     self.unseen.found(executable, &hooks);
                     self.found.push(FoundAllocator {
                         path,
@@ -300,8 +300,8 @@ impl Heap {
                 Told::Window { end_ns, times, window } => {
                     self.coming.push_back((end_ns, Coming::Window { times, window }));
                 }
-                Told::Stratum { end_ns, work_ns, after } => {
-                    self.coming.push_back((end_ns, Coming::Stratum { work_ns, after }));
+                Told::Stratum { end_ns, work_ns, told } => {
+                    self.coming.push_back((end_ns, Coming::Stratum { work_ns, told }));
                 }
                 Told::Own(names) => self.own_found.extend(names),
                 Told::Cost(cost) => self.cost = cost,
@@ -322,8 +322,8 @@ impl Heap {
                     self.adapted_samples = self.ledger.samples();
                     self.choose(samples as f64 / SAMPLES_A_WINDOW);
                 }
-                Coming::Stratum { work_ns, after } => {
-                    self.ledger.end_stratum(work_ns, after);
+                Coming::Stratum { work_ns, told } => {
+                    self.ledger.end_stratum(work_ns, told);
                 }
             }
         }

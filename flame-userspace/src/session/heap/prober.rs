@@ -11,7 +11,7 @@ use super::governor::{Governor, Probing};
 use super::links::Links;
 use super::work::Work;
 use crate::bpf::{HeapPrograms, HeapSwitch, TrapClock};
-use crate::heap::{After, Hooks, OwnFunction, Window};
+use crate::heap::{Hooks, OwnFunction, Price, Window};
 use crate::process::{ExecutableId, ProcessId};
 
 /// Whose probes a link holds: those of a process, or of all (`None`).
@@ -59,8 +59,8 @@ pub(super) enum Told {
     /// about it, if that is known.
     Window { end_ns: u64, times: u32, window: Option<Window> },
     /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done; and what
-    /// code takes longer after a trap, as far as it is known.
-    Stratum { end_ns: u64, work_ns: f64, after: After },
+    /// a hit costs without its sample, if a contrast told it.
+    Stratum { end_ns: u64, work_ns: f64, told: Option<Price> },
     /// What the probes cost up to now.
     Cost(Cost),
 }

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use flame_common::poisson::LONGEST_INTERVAL;
 
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
@@ -276,10 +277,12 @@ impl Work {
     }
 
     fn end_window(&mut self) {
-        self.sample(0);
+        let contrast = self.governor.wants_contrast();
+        // In a contrast bytes are counted down as in the window, and never to the end.
+        self.sample(if contrast { LONGEST_INTERVAL } else { 0 });
         self.inside = self.used_since_began();
         self.ended_ns = now_ns();
-        if self.governor.wants_contrast() {
+        if contrast {
             self.links.open_frees();
             self.begin();
             self.now = Doing::Contrast;
@@ -292,12 +295,13 @@ impl Work {
     fn end_contrast(&mut self) {
         let behind = self.used_since_began();
         log::debug!("a contrast: {:?}, {behind:?}", self.inside);
-        self.governor.contrast(self.inside, behind);
+        self.governor.contrast(self.inside, behind, self.links.frees_are_alike());
         self.close_window();
     }
 
     /// Has nothing trap any more, and waits for the next window.
     fn close_window(&mut self) {
+        self.sample(0);
         self.run_clock(None);
         self.links.close_later();
         let times = 1 + self.stratum.serve(self.moment, Instant::now(), || self.random.next());
@@ -332,9 +336,9 @@ impl Work {
         self.cost_ns += in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
         let cost_ns = self.cost_ns / self.moments.max(1.0);
         let work_ns = self.governor.work_ns(in_all);
-        let after = self.governor.after();
-        log::debug!("a stratum of windows: {in_all:?}, {after:?}");
-        tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns, after });
+        let told = self.governor.told();
+        log::debug!("a stratum of windows: {in_all:?}, {told:?}");
+        tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns, told });
         self.tell_cost(used);
         self.begin_stratum(used, cost_ns, in_all.cpu_ns / elapsed.max(1.0));
     }
