@@ -267,9 +267,9 @@ impl Governor {
         self.windows += 1;
     }
 
-    /// Begins a stratum, by what windows cost for each moment drawn before, in the mean, in
-    /// nanoseconds, and by how much CPU the targets use in a nanosecond: how long it is.
-    pub(super) fn begin_stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
+    /// How long a stratum is, by what windows cost for each moment drawn before, in the mean, in
+    /// nanoseconds, and by how much CPU the targets use in a nanosecond.
+    pub(super) fn stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
         if cpus > 0.0 {
             let wanted = cost_ns / (self.budget * AIM) / cpus;
             self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
@@ -331,9 +331,9 @@ mod tests {
     #[test]
     fn windows_come_as_seldom_as_they_are_dear() {
         let mut governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
-        assert_eq!(governor.begin_stratum(0.0, 1.0), Duration::from_millis(80));
+        assert_eq!(governor.stratum(0.0, 1.0), Duration::from_millis(80));
         let cost_ns = 7000.0 * governor.price_ns();
-        let stratum = governor.begin_stratum(cost_ns, 1.0).as_nanos() as f64;
+        let stratum = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
         // 7000 hits at 1.6 us each, of a budget of 3 %.
         assert!((stratum / 2.0 - 11.2 * MS / 0.03).abs() < MS, "{stratum}");
     }

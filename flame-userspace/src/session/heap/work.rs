@@ -35,8 +35,10 @@ pub(super) struct Work {
     /// What had been used then.
     began: Usage,
     began_at: Instant,
-    /// The moment of the window that is open or comes.
-    moment: Instant,
+    /// When the window was opened that is open, or was last.
+    opened: Instant,
+    /// How long the way to a window lately was, from the first look at the usual work.
+    lead: Duration,
     /// The targets' work in a stretch as long as a window, just before it, in nanoseconds.
     usual_ns: f64,
     /// What the last window used, and when it ended (`CLOCK_MONOTONIC`, nanoseconds).
@@ -47,6 +49,9 @@ pub(super) struct Work {
     ticking: Option<Ticking>,
     tick_ns: Option<f64>,
     stratum: Stratum,
+    /// The next one, once the moments of this one are over, and how long those to come are.
+    next_stratum: Option<Stratum>,
+    stratum_length: Duration,
     /// For how many moments there have been windows.
     moments: f64,
     /// What strata that are over cost, in nanoseconds.
@@ -99,13 +104,16 @@ impl Work {
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
             began_at: Instant::now(),
-            moment: Instant::now(),
+            opened: Instant::now(),
+            lead: BEFORE,
             usual_ns: 0.0,
             inside: Usage::default(),
             ended_ns: 0,
             ticking: None,
             tick_ns: None,
-            stratum: Stratum::begin(Usage::default(), Duration::ZERO, std::iter::empty()),
+            stratum: Stratum::plan(Instant::now(), Duration::ZERO, std::iter::empty()),
+            next_stratum: None,
+            stratum_length: Duration::ZERO,
             moments: 0.0,
             cost_ns: 0.0,
             random: Random::default(),
@@ -215,22 +223,38 @@ impl Work {
         self.run_clock(None);
         let used = self.used();
         self.began = used;
-        self.begin_stratum(used, 0.0, 0.0);
+        self.stratum_length = self.governor.stratum(0.0, 0.0);
+        self.begin_stratum(used);
     }
 
-    /// Begins a stratum, whose windows come at random moments of it.
-    fn begin_stratum(&mut self, used: Usage, cost_ns: f64, cpus: f64) {
-        let length = self.governor.begin_stratum(cost_ns, cpus);
-        let moments = [(); STRATUM].map(|()| self.random.next());
-        self.stratum = Stratum::begin(used, length, moments.into_iter());
+    /// Begins the stratum that comes, and waits for its first window.
+    fn begin_stratum(&mut self, used: Usage) {
+        self.stratum = self.next_stratum.take().unwrap_or_else(|| self.plan(Instant::now()));
+        self.stratum.begin(used);
         self.wait_for_window();
     }
 
-    /// Waits for the stratum's next window, or for its end.
+    /// A stratum whose windows come at random moments of it.
+    fn plan(&mut self, begins: Instant) -> Stratum {
+        let moments = [(); STRATUM].map(|()| self.random.next());
+        Stratum::plan(begins, self.stratum_length, moments.into_iter())
+    }
+
+    /// Waits for the next window, or for the stratum's end. The way to a window that is to open
+    /// just behind that begins before it.
     fn wait_for_window(&mut self) {
-        let next = self.stratum.next();
-        self.now = if next.is_some() { Doing::Gap } else { Doing::Rest };
-        self.due = next.unwrap_or(self.stratum.ends);
+        if self.stratum.moment().is_none() && self.next_stratum.is_none() {
+            let begins = self.stratum.ends.max(Instant::now());
+            self.next_stratum = Some(self.plan(begins));
+        }
+        let next = self.stratum.moment().or_else(|| self.next_stratum.as_ref()?.moment());
+        let ends = self.stratum.moment().is_none().then_some(self.stratum.ends);
+        let due = next.and_then(|moment| moment.checked_sub(self.lead));
+        (self.now, self.due) = match (due, ends) {
+            (Some(due), Some(ends)) if ends <= due => (Doing::Rest, ends),
+            (Some(due), _) => (Doing::Gap, due),
+            (None, _) => (Doing::Rest, self.stratum.ends),
+        };
     }
 
     fn look_at_usual_work(&mut self) {
@@ -243,7 +267,6 @@ impl Work {
             self.tick_ns = Some(tick_ns);
         }
         self.begin();
-        self.moment = self.began_at;
         self.now = Doing::Before;
         self.due = self.began_at + BEFORE;
     }
@@ -254,15 +277,23 @@ impl Work {
     }
 
     fn open_window(&mut self) {
+        if self.stratum.moment().is_none() {
+            // It is the next stratum's.
+            self.end_stratum();
+        }
+        self.stratum.take_moment();
         let before = self.used().since(self.began);
         let elapsed = self.began_at.elapsed().as_nanos() as f64;
         // The probes of the window before may have gone only just now.
         let work_ns = self.governor.work_ns(before);
         self.usual_ns = work_ns * WINDOW.as_nanos() as f64 / elapsed.max(1.0);
+        let look_at = self.began_at;
         self.links.open_all(self.governor.probing());
         self.run_clock(Some(Pace::Fast));
         self.begin();
         self.sample(self.interval);
+        self.opened = self.began_at;
+        self.lead = (self.lead + (self.opened - look_at)) / 2;
         self.now = Doing::Window;
         self.due = Instant::now() + WINDOW;
     }
@@ -304,7 +335,8 @@ impl Work {
         self.sample(0);
         self.run_clock(None);
         self.links.close_later();
-        let times = 1 + self.stratum.serve(self.moment, Instant::now(), || self.random.next());
+        let soonest = Instant::now() + self.lead;
+        let times = 1 + self.stratum.serve(self.opened, soonest, || self.random.next());
         let window = self.inside.window(self.usual_ns);
         tell(&self.tell, Told::Window { end_ns: self.ended_ns, times, window });
         self.moments += f64::from(times);
@@ -325,6 +357,7 @@ impl Work {
             Doing::Gap | Doing::Rest | Doing::Before => {}
             Doing::Open | Doing::Closed => return,
         }
+        self.next_stratum = None;
         self.end_stratum();
     }
 
@@ -340,7 +373,8 @@ impl Work {
         log::debug!("a stratum of windows: {in_all:?}, {told:?}");
         tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns, told });
         self.tell_cost(used);
-        self.begin_stratum(used, cost_ns, in_all.cpu_ns / elapsed.max(1.0));
+        self.stratum_length = self.governor.stratum(cost_ns, in_all.cpu_ns / elapsed.max(1.0));
+        self.begin_stratum(used);
     }
 
     fn used(&mut self) -> Usage {
