@@ -24,6 +24,8 @@ pub(crate) struct Unwinder {
     fresh: Vec<Slice>,
     /// How many walks were finished.
     walks: u64,
+    /// Samples a second.
+    hz: u32,
 }
 
 /// Where the kernel could not go on.
@@ -67,6 +69,11 @@ impl Memory for CopiedStack<'_> {
 }
 
 impl Unwinder {
+    /// For stacks of so many samples a second.
+    pub(crate) fn new(hz: u32) -> Self {
+        Self { hz, ..Self::default() }
+    }
+
     /// The code that was asked for first since this was asked last, with the extent of its table
     /// if it has one.
     pub(super) fn take_begun(&mut self) -> Vec<(Object, Option<(u64, u32)>)> {
@@ -232,7 +239,7 @@ impl Unwinder {
                 Object::Vdso => source::of_vdso(),
             };
             self.begun.push(object);
-            let mut table = information.map(SlicedTable::new);
+            let mut table = information.map(|found| SlicedTable::new(found, self.hz));
             let slices = table.as_mut().map(SlicedTable::compile_first).unwrap_or_default();
             self.fresh.extend(slices.into_iter().map(|number| Slice { object, number }));
             table

@@ -11,8 +11,11 @@ use super::compile::{SLICE_PAGES, UnwindInformation};
 /// A small file has at most so many slices: 128 KiB of code.
 const SMALL: u32 = 8;
 /// A slice is compiled for so many walks that come through: it takes as long as some rules by
-/// themselves, and half of what runs in a large program is seen once.
+/// themselves, and half of what runs in a large program is seen once. Where samples are taken often
+/// it is compiled for the first: else each of those walks has the target's stack copied once more,
+/// and most slices are seen again soon.
 const WALKS: u32 = 4;
+const OFTEN_HZ: u32 = 400;
 /// The most functions of a Go program's runtime that are looked for at once: it has some thousand.
 const RUNTIME: u32 = 16_384;
 
@@ -23,6 +26,8 @@ pub(super) struct SlicedTable {
     slices: HashMap<u32, UnwindTable>,
     /// Slices that were asked for.
     asked: HashMap<u32, Asked>,
+    /// How many walks a slice is compiled for.
+    walks: u32,
 }
 
 /// Who asked for a slice.
@@ -35,8 +40,10 @@ struct Asked {
 }
 
 impl SlicedTable {
-    pub(super) fn new(information: UnwindInformation) -> Self {
-        Self { information, slices: HashMap::new(), asked: HashMap::new() }
+    /// For so many samples a second.
+    pub(super) fn new(information: UnwindInformation, hz: u32) -> Self {
+        let walks = if hz < OFTEN_HZ { WALKS } else { 1 };
+        Self { information, slices: HashMap::new(), asked: HashMap::new(), walks }
     }
 
     /// Compiles what is soon needed, which takes a few milliseconds and spares the kernel to ask
@@ -73,7 +80,7 @@ impl SlicedTable {
         if asked.last != walk {
             *asked = Asked { walks: asked.walks + 1, last: walk };
         }
-        if asked.walks < WALKS
+        if asked.walks < self.walks
             && let Some(rule) = self.information.rule(address)
         {
             return (rule, None);

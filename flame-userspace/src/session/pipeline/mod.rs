@@ -115,6 +115,7 @@ impl Pipeline {
     ) -> Result<Self> {
         let Sources { programs, ring, side_band, tables, heap } = sources;
         Ok(Self {
+            unwinder: Unwinder::new(options.frequency.get()),
             ending: Ending::of(options.target.pids.clone()),
             options,
             cpus,
@@ -126,7 +127,6 @@ impl Pipeline {
             plan: Plan::new(&tables),
             told_tables: Instant::now(),
             tables: Some(tables),
-            unwinder: Unwinder::default(),
             unfinished: false,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),

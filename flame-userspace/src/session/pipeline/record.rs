@@ -88,7 +88,7 @@ impl Pipeline {
     async fn names(&mut self, sum: &Aggregate, last: bool) -> Result<Names> {
         let request = assemble::request(sum, &self.processes, &self.unwinder)?;
         if last {
-            self.unwinder = Unwinder::default();
+            self.unwinder = Unwinder::new(self.options.frequency.get());
         }
         memory::trim();
         let names = self.symbolizer.names(request).await;
