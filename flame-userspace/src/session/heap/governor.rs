@@ -95,7 +95,7 @@ impl Usage {
         }
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             hits: self.hits + other.hits,
             frees: self.frees + other.frees,
@@ -135,6 +135,18 @@ impl Usage {
         let ticks_outside = ticks - ticks_in_traps;
         let known = ticks > 0.0 && cpu_ns > 0.0;
         known.then_some(Window { usual_ns, cpu_ns, ticks, ticks_outside, hits, sampling_ns })
+    }
+
+    /// What a trap took without its sample, by the ticks in traps, whose number is binomial.
+    pub(super) fn trap(self) -> Option<Price> {
+        if self.ticks_in_traps <= 0.0 || self.hits <= 0.0 {
+            return None;
+        }
+        let tick_ns = self.cpu_ns / self.ticks;
+        let outside = 1.0 - self.ticks_in_traps / self.ticks;
+        let unsure = (self.ticks_in_traps * outside).max(1.0).sqrt();
+        let ns = (self.ticks_in_traps * tick_ns - self.sampling_ns) / self.hits;
+        Some(Price { ns, standard_error: unsure * tick_ns / self.hits })
     }
 
     /// What a trap took, in nanoseconds; `None` while too few ticks tell.
@@ -206,7 +218,7 @@ impl Governor {
 
     /// What a hit costs without its sample, if contrasts tell it.
     pub(super) fn told(&self) -> Option<Price> {
-        self.contrast.told()
+        self.contrast.told(self.inside)
     }
 
     /// Whether a window is to be followed by a moment under more traps.
