@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use flame_common::frame::RawFrame;
-use flame_common::limits::{SAMPLE_FRAMES, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
+use flame_common::limits::{SAMPLE_FRAMES, STACK_COPY, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
 use flame_common::mapping::{MappedRange, ProcessRun};
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
@@ -44,8 +44,9 @@ pub(crate) struct UserStack {
     pub(crate) end: u32,
     /// Bytes of stack behind the frames.
     pub(crate) copied: usize,
-    /// Whether it led to a process or to a file of which user space has yet to hear. Of further code
-    /// of a known file it is enough to hear in a while.
+    /// Whether it led to a process or to a file of which user space has yet to hear, or is deeper than
+    /// a copy goes, so that its outer frames are lost until user space has heard of its code. Else it
+    /// is enough to hear of further code of a known file in a while.
     pub(crate) is_news: bool,
 }
 
@@ -116,7 +117,10 @@ pub(crate) fn walk(
     }
     match copy::take(&scratch.walk.registers, first + frames, time_ns, scratch.buffer) {
         Some(0) => UserStack::without_copy(frames, StackEnd::Unreadable as u32),
-        Some(copied) => UserStack { frames, end, copied, is_news },
+        Some(copied) => {
+            let is_deep = end == StackEnd::NoTable as u32 && copied == STACK_COPY;
+            UserStack { frames, end, copied, is_news: is_news || is_deep }
+        }
         None => UserStack { is_news, ..UserStack::without_copy(frames, end) },
     }
 }

@@ -9,7 +9,7 @@ use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
 use super::evaluate::Frame;
-use super::sliced::SlicedTable;
+use super::sliced::{Asking, SlicedTable};
 use super::{Object, Slice, UnwindTable, source};
 use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable};
 
@@ -24,6 +24,8 @@ pub(crate) struct Unwinder {
     fresh: Vec<Slice>,
     /// How many walks were finished.
     walks: u64,
+    /// Whether the walk that is being finished is deeper than its copy.
+    is_deep: bool,
     /// Samples a second.
     hz: u32,
 }
@@ -44,11 +46,16 @@ impl<'a> Stopped<'a> {
         CopiedStack { start: self.registers.sp().wrapping_sub(RED_ZONE), bytes: self.stack }
     }
 
+    /// Whether the stack may go on beyond its copy.
+    pub(crate) fn is_deep(&self) -> bool {
+        self.stack.len() >= STACK_COPY
+    }
+
     /// Why a walk over the copy ends, where its own end may be it.
     fn reason(&self, end: StackEnd) -> StackEnd {
         match end {
             StackEnd::Unreadable if self.end == StackEnd::Truncated => StackEnd::Truncated,
-            StackEnd::Unreadable if self.stack.len() >= STACK_COPY => StackEnd::CopyTooShort,
+            StackEnd::Unreadable if self.is_deep() => StackEnd::CopyTooShort,
             end => end,
         }
     }
@@ -148,6 +155,7 @@ impl Unwinder {
         frames: &mut Vec<RawFrame>,
     ) -> StackEnd {
         self.walks += 1;
+        self.is_deep = stopped.is_deep();
         let before = frames.len();
         let mut end = stopped.end;
         if end != StackEnd::Expression {
@@ -245,7 +253,7 @@ impl Unwinder {
             table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
-        let (rule, fresh) = table.rule(address, self.walks);
+        let (rule, fresh) = table.rule(address, Asking { walk: self.walks, is_urgent: self.is_deep });
         self.fresh.extend(fresh.map(|number| Slice { object, number }));
         Some(rule)
     }

@@ -30,6 +30,15 @@ pub(super) struct SlicedTable {
     walks: u32,
 }
 
+/// The walk that asks for a rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking {
+    /// Its number.
+    pub(super) walk: u64,
+    /// Whether the kernel is to have the slice at once: outer frames of the walk are lost without.
+    pub(super) is_urgent: bool,
+}
+
 /// Who asked for a slice.
 #[derive(Debug, Default)]
 struct Asked {
@@ -69,7 +78,7 @@ impl SlicedTable {
 
     /// The rule of an address that a walk comes to, and the number of its slice if that was compiled
     /// for it.
-    pub(super) fn rule(&mut self, address: u64, walk: u64) -> (Rule, Option<u32>) {
+    pub(super) fn rule(&mut self, address: u64, asking: Asking) -> (Rule, Option<u32>) {
         let Some(number) = self.information.slice_of(address) else {
             return (Rule::GAP, None);
         };
@@ -77,10 +86,11 @@ impl SlicedTable {
             return (slice.rule(address), None);
         }
         let asked = self.asked.entry(number).or_default();
-        if asked.last != walk {
-            *asked = Asked { walks: asked.walks + 1, last: walk };
+        if asked.last != asking.walk {
+            *asked = Asked { walks: asked.walks + 1, last: asking.walk };
         }
         if asked.walks < self.walks
+            && !asking.is_urgent
             && let Some(rule) = self.information.rule(address)
         {
             return (rule, None);

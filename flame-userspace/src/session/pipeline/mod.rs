@@ -43,6 +43,25 @@ const TELL: Duration = Duration::from_millis(100);
 /// How often the kernel is told of tables while many stacks that want them are taken in.
 const TELL_TABLES: Duration = Duration::from_millis(2);
 
+/// What the last look at the rings met of stacks that the kernel could not finish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unfinished {
+    None,
+    Some,
+    /// Some that lose their outer frames, since a copy does not hold them.
+    Deep,
+}
+
+impl Unfinished {
+    fn note(&mut self, is_deep: bool) {
+        if is_deep {
+            *self = Self::Deep;
+        } else if *self == Self::None {
+            *self = Self::Some;
+        }
+    }
+}
+
 /// What may be asked of a running pipeline.
 pub(super) enum Control {
     /// The profile up to now; counting starts afresh.
@@ -81,7 +100,7 @@ pub(super) struct Pipeline {
     told_tables: Instant,
     unwinder: Unwinder,
     /// Whether there were stacks for it among what was taken in last.
-    unfinished: bool,
+    unfinished: Unfinished,
     timeline: Timeline,
     aggregator: Aggregator,
     last_stacks: LastStacks,
@@ -127,7 +146,7 @@ impl Pipeline {
             plan: Plan::new(&tables),
             told_tables: Instant::now(),
             tables: Some(tables),
-            unfinished: false,
+            unfinished: Unfinished::None,
             timeline: Timeline::default(),
             aggregator: Aggregator::default(),
             last_stacks: LastStacks::default(),
@@ -188,12 +207,12 @@ impl Pipeline {
     /// stacks.
     fn due(&self) -> Option<Instant> {
         let period = Duration::from_nanos(self.options.frequency.period_ns());
-        let pause = if self.timeline.has_urgent() {
-            period.clamp(SOON, LATER)
-        } else if self.unfinished {
-            (period * UNFINISHED).clamp(LATER, TICK)
-        } else {
-            return None;
+        let soon = period.clamp(SOON, LATER);
+        let pause = match self.unfinished {
+            _ if self.timeline.has_urgent() => soon,
+            Unfinished::Deep => soon,
+            Unfinished::Some => (period * UNFINISHED).clamp(LATER, TICK),
+            Unfinished::None => return None,
         };
         Some(Instant::now() + if self.heap.is_some() { SOON } else { pause })
     }
@@ -235,7 +254,7 @@ impl Pipeline {
         let began = now_ns();
         self.read();
         let (settled, as_of_ns) = self.timeline.settled(began);
-        self.unfinished = false;
+        self.unfinished = Unfinished::None;
         self.apply(settled);
         self.processes.sweep();
         if let Some(Ok(heap)) = &mut self.heap {
@@ -290,12 +309,12 @@ impl Pipeline {
                 Happened::Sample(mut sample) => {
                     let process = self.processes.of_sample(sample.pid, &sample.comm);
                     if let Some(copy) = sample.copy.take() {
-                        self.unfinished = true;
                         let stopped = Stopped {
                             end: sample.user_end,
                             registers: copy.registers,
                             stack: &copy.stack,
                         };
+                        self.unfinished.note(stopped.is_deep());
                         sample.user_end = self.unwinder.finish(
                             stopped,
                             process,
