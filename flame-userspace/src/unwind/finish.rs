@@ -253,8 +253,10 @@ impl Unwinder {
             table
         });
         let Some(table) = table else { return Some(Rule::GAP) };
-        let (rule, fresh) = table.rule(address, Asking { walk: self.walks, is_urgent: self.is_deep });
-        self.fresh.extend(fresh.map(|number| Slice { object, number }));
+        let mut fresh = Vec::new();
+        let asking = Asking { walk: self.walks, is_urgent: self.is_deep };
+        let rule = table.rule(address, asking, &mut fresh);
+        self.fresh.extend(fresh.into_iter().map(|number| Slice { object, number }));
         Some(rule)
     }
 }

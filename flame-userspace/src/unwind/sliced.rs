@@ -1,7 +1,9 @@
 //! A file's unwind table, made a slice of its code at a time: what is seen on stacks more than now
 //! and then.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use flame_common::unwind::Rule;
 
@@ -12,10 +14,11 @@ use super::compile::{SLICE_PAGES, UnwindInformation};
 const SMALL: u32 = 8;
 /// A slice is compiled for so many walks that come through: it takes as long as some rules by
 /// themselves, and half of what runs in a large program is seen once. Where samples are taken often
-/// it is compiled for the first: else each of those walks has the target's stack copied once more,
-/// and most slices are seen again soon.
+/// it is compiled for the first, with those around it: else each of those walks has the target's
+/// stack copied once more, and most slices are seen again soon, as are their neighbours.
 const WALKS: u32 = 4;
 const OFTEN_HZ: u32 = 400;
+const TOGETHER: u32 = 4;
 /// The most functions of a Go program's runtime that are looked for at once: it has some thousand.
 const RUNTIME: u32 = 16_384;
 
@@ -26,8 +29,8 @@ pub(super) struct SlicedTable {
     slices: HashMap<u32, UnwindTable>,
     /// Slices that were asked for.
     asked: HashMap<u32, Asked>,
-    /// How many walks a slice is compiled for.
-    walks: u32,
+    /// Whether samples are taken often.
+    is_often: bool,
 }
 
 /// The walk that asks for a rule.
@@ -51,8 +54,8 @@ struct Asked {
 impl SlicedTable {
     /// For so many samples a second.
     pub(super) fn new(information: UnwindInformation, hz: u32) -> Self {
-        let walks = if hz < OFTEN_HZ { WALKS } else { 1 };
-        Self { information, slices: HashMap::new(), asked: HashMap::new(), walks }
+        let (slices, asked) = (HashMap::new(), HashMap::new());
+        Self { information, slices, asked, is_often: hz >= OFTEN_HZ }
     }
 
     /// Compiles what is soon needed, which takes a few milliseconds and spares the kernel to ask
@@ -76,27 +79,47 @@ impl SlicedTable {
         &self.information
     }
 
-    /// The rule of an address that a walk comes to, and the number of its slice if that was compiled
-    /// for it.
-    pub(super) fn rule(&mut self, address: u64, asking: Asking) -> (Rule, Option<u32>) {
+    /// The rule of an address that a walk comes to; the numbers of the slices that were compiled for
+    /// it are added to `fresh`.
+    pub(super) fn rule(&mut self, address: u64, asking: Asking, fresh: &mut Vec<u32>) -> Rule {
         let Some(number) = self.information.slice_of(address) else {
-            return (Rule::GAP, None);
+            return Rule::GAP;
         };
         if let Some(slice) = self.slices.get(&number) {
-            return (slice.rule(address), None);
+            return slice.rule(address);
         }
-        let asked = self.asked.entry(number).or_default();
-        if asked.last != asking.walk {
-            *asked = Asked { walks: asked.walks + 1, last: asking.walk };
-        }
-        if asked.walks < self.walks
+        if !self.is_often
             && !asking.is_urgent
+            && self.note(number, asking.walk) < WALKS
             && let Some(rule) = self.information.rule(address)
         {
-            return (rule, None);
+            return rule;
         }
-        let slice = self.slices.entry(number).or_insert(self.information.compile(number));
-        (slice.rule(address), Some(number))
+        for number in self.around(number) {
+            if let Entry::Vacant(place) = self.slices.entry(number) {
+                place.insert(self.information.compile(number));
+                fresh.push(number);
+            }
+        }
+        self.slices.get(&number).map_or(Rule::GAP, |slice| slice.rule(address))
+    }
+
+    /// Notes that a walk came through a slice; how many have.
+    fn note(&mut self, number: u32, walk: u64) -> u32 {
+        let asked = self.asked.entry(number).or_default();
+        if asked.last != walk {
+            *asked = Asked { walks: asked.walks + 1, last: walk };
+        }
+        asked.walks
+    }
+
+    /// What is compiled where a slice is needed.
+    fn around(&self, number: u32) -> Range<u32> {
+        if !self.is_often {
+            return number..number + 1;
+        }
+        let first = number - number % TOGETHER;
+        first..(first + TOGETHER).min(self.extent().1 / SLICE_PAGES)
     }
 
     /// Lets go of a slice; it is compiled again when it is asked for.
