@@ -63,9 +63,9 @@ pub struct Countdown {
     pub interval: u64,
 }
 
-/// In a probe's cookie, whose low byte is the [`Role`](crate::heap::Role): its hits are counted and
-/// nothing else.
-pub const COUNT_ONLY: u64 = 1 << 8;
+/// In a probe's cookie, whose low byte is the [`Role`](crate::heap::Role): it is in flame's own code,
+/// to see what its hits take. They are not counted.
+pub const OWN: u64 = 1 << 8;
 /// In a probe's cookie: without an old block the function calls another one that is probed too.
 pub const NULL_IS_MALLOC: u64 = 1 << 9;
 /// In a probe's cookie: for an alignment of up to [`PLAIN_ALIGNMENT`] bytes the function jumps on to

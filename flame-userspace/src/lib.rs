@@ -36,6 +36,7 @@ mod heap;
 #[doc(hidden)]
 pub mod measuring;
 mod memory;
+mod priority;
 mod process;
 mod runtime;
 mod session;

@@ -16,8 +16,8 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use flame_common::block::{
-    ARGUMENTS_SHIFT, Block, BlockKey, COUNT_ONLY, Call, LEADS_SHIFT, NULL_IS_MALLOC,
-    PLAIN_ALIGNMENT, PLAIN_IS_MALLOC,
+    ARGUMENTS_SHIFT, Block, BlockKey, Call, LEADS_SHIFT, NULL_IS_MALLOC, OWN, PLAIN_ALIGNMENT,
+    PLAIN_IS_MALLOC,
 };
 use flame_common::heap::{Arguments, Role};
 use flame_common::sample::SampleKind;
@@ -99,14 +99,11 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
     let ids = task::current_ids()?;
-    if !wanted(ids) {
+    if !wanted(ids) || cookie & OWN != 0 {
         return None;
     }
     bump(Stat::HeapHits);
     note(regs, cookie);
-    if cookie & COUNT_ONLY != 0 {
-        return None;
-    }
     let [first, second, third] = arguments(regs, (cookie >> ARGUMENTS_SHIFT) as u32)?;
     if cookie & NULL_IS_MALLOC != 0 && first == 0 {
         return None;

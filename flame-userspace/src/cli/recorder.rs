@@ -87,6 +87,7 @@ impl Recorder {
             .per_process(self.args.per_process)
             .profiles(profiles)
             .heap(self.args.heap())
+            .give_way(true)
             .comment(format!("command: flame {}", self.command_line));
         if let Some(uid) = self.only_user {
             builder = builder.only_user(uid);

@@ -12,7 +12,7 @@ use flame_common::poisson::counted;
 use super::history::History;
 use super::holders::{Collecting, Holder};
 use super::peak::Peak;
-use super::prices::Price;
+use super::price::Price;
 use super::weight::{Blocks, inclusion};
 use super::windows::{Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};

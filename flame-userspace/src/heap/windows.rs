@@ -24,7 +24,8 @@
 
 use std::collections::HashMap;
 
-use super::prices::{Price, Prices};
+use super::price::Price;
+use super::prices::Prices;
 use super::weight::{Blocks, Estimate};
 use crate::aggregate::Key;
 
@@ -258,7 +259,7 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::prices::AFTER;
+    use super::super::price::AFTER;
     use super::*;
     use crate::process::ProcessTable;
     use std::collections::HashSet;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use flame_common::config::Config;
@@ -18,8 +19,12 @@ use crate::bpf::{
     online_cpus, too_old,
 };
 use crate::error::{Error, ErrorKind};
+use crate::priority::GiveWay;
 use crate::process::{self, ProcessTable};
 use crate::symbolize::Symbolizer;
+
+/// How long loading the kernel programs waits for whoever wants the CPUs, at most.
+const LOADING: Duration = Duration::from_millis(150);
 
 /// How often each CPU is sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,7 @@ pub struct SessionBuilder {
     pub(super) per_process: bool,
     pub(super) profiles: Vec<ProfileType>,
     pub(super) heap: HeapOptions,
+    pub(super) gives_way: bool,
 }
 
 /// A session that runs. Dropping it ends it without a profile.
@@ -91,6 +97,7 @@ impl Session {
             per_process: false,
             profiles: vec![ProfileType::Cpu],
             heap: HeapOptions::default(),
+            gives_way: false,
         }
     }
 
@@ -210,6 +217,14 @@ impl SessionBuilder {
         self.profiles.contains(&one)
     }
 
+    /// Has all threads of this process give way while the kernel programs are loaded, and from the
+    /// sampling's end on until the recording is dropped: for a process that does nothing else.
+    #[must_use]
+    pub(crate) fn give_way(mut self, gives_way: bool) -> Self {
+        self.gives_way = gives_way;
+        self
+    }
+
     /// Adds a line to the profile's comments.
     #[must_use]
     pub fn comment(mut self, line: impl Into<String>) -> Self {
@@ -293,7 +308,9 @@ impl SessionBuilder {
             heap: self.takes(ProfileType::Heap) && self.heap.mode.probes(),
             growth: self.takes(ProfileType::Heap) && self.heap.mode.takes_growth(),
         };
+        let way = self.gives_way.then(|| GiveWay::all_for_at_most(LOADING));
         let Loaded { mut programs, ring, tables, heap, growth } = Programs::load(options)?;
+        drop(way);
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
         let mut processes = ProcessTable::new(every_process, names);

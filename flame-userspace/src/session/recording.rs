@@ -1,6 +1,9 @@
 //! What a session gives.
 
+use std::sync::Arc;
+
 use super::{HeapHolder, Quality};
+use crate::priority::GiveWay;
 use crate::profile::Profile;
 
 /// What a session can profile.
@@ -41,6 +44,9 @@ pub struct Recording {
     /// Processes of the session that run on at its end: name and pid. Empty where the target was
     /// no list of pids.
     pub running: Vec<(String, u32)>,
+    /// While there is this, flame gives way.
+    #[expect(dead_code, reason = "its end is what matters")]
+    pub(super) way: Option<Arc<GiveWay>>,
 }
 
 impl Recording {

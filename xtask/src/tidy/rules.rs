@@ -33,6 +33,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
             "address",
             "error",
             "memory",
+            "priority",
         ],
     ),
     ("bpf", &["unwind", "aggregate", "process", "address"]),
@@ -48,6 +49,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("address", &[]),
     ("error", &[]),
     ("memory", &[]),
+    ("priority", &[]),
 ];
 
 /// Crates that one part alone may import, so that nobody else sees their types.

@@ -6,41 +6,57 @@
 //! `f2` of them beside `m2` that make: `c2 = w m2 + (c - d)(m2 + f2)`, since traps that come more
 //! densely are warmer and cost `d` less. So `(c2 m1 - c1 m2) / (f2 m1) = c - d (1 + m2 / f2)`, and
 //! each such pair tells that. (CPU time without that of samples, which are taken in the window
-//! alone, and of ticks.) `d` is what was seen in other programs, and what the clock of
-//! traps tells of the difference, by how sure either is; without it hits seemed up to 15 % too cheap. A hit in a free is taken to be like any other: the probes in frees
-//! are put on an instruction that the kernel emulates in the same way, where there is one.
+//! alone, and of ticks.) `d` is what loops of flame's own tell at the time (`warmth`), and what the
+//! clock of traps tells of the difference, by how sure either is; without it hits seemed up to 15 %
+//! too cheap. A hit in a free is taken to be like any other: the probes in frees are put on an
+//! instruction that the kernel emulates in the same way, where there is one.
 //!
-//! In some pairs the program goes over from one thing to another in between, and they tell anything.
-//! So it is the weighted median of what the pairs tell that counts, each by `f2 m1`, with the
-//! standard error that the median of the deviations gives it (for normal errors
-//! `1.253 x 1.483 x MAD / sqrt(n)`, with `n = (Σw)² / Σw²`; Kish, "Survey Sampling", 1965, 11.7).
+//! In some pairs the program goes over from one thing to another in between, and they tell anything:
+//! those that are far from the weighted median are left out. In others the whole machine is slower
+//! for a moment, and hits cost half as much again, in windows without a pair as well as in these: so
+//! it is the mean that counts, each by `f2 m1`, and not the median.
 
 use super::governor::Usage;
+use super::warmth::Warmth;
 use crate::heap::{AFTER, Price};
 
 /// Pairs from which on they tell anything, and those that are kept.
-const LEAST_PAIRS: usize = 5;
+const LEAST_PAIRS: usize = 8;
 const MOST_PAIRS: usize = 256;
-/// From the median of the deviations to the standard error of a median of one.
-const SPREAD: f64 = 1.253 * 1.483;
+/// How far from the median a pair tells a change of the program and not of the hits' cost, as a
+/// share: that changes by half.
+const FAR: f64 = 0.7;
 /// How far a hit in a free may cost something else, as a share, because the kernel emulates another
 /// instruction there, and in any case.
 const UNLIKE: f64 = 0.15;
-const ALIKE: f64 = 0.03;
-/// By how much hits are cheaper where they come twice as densely, as a share, and how unsure that is:
-/// seen in loops of arithmetic, on one machine at different times, were 0.01 to 0.08.
+const ALIKE: f64 = 0.01;
+/// By how much hits are cheaper where they come twice as densely, as a share, and how unsure that
+/// is, where loops of flame's own do not tell: they told 0.005 to 0.055, on one machine at different
+/// times, and programs 0.01 to 0.08.
 const WARMER: (f64, f64) = (0.04, 0.035);
+/// How far programs may differ from those loops, as a share of what these tell, and at least.
+const UNLIKE_LOOPS: f64 = 0.4;
+const LEAST_UNLIKE: f64 = 0.007;
 /// How far off the work of windows may be for not being sure, as a share of it.
-const SURE: f64 = 0.03;
+const SURE: f64 = 0.015;
 /// Pairs after which, sure or not, one window in so many is followed by more traps.
-const ENOUGH_PAIRS: usize = 16;
+const ENOUGH_PAIRS: usize = 32;
 const SELDOM: u32 = 4;
+
+/// A window and the moment behind it.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    /// What it tells, in nanoseconds, and how much it counts.
+    told: f64,
+    weight: f64,
+    /// What loops of flame's own told at the time.
+    warmth: Option<Warmth>,
+}
 
 /// The pairs up to now.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contrast {
-    /// What each tells, in nanoseconds, and how much it counts.
-    pairs: Vec<(f64, f64)>,
+    pairs: Vec<Pair>,
     /// The next to be replaced.
     oldest: usize,
     /// What all moments behind windows used.
@@ -51,8 +67,14 @@ pub(super) struct Contrast {
 
 impl Contrast {
     /// Takes in a window, and the moment behind it; whether the probes in frees were on instructions
-    /// of the same kind.
-    pub(super) fn add(&mut self, window: Usage, behind: Usage, alike: bool) {
+    /// of the same kind; and what loops of flame's own told at the time.
+    pub(super) fn add(
+        &mut self,
+        window: Usage,
+        behind: Usage,
+        alike: bool,
+        warmth: Option<Warmth>,
+    ) {
         let (c1, c2) = (window.cpu_ns - window.sampling_ns, behind.cpu_ns - behind.sampling_ns);
         let (m1, m2) = (window.hits - window.frees, behind.hits - behind.frees);
         let weight = behind.frees * m1;
@@ -61,7 +83,7 @@ impl Contrast {
         }
         self.unlike |= !alike;
         self.behind = self.behind.plus(behind);
-        let pair = ((c2 * m1 - c1 * m2) / weight, weight);
+        let pair = Pair { told: (c2 * m1 - c1 * m2) / weight, weight, warmth };
         if self.pairs.len() < MOST_PAIRS {
             self.pairs.push(pair);
         } else {
@@ -76,24 +98,25 @@ impl Contrast {
         if self.pairs.len() < LEAST_PAIRS {
             return None;
         }
-        let ns = median(self.pairs.clone())?;
-        let deviations = self.pairs.iter().map(|(told, weight)| ((told - ns).abs(), *weight));
-        let deviation = median(deviations.collect())?;
-        let (sum, squares) =
-            self.pairs.iter().fold((0.0, 0.0), |(sum, squares), (_, w)| (sum + w, squares + w * w));
-        let by_chance = SPREAD * deviation * squares.sqrt() / sum;
+        let middle = self.median()?;
+        let near =
+            self.pairs.iter().filter(|pair| (pair.told - middle).abs() <= FAR * middle.abs());
+        let near = near.map(|pair| (pair.told, pair.weight));
+        let mean = mean(near).filter(|mean| mean.ns > 0.0)?;
+        let warmer = self.warmer(windows, mean.ns);
+        let ns = mean.ns + warmer.ns;
         let like = if self.unlike { UNLIKE } else { ALIKE };
-        let warmer = self.warmer(windows, ns);
-        let ns = ns + warmer.ns;
-        let standard_error = by_chance.hypot(warmer.standard_error).hypot(like * ns);
-        (ns > 0.0).then_some(Price { ns, standard_error })
+        let standard_error = mean.standard_error.hypot(warmer.standard_error).hypot(like * ns);
+        Some(Price { ns, standard_error })
     }
 
     /// `d (1 + m2 / f2)`, where hits seem to cost `ns`.
     fn warmer(&self, windows: Usage, ns: f64) -> Price {
         let factor = self.behind.hits / self.behind.frees;
-        let (share, unsure) = WARMER;
-        let usual = Price { ns: share * factor * ns, standard_error: unsure * factor * ns };
+        let (share, unsure) = self.warmer_by_loops().unwrap_or(WARMER);
+        // Of what a hit costs, which is more than `ns` by just that.
+        let of = factor * ns / (1.0 - factor * share).max(0.5);
+        let usual = Price { ns: share * of, standard_error: unsure * of };
         let (Some(inside), Some(behind)) = (windows.trap(), self.behind.trap()) else {
             return usual;
         };
@@ -104,28 +127,56 @@ impl Contrast {
         by_ticks.and(usual)
     }
 
+    /// By how much hits in flame's own loops were cheaper where they came twice as densely, as a
+    /// share, and how unsure that is of the targets.
+    fn warmer_by_loops(&self) -> Option<(f64, f64)> {
+        let looks: Vec<Warmth> = self.pairs.iter().filter_map(|pair| pair.warmth).collect();
+        let once = mean(looks.iter().map(|look| (look.once, 1.0)))?.ns;
+        let less = mean(looks.iter().map(|look| (look.once - look.twice, 1.0)))?;
+        let share = less.ns / once;
+        let unlike = (UNLIKE_LOOPS * share).abs().max(LEAST_UNLIKE);
+        (once > 0.0).then_some((share, unlike.hypot(less.standard_error / once)))
+    }
+
+    /// The value at which half of the weight is on either side.
+    fn median(&self) -> Option<f64> {
+        let mut pairs: Vec<&Pair> = self.pairs.iter().collect();
+        pairs.sort_by(|one, other| one.told.total_cmp(&other.told));
+        let half = pairs.iter().map(|pair| pair.weight).sum::<f64>() / 2.0;
+        let mut below = 0.0;
+        let found = pairs.iter().find(|pair| {
+            below += pair.weight;
+            below >= half
+        });
+        found.map(|pair| pair.told)
+    }
+
     /// Whether a pair more is worth its price, by what `windows` saw up to now, the `number`th of
     /// which has just been.
     pub(super) fn wants_more(&self, windows: Usage, number: u32, trap_ns: f64) -> bool {
-        if self.pairs.len() >= ENOUGH_PAIRS && !number.is_multiple_of(SELDOM) {
+        let enough = self.pairs.len() >= ENOUGH_PAIRS;
+        if enough && !number.is_multiple_of(SELDOM) {
             return false;
         }
         let Some(outside_ns) = windows.outside_ns() else { return true };
-        let unsure = self.told(windows).map_or(AFTER.1 * trap_ns, |told| told.standard_error);
+        // A few pairs do not tell well how far they are off.
+        let told = self.told(windows).filter(|_| enough);
+        let unsure = told.map_or(AFTER.1 * trap_ns, |told| told.standard_error);
         windows.hits * unsure > outside_ns * SURE
     }
 }
 
-/// The value at which half of the weight is on either side.
-fn median(mut values: Vec<(f64, f64)>) -> Option<f64> {
-    values.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
-    let mut below = 0.0;
-    let found = values.iter().find(|(_, weight)| {
-        below += weight;
-        below >= half
-    });
-    found.map(|(value, _)| *value)
+/// The mean of values by their weights, and its standard error (Cochran, "Sampling Techniques",
+/// 1977, 6.4: of a ratio of sums); `None` of fewer than two.
+fn mean(values: impl Iterator<Item = (f64, f64)> + Clone) -> Option<Price> {
+    let count = values.clone().count() as f64;
+    let sum: f64 = values.clone().map(|(_, weight)| weight).sum();
+    if count < 2.0 || sum <= 0.0 {
+        return None;
+    }
+    let ns = values.clone().map(|(value, weight)| value * weight).sum::<f64>() / sum;
+    let squares: f64 = values.map(|(value, weight)| (weight * (value - ns)).powi(2)).sum();
+    Some(Price { ns, standard_error: (squares * count / (count - 1.0)).sqrt() / sum })
 }
 
 #[cfg(test)]
@@ -133,11 +184,17 @@ mod tests {
     use super::*;
 
     const SAMPLING_NS: f64 = 5e4;
+    const WARMTH: Option<Warmth> = Some(Warmth { once: 600.0, twice: 570.0 });
 
     /// A time of `cpu_ns` in a program that works `work` ns for each block and frees each, where
     /// hits cost 800 ns, and 40 less where frees trap; 100 of that is behind the trap.
     fn usage(cpu_ns: f64, work: f64, frees: bool) -> Usage {
-        let (traps, hit) = if frees { (2.0, 760.0) } else { (1.0, 800.0) };
+        slower(cpu_ns, work, frees, 1.0)
+    }
+
+    /// The same, where hits cost so many times as much.
+    fn slower(cpu_ns: f64, work: f64, frees: bool, times: f64) -> Usage {
+        let (traps, hit) = if frees { (2.0, 760.0 * times) } else { (1.0, 800.0 * times) };
         let made = cpu_ns / (work + traps * hit);
         let ticks = 1e6;
         Usage {
@@ -151,21 +208,45 @@ mod tests {
         }
     }
 
-    #[test]
-    fn it_is_found_by_the_contrast() {
-        let mut contrast = Contrast::default();
-        for pair in 0..30 {
-            // In one pair of ten the program is at something else when the second moment comes.
-            let work = if pair % 10 == 9 { 5000.0 } else { 500.0 };
-            contrast.add(usage(3e6, 500.0, false), usage(2e6, work, true), true);
-        }
-        let found = contrast.told(usage(3e6, 500.0, false)).expect("a price");
-        assert!((found.ns - 800.0).abs() < 1.0, "{found:?}");
-        assert!((found.standard_error / 24.0 - 1.0).abs() < 0.1, "{found:?}");
+    /// Without ticks.
+    fn untold(used: Usage) -> Usage {
+        Usage { ticks: 0.0, ticks_in_traps: 0.0, ..used }
     }
 
     #[test]
-    fn its_error_is_that_of_medians() {
+    fn it_is_found_by_the_contrast() {
+        for by_ticks in [true, false] {
+            let seen = |used: Usage| if by_ticks { used } else { untold(used) };
+            let mut contrast = Contrast::default();
+            for pair in 0..30 {
+                // In one pair of ten the program is at something else when the second moment comes.
+                let work = if pair % 10 == 9 { 5000.0 } else { 500.0 };
+                let (inside, behind) = (usage(3e6, 500.0, false), usage(2e6, work, true));
+                contrast.add(seen(inside), seen(behind), true, WARMTH);
+            }
+            let found = contrast.told(seen(usage(3e6, 500.0, false))).expect("a price");
+            assert!((found.ns - 800.0).abs() < 1.0, "{found:?}");
+            // A hundredth of it, and two fifths of 80 if ticks do not tell better.
+            let error = if by_ticks { 8.0 } else { 8.0f64.hypot(32.0) };
+            assert!((found.standard_error / error - 1.0).abs() < 0.1, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_the_mean_of_moments_in_which_hits_cost_more() {
+        let mut contrast = Contrast::default();
+        for pair in 0..40 {
+            let times = if pair % 4 == 0 { 1.4 } else { 1.0 };
+            let [inside, behind] = [false, true].map(|frees| slower(3e6, 500.0, frees, times));
+            contrast.add(untold(inside), untold(behind), true, WARMTH);
+        }
+        let found = contrast.told(untold(usage(3e6, 500.0, false))).expect("a price").ns;
+        // The slower moments have fewer hits, and so count a little less.
+        assert!((850.0..880.0).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn its_error_is_that_of_means() {
         let mut state = 1u64;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -176,10 +257,10 @@ mod tests {
         for _ in 0..rounds {
             let mut contrast = Contrast::default();
             for _ in 0..40 {
-                // A sum of twelve is nearly normal, with a deviation of 1: of 5 %.
+                // A sum of twelve is nearly normal, with a deviation of 1: of 15 %.
                 let off = (0..12).map(|_| random()).sum::<f64>() - 6.0;
-                let work = 500.0 * (1.0 + 0.05 * off);
-                contrast.add(usage(3e6, 500.0, false), usage(3e6, work, true), true);
+                let work = 500.0 * (1.0 + 0.15 * off);
+                contrast.add(usage(3e6, 500.0, false), usage(3e6, work, true), true, WARMTH);
             }
             let told = contrast.told(usage(3e6, 500.0, false)).expect("a price");
             squares += (told.ns - 800.0).powi(2);
@@ -198,11 +279,11 @@ mod tests {
         // A program that allocates seldom does not need to know.
         assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 1, 1000.0));
         for _ in 0..20 {
-            contrast.add(window, usage(3e6, 500.0, true), true);
+            contrast.add(window, usage(3e6, 500.0, true), true, WARMTH);
         }
         assert!(!contrast.wants_more(window, 5, 1000.0));
         // Frees on other instructions are not as good.
-        contrast.add(window, usage(3e6, 500.0, true), false);
+        contrast.add(window, usage(3e6, 500.0, true), false, WARMTH);
         assert!(contrast.told(window).is_some_and(|told| told.standard_error > 100.0));
         assert!(contrast.wants_more(window, 8, 1000.0));
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::HeapMode;
 use super::contrast::Contrast;
+use super::warmth::Warmth;
 use crate::heap::{Price, Window};
 
 /// How allocators are probed.
@@ -228,9 +229,15 @@ impl Governor {
     }
 
     /// Takes in a window, and the moment behind it in which frees trapped as well, on instructions
-    /// of the same kind or not.
-    pub(super) fn contrast(&mut self, window: Usage, behind: Usage, alike: bool) {
-        self.contrast.add(window, behind, alike);
+    /// of the same kind or not; and what loops of flame's own told at the time.
+    pub(super) fn contrast(
+        &mut self,
+        window: Usage,
+        behind: Usage,
+        alike: bool,
+        warmth: Option<Warmth>,
+    ) {
+        self.contrast.add(window, behind, alike, warmth);
     }
 
     /// What of a time was the targets' own work, in nanoseconds.

@@ -17,10 +17,14 @@ use super::governor::Probing;
 use super::prober::{HookFile, Owner, Told, tell};
 use crate::bpf::{HeapPrograms, Probe, ProbeLink};
 use crate::heap::{Emulated, Hook, Hooks, OwnFunction, hooks};
+use crate::priority::GiveWay;
 use crate::process::{ExecutableId, ProcessId};
 
 /// Links that are being closed, at most, before others wait for them.
 const MOST_CLOSING: usize = 32;
+
+/// How long looking for an allocator waits for whoever wants the CPUs, at most.
+const LOOKING: Duration = Duration::from_millis(100);
 
 /// A file that a process, or all, is to be probed in.
 struct Target {
@@ -146,6 +150,11 @@ impl Links {
         }
     }
 
+    /// What links are opened by.
+    pub(super) fn programs(&self) -> &HeapPrograms {
+        &self.programs
+    }
+
     /// Opens all links that are not open.
     pub(super) fn open_all(&mut self, how: Probing) {
         let began = Instant::now();
@@ -231,6 +240,7 @@ impl Links {
 /// Looks for an allocator in a file.
 fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option<(Found, Hooks)>> {
     let HookFile { file, debug_file, path, .. } = file;
+    let _way = GiveWay::own_for_at_most(LOOKING);
     let hooks = hooks(&file, debug_file.as_ref(), own)
         .with_context(|| format!("look for an allocator in {path}"))?;
     let names = hooks.probed.iter().map(|hook| &hook.name);

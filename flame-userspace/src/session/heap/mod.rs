@@ -17,6 +17,7 @@ mod report;
 mod residency;
 mod stratum;
 mod unseen;
+mod warmth;
 mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};

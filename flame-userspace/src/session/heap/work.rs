@@ -12,6 +12,7 @@ use super::meter::{Meter, Ticking};
 use super::price;
 use super::prober::{Cost, Order, Told, tell};
 use super::stratum::{Random, Stratum};
+use super::warmth::Loops;
 use crate::bpf::{HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
@@ -48,6 +49,8 @@ pub(super) struct Work {
     /// nanoseconds, once it is known.
     ticking: Option<Ticking>,
     tick_ns: Option<f64>,
+    /// flame's own code that is probed to see what hits cost, once there are windows.
+    loops: Option<Loops>,
     stratum: Stratum,
     /// The next one, once the moments of this one are over, and how long those to come are.
     next_stratum: Option<Stratum>,
@@ -111,6 +114,7 @@ impl Work {
             ended_ns: 0,
             ticking: None,
             tick_ns: None,
+            loops: None,
             stratum: Stratum::plan(Instant::now(), Duration::ZERO, std::iter::empty()),
             next_stratum: None,
             stratum_length: Duration::ZERO,
@@ -259,6 +263,9 @@ impl Work {
 
     fn look_at_usual_work(&mut self) {
         if self.tick_ns.is_none() {
+            self.loops = Loops::probe(self.links.programs())
+                .inspect_err(|error| log::debug!("{error:#}"))
+                .ok();
             let tick_ns = price::of_tick(&self.clock).unwrap_or_else(|error| {
                 tell(&self.tell, Told::Failed(format!("{error:#}")));
                 0.0
@@ -326,8 +333,11 @@ impl Work {
     fn end_contrast(&mut self) {
         let behind = self.used_since_began();
         log::debug!("a contrast: {:?}, {behind:?}", self.inside);
-        self.governor.contrast(self.inside, behind, self.links.frees_are_alike());
+        let alike = self.links.frees_are_alike();
         self.close_window();
+        let warmth = self.loops.as_ref().and_then(Loops::look);
+        log::debug!("loops of flame's own: {warmth:?}");
+        self.governor.contrast(self.inside, behind, alike, warmth);
     }
 
     /// Has nothing trap any more, and waits for the next window.

@@ -1,7 +1,8 @@
 //! Making the profiles of what was recorded.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
@@ -10,6 +11,7 @@ use super::ending::is_alive;
 use crate::aggregate::Aggregate;
 use crate::bpf::Event;
 use crate::memory;
+use crate::priority::GiveWay;
 use crate::profile::SampleType;
 use crate::session::assemble::{self, Frame};
 use crate::session::heap::{Heap, HeapPart};
@@ -20,10 +22,14 @@ use crate::session::{ProfileType, Recorded, Recording, cost, holder};
 use crate::symbolize::Names;
 use crate::unwind::Unwinder;
 
+/// How long names wait for whoever wants the CPUs, at most: the user waits for them.
+const GIVING_WAY: Duration = Duration::from_secs(1);
+
 impl Pipeline {
     /// Makes the profiles of what was recorded, and starts the next part or ends.
     pub(super) async fn record(&mut self, end: bool) -> Result<Recording> {
         let ended_ns = now_ns();
+        let mut way = None;
         if end {
             self.programs.stop_sampling();
             if let Some(Ok(heap)) = &mut self.heap {
@@ -34,6 +40,8 @@ impl Pipeline {
             self.apply(rest);
             // Names take memory as well, and nothing is read any more.
             (self.tables, self.ring, self.side_band) = (None, None, None);
+            // Nothing of the targets is held any more.
+            way = self.options.gives_way.then(|| Arc::new(GiveWay::all_for_at_most(GIVING_WAY)));
         } else {
             if let Some(Ok(heap)) = &mut self.heap {
                 heap.end_part(false);
@@ -81,7 +89,7 @@ impl Pipeline {
             Some(Err(why)) => missing.push((ProfileType::Heap, why.clone())),
             None => {}
         }
-        Ok(Recording { profiles, missing, running: self.running() })
+        Ok(Recording { profiles, missing, running: self.running(), way })
     }
 
     /// The names of a sum's addresses; after the `last` ones nobody asks for unwind tables.

@@ -1,0 +1,122 @@
+//! Giving way: what flame computes before and after a session waits for whoever wants the CPU.
+//!
+//! Loading the kernel programs and looking up names take a CPU for a tenth of a second each. A
+//! server that wakes on that CPU meanwhile waits for a slice of flame's, some milliseconds, by the
+//! usual policy; under `SCHED_IDLE` it runs at once (sched(7)). flame works so only while it holds
+//! nothing that a target may wait for, and never while it samples; and not for ever: where the
+//! CPUs are always busy it would never come to its end.
+
+use std::fs;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Threads of flame give way until this is dropped, or for a time.
+#[derive(Debug)]
+pub(crate) struct GiveWay {
+    until: Option<Sender<()>>,
+    back: Option<JoinHandle<()>>,
+}
+
+impl GiveWay {
+    /// All threads do, for so long at most. None does where flame could not come back, or has another
+    /// policy than the usual.
+    pub(crate) fn all_for_at_most(time: Duration) -> Self {
+        Self::begin(all, time)
+    }
+
+    /// The calling thread does.
+    pub(crate) fn own_for_at_most(time: Duration) -> Self {
+        // SAFETY: the call takes nothing and cannot fail.
+        let own = unsafe { libc::gettid() };
+        Self::begin(move || vec![own], time)
+    }
+
+    fn begin(threads: impl Fn() -> Vec<libc::pid_t> + Send + 'static, time: Duration) -> Self {
+        let none = Self { until: None, back: None };
+        let now = threads();
+        if !may_come_back() || !now.iter().all(|&thread| policy(thread) == libc::SCHED_OTHER) {
+            return none;
+        }
+        let (until, over) = mpsc::channel::<()>();
+        // It has the usual policy, as it begins before this thread has another.
+        let back = thread::Builder::new().name("flame-way".to_owned()).spawn(move || {
+            // Nobody sends: it is over when the other end is dropped.
+            _ = over.recv_timeout(time);
+            set(&threads(), libc::SCHED_OTHER);
+        });
+        let Ok(back) = back else { return none };
+        set(&now, libc::SCHED_IDLE);
+        Self { until: Some(until), back: Some(back) }
+    }
+}
+
+impl Drop for GiveWay {
+    fn drop(&mut self) {
+        self.until = None;
+        if let Some(back) = self.back.take() {
+            // It has no reason to panic; flame would be slower where CPUs are busy.
+            _ = back.join();
+        }
+    }
+}
+
+/// All of flame's threads.
+fn all() -> Vec<libc::pid_t> {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn policy(thread: libc::pid_t) -> i32 {
+    // SAFETY: the call takes a number.
+    unsafe { libc::sched_getscheduler(thread) }
+}
+
+fn set(threads: &[libc::pid_t], policy: i32) {
+    let priority = libc::sched_param { sched_priority: 0 };
+    for &thread in threads {
+        // SAFETY: the call reads a struct that lives through it. It fails for a thread that has
+        // ended.
+        unsafe { libc::sched_setscheduler(thread, policy, &raw const priority) };
+    }
+}
+
+/// Whether the usual policy can be had back: that takes `CAP_SYS_NICE` (number 23, capabilities(7)).
+fn may_come_back() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    effective.is_some_and(|set| set & 1 << 23 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn way_is_given_for_a_while_and_not_longer() {
+        if !may_come_back() {
+            println!("skipped: it needs CAP_SYS_NICE");
+            return;
+        }
+        let own = 0;
+        assert_eq!(policy(own), libc::SCHED_OTHER);
+        let way = GiveWay::all_for_at_most(Duration::from_secs(60));
+        assert_eq!(policy(own), libc::SCHED_IDLE);
+        let begun_later = thread::spawn(|| {
+            thread::sleep(Duration::from_millis(50));
+            policy(0)
+        });
+        // Where way is given already, it is not given twice.
+        drop(GiveWay::all_for_at_most(Duration::ZERO));
+        assert_eq!(policy(own), libc::SCHED_IDLE);
+        drop(way);
+        assert_eq!(policy(own), libc::SCHED_OTHER);
+        assert_eq!(begun_later.join().expect("no panic"), libc::SCHED_OTHER);
+        let way = GiveWay::all_for_at_most(Duration::ZERO);
+        while policy(own) != libc::SCHED_OTHER {
+            thread::yield_now();
+        }
+        drop(way);
+    }
+}
