@@ -38,7 +38,7 @@ const WARMER: (f64, f64) = (0.04, 0.035);
 const UNLIKE_LOOPS: f64 = 0.4;
 const LEAST_UNLIKE: f64 = 0.007;
 /// How far off the work of windows may be for not being sure, as a share of it.
-const SURE: f64 = 0.015;
+const SURE: f64 = 0.0075;
 /// Pairs after which, sure or not, one window in so many is followed by more traps.
 const ENOUGH_PAIRS: usize = 32;
 const SELDOM: u32 = 4;
@@ -278,13 +278,19 @@ mod tests {
         assert!(contrast.wants_more(window, 1, 1000.0));
         // A program that allocates seldom does not need to know.
         assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 1, 1000.0));
-        for _ in 0..20 {
+        for number in 1..=40 {
+            let few = contrast.pairs.len() < ENOUGH_PAIRS;
+            assert_eq!(contrast.wants_more(window, number, 1000.0), few || number % SELDOM == 0);
             contrast.add(window, usage(3e6, 500.0, true), true, WARMTH);
         }
-        assert!(!contrast.wants_more(window, 5, 1000.0));
+        // A program in which they come to little of the time knows enough.
+        let share = 400.0 / window.hits;
+        let ticks_in_traps = window.ticks_in_traps * share;
+        let seldom = Usage { hits: 400.0, ticks_in_traps, ..window };
+        assert!(!contrast.wants_more(seldom, 4 * SELDOM, 1000.0));
         // Frees on other instructions are not as good.
         contrast.add(window, usage(3e6, 500.0, true), false, WARMTH);
         assert!(contrast.told(window).is_some_and(|told| told.standard_error > 100.0));
-        assert!(contrast.wants_more(window, 8, 1000.0));
+        assert!(contrast.wants_more(seldom, 4 * SELDOM, 1000.0));
     }
 }

@@ -46,7 +46,7 @@ const ALLOWANCE_NS: f64 = 30e6;
 /// What a frugal program may save for later, likewise.
 const MOST_CREDIT_NS: f64 = 100e6;
 /// The share of the budget that windows aim at: the price is an estimate.
-const AIM: f64 = 0.6;
+const AIM: f64 = 0.45;
 /// How long a window is open. What windows see differs most by what the program does at the moment:
 /// many short ones tell more than a few long ones of the same price.
 pub(super) const WINDOW: Duration = Duration::from_millis(3);
@@ -55,6 +55,9 @@ pub(super) const WINDOW: Duration = Duration::from_millis(3);
 pub(super) const BEFORE: Duration = Duration::from_millis(12);
 /// How long frees trap as well behind it, where that is worth its price.
 pub(super) const CONTRAST: Duration = Duration::from_millis(3);
+/// For how long targets trap about a window, its opening and the moment behind it with it, in
+/// nanoseconds: for the first stratum.
+const TRAPPING_NS: f64 = 12e6;
 /// Moments of a stratum for which a window is wanted.
 pub(super) const STRATUM: usize = 2;
 /// A stratum's share of time for each: opening a window takes some 10 ms of flame's time, and looks
@@ -286,6 +289,12 @@ impl Governor {
         self.windows += 1;
     }
 
+    /// What a window will cost, in nanoseconds, by what was `used` while all probes were open.
+    pub(super) fn expected_ns(&self, used: Usage) -> f64 {
+        let makes = (used.hits - used.frees) / used.cpu_ns.max(1.0);
+        makes * TRAPPING_NS * self.price_ns()
+    }
+
     /// How long a stratum is, by what windows cost for each moment drawn before, in the mean, in
     /// nanoseconds, and by how much CPU the targets use in a nanosecond.
     pub(super) fn stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
@@ -353,7 +362,10 @@ mod tests {
         assert_eq!(governor.stratum(0.0, 1.0), Duration::from_millis(80));
         let cost_ns = 7000.0 * governor.price_ns();
         let stratum = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
-        // 7000 hits at 1.6 us each, of a budget of 3 %.
-        assert!((stratum / 2.0 - 11.2 * MS / 0.03).abs() < MS, "{stratum}");
+        // 7000 hits at 1.6 us each, of a budget of 2.25 %.
+        assert!((stratum / 2.0 - 11.2 * MS / 0.0225).abs() < MS, "{stratum}");
+        // 12 ms, in which 2000 blocks are made.
+        let expected = governor.expected_ns(used(3000.0, 1000.0, 12.0 * MS));
+        assert!((expected - 3.2 * MS).abs() < 1.0, "{expected}");
     }
 }

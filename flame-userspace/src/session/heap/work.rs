@@ -207,7 +207,10 @@ impl Work {
         self.links.close_all();
         let at_ns = now_ns();
         match how {
-            Probing::Windows => self.begin_windows(),
+            Probing::Windows => {
+                let cpus = recent.cpu_ns / (elapsed.as_nanos() as f64).max(1.0);
+                self.begin_windows(self.governor.expected_ns(recent), cpus);
+            }
             _ => {
                 self.links.open_all(self.governor.probing());
                 self.sample(self.interval);
@@ -223,11 +226,13 @@ impl Work {
         (rate, self.governor.slow_down(used))
     }
 
-    fn begin_windows(&mut self) {
+    /// Goes over to windows, each of which will cost so much, in nanoseconds, of targets that use so
+    /// many CPUs.
+    fn begin_windows(&mut self, cost_ns: f64, cpus: f64) {
         self.run_clock(None);
         let used = self.used();
         self.began = used;
-        self.stratum_length = self.governor.stratum(0.0, 0.0);
+        self.stratum_length = self.governor.stratum(cost_ns, cpus);
         self.begin_stratum(used);
     }
 
