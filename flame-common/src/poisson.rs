@@ -12,6 +12,10 @@ pub const LEAST: u64 = 16;
 /// Longest interval between samples, in bytes.
 pub const LONGEST_INTERVAL: u64 = 1 << 32;
 
+/// An interval by which bytes are counted down and none is sampled. (By the longest, one sample in
+/// some ten thousand contrasts would stand for 4 GiB.)
+pub const NEVER: u64 = u64::MAX;
+
 /// Bits of a fraction.
 const FRACTION: u32 = 24;
 
@@ -36,7 +40,7 @@ impl Countdown {
         // No size is near this one; the cast cannot change the sign.
         let bytes = if bytes > LARGEST { LARGEST } else { bytes };
         self.remaining = self.remaining.wrapping_sub(bytes as i64);
-        if self.remaining >= 0 {
+        if self.remaining >= 0 || interval == NEVER {
             return false;
         }
         self.remaining = distance(random(), interval);
@@ -124,5 +128,15 @@ mod tests {
         let mut countdown = Countdown::default();
         assert!(!countdown.passes(16, 1 << 30, || 1 << 31));
         assert!(countdown.passes(16, 16, || u32::MAX));
+    }
+
+    #[test]
+    fn bytes_that_are_counted_alone_are_never_sampled() {
+        let mut countdown = Countdown::default();
+        // A distance of nothing, and more bytes than the longest interval has.
+        for size in [1, 1 << 20, LONGEST_INTERVAL, 1 << 40] {
+            assert!(!countdown.passes(size, NEVER, || u32::MAX));
+        }
+        assert!(countdown.passes(16, 16, || u32::MAX), "the next interval is drawn afresh");
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use flame_common::block::ARGUMENTS_SHIFT;
 use flame_common::heap::{Arguments, Role};
-use flame_common::poisson::LONGEST_INTERVAL;
+use flame_common::poisson::NEVER;
 
 use crate::bpf::{HeapKernel, HeapPrograms, Pace, Probe, Programs, TrapClock};
 use crate::process;
@@ -45,8 +45,8 @@ impl Priced {
         mut kernel: HeapKernel,
         programs: &mut Programs,
     ) -> Result<Self> {
-        // So long that no allocation is.
-        kernel.switch.set_interval(LONGEST_INTERVAL)?;
+        // The bytes are counted down.
+        kernel.switch.set_interval(NEVER)?;
         let own = std::process::id();
         programs.add_target(own)?;
         let hit_ns = of_hit(&kernel.programs);

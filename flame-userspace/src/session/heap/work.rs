@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use flame_common::poisson::LONGEST_INTERVAL;
+use flame_common::poisson::NEVER;
 
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
@@ -321,8 +321,8 @@ impl Work {
 
     fn end_window(&mut self) {
         let contrast = self.governor.wants_contrast();
-        // In a contrast bytes are counted down as in the window, and never to the end.
-        self.sample(if contrast { LONGEST_INTERVAL } else { 0 });
+        // In a contrast bytes are counted down as in the window.
+        self.sample(if contrast { NEVER } else { 0 });
         self.inside = self.used_since_began();
         self.ended_ns = now_ns();
         if contrast {
