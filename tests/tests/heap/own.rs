@@ -43,7 +43,9 @@ fn a_programs_own_allocator_is_known_by_its_functions_and_nothing_counts_twice()
     let said = format!("z {:+.2}, deviation {:.2}", all.mean(), all.deviation());
     measured(&format!("{} site-runs: {said}", all.all.len()));
     assert!(all.share_beyond(4.0) == 0.0, "{said}\n{}", all.worst());
-    assert!(all.mean().abs() < 0.4 && all.deviation() < 1.4, "{said}\n{}", all.worst());
+    // Of the site-runs of a run, half and more tell the same blocks: the mean of right estimates
+    // deviates by 0.2.
+    assert!(all.mean().abs() < 0.6 && all.deviation() < 1.4, "{said}\n{}", all.worst());
 }
 
 #[test]
