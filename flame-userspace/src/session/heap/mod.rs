@@ -11,6 +11,7 @@ mod holders;
 mod links;
 mod meter;
 mod options;
+mod own_code;
 mod price;
 mod prober;
 mod report;

@@ -1,18 +1,16 @@
 //! What a hit of a probe, and a tick of the clock of traps, cost on this machine: measured on
 //! flame's own code.
 
-use std::fs::File;
 use std::hint::black_box;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use flame_common::block::ARGUMENTS_SHIFT;
 use flame_common::heap::{Arguments, Role};
 use flame_common::poisson::NEVER;
 
+use super::own_code::{self, OwnProbes};
 use crate::bpf::{HeapKernel, HeapPrograms, Pace, Probe, Programs, TrapClock};
-use crate::process;
 use crate::session::timeline::thread_cpu_ns;
 
 /// Batches that are timed, and rounds in each.
@@ -60,19 +58,12 @@ impl Priced {
 /// What a hit costs in a tight loop, in nanoseconds of CPU time. flame has to be a target
 /// meanwhile, and no sample is to be taken.
 fn of_hit(programs: &HeapPrograms) -> Result<f64> {
-    let row = process::own_file_offset(probed_often as *const () as u64);
-    let row = row.context("find flame's own code")?;
-    let file = File::open("/proc/self/exe").context("open flame's own program")?;
+    let row = own_code::place(probed_often)?;
     let arguments = u64::from(Arguments::AT_ENTRY.pack()) << ARGUMENTS_SHIFT;
     let cookie = Role::Malloc as u64 | arguments;
     let probes: Vec<Probe> = (row..row + IN_A_ROW).map(|offset| Probe { offset, cookie }).collect();
-    let link = programs
-        .allocations(&file, &probes, Some(std::process::id()))
-        .context("probe a function of flame's own")?;
-    let hit_ns = time(|| probed_often(1)) / IN_A_ROW as f64;
-    // Closing it waits for all CPUs.
-    thread::spawn(|| drop(link));
-    Ok(hit_ns)
+    let _probes = OwnProbes::open(programs, &probes)?;
+    Ok(time(|| probed_often(1)) / IN_A_ROW as f64)
 }
 
 /// How long a round takes, in nanoseconds: the median of batches. (In the mean, one moment in which
@@ -121,7 +112,8 @@ fn spin() {
     black_box(number);
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of values, of which there are some.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -5,15 +5,14 @@
 //! so does whoever shares the core: in a virtual machine a hit takes 1.4 times as long for a tenth
 //! of a second, and for hours some percent more, and then dense hits are 5 % cheaper, else 0.6.
 
-use std::fs::File;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use flame_common::block::OWN;
 
-use crate::bpf::{HeapPrograms, Probe, ProbeLink};
-use crate::process;
+use super::own_code::{OwnProbes, place};
+use super::price::median;
+use crate::bpf::{HeapPrograms, Probe};
 
 /// Rounds of arithmetic between the places that are probed: 0.3 us. What comes out is the same for
 /// a tenth of that and for five times as much.
@@ -63,33 +62,26 @@ pub(super) struct Warmth {
 
 /// The loops, probed.
 pub(super) struct Loops {
-    link: Option<ProbeLink>,
+    /// Out when they are dropped.
+    _probes: OwnProbes,
 }
 
 impl Loops {
     /// Puts probes into flame's own code.
     pub(super) fn probe(programs: &HeapPrograms) -> Result<Self> {
-        let place = |code: extern "C" fn(usize), further: u64| {
-            let offset = process::own_file_offset(code as *const () as u64);
-            let offset = offset.context("find flame's own code")? + further;
-            anyhow::Ok(Probe { offset, cookie: OWN })
-        };
         // SAFETY: the loop is longer than that.
         let code = unsafe { std::slice::from_raw_parts(with_two as *const u8, REACH) };
         let second = code.iter().skip(1).position(|&byte| byte == PROBED);
         let second = second.context("find the second place in flame's own code")? as u64 + 1;
-        let places = [place(with_one, 0)?, place(with_two, 0)?, place(with_two, second)?];
-        let file = File::open("/proc/self/exe").context("open flame's own program")?;
-        let link = programs
-            .allocations(&file, &places, Some(std::process::id()))
-            .context("probe a function of flame's own")?;
-        Ok(Self { link: Some(link) })
+        let (one, two) = (place(with_one)?, place(with_two)?);
+        let probes = [one, two, two + second].map(|offset| Probe { offset, cookie: OWN });
+        Ok(Self { _probes: OwnProbes::open(programs, &probes)? })
     }
 
     /// Looks how it is now. (Medians: in the mean, one moment in which the machine does other things
     /// would count for hundreds of rounds.)
-    pub(super) fn look(&self) -> Option<Warmth> {
-        self.link.as_ref()?;
+    #[expect(clippy::unused_self, reason = "without the probes it would see nothing")]
+    pub(super) fn look(&self) -> Warmth {
         let mut took = [const { Vec::new() }; 3];
         for _ in 0..BATCHES {
             for (code, took) in [without, with_one, with_two].into_iter().zip(&mut took) {
@@ -98,18 +90,7 @@ impl Loops {
                 took.push(start.elapsed().as_nanos() as f64 / f64::from(ROUNDS));
             }
         }
-        let [bare, one, two] = took.map(|mut took| {
-            took.sort_by(f64::total_cmp);
-            took[BATCHES / 2]
-        });
-        Some(Warmth { once: one - bare, twice: (two - bare) / 2.0 })
-    }
-}
-
-impl Drop for Loops {
-    fn drop(&mut self) {
-        // Closing it waits for all CPUs.
-        let link = self.link.take();
-        _ = thread::Builder::new().spawn(move || drop(link));
+        let [bare, one, two] = took.map(median);
+        Warmth { once: one - bare, twice: (two - bare) / 2.0 }
     }
 }

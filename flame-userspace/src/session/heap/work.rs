@@ -340,7 +340,7 @@ impl Work {
         log::debug!("a contrast: {:?}, {behind:?}", self.inside);
         let alike = self.links.frees_are_alike();
         self.close_window();
-        let warmth = self.loops.as_ref().and_then(Loops::look);
+        let warmth = self.loops.as_ref().map(Loops::look);
         log::debug!("loops of flame's own: {warmth:?}");
         self.governor.contrast(self.inside, behind, alike, warmth);
     }
