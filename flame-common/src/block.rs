@@ -73,6 +73,9 @@ pub const NULL_IS_MALLOC: u64 = 1 << 9;
 pub const PLAIN_IS_MALLOC: u64 = 1 << 10;
 /// The alignment that glibc's `malloc` gives any block (`MALLOC_ALIGNMENT` on x86-64).
 pub const PLAIN_ALIGNMENT: u64 = 16;
+/// In a probe's cookie: its link is of one process, which is a target, and the kernel sees to it
+/// that no other hits it.
+pub const OF_TARGET: u64 = 1 << 11;
 /// How far up in a probe's cookie the packed [`Arguments`](crate::heap::Arguments) are.
 pub const ARGUMENTS_SHIFT: u32 = 16;
 /// How far up in a probe's cookie the distance is to where its instruction leads: a signed number of

@@ -113,6 +113,13 @@ impl Arguments {
         (first & 15) as u32 | ((second & 15) as u32) << 4 | ((third & 15) as u32) << 8
     }
 
+    /// Whether what [`Arguments::pack`] packed is [`Arguments::AT_ENTRY`]; bits above the twelfth do
+    /// not matter.
+    #[inline(always)]
+    pub const fn are_at_entry(bits: u32) -> bool {
+        bits & 0xfff == Self::AT_ENTRY.pack()
+    }
+
     /// What [`Arguments::pack`] packed; bits above the twelfth do not matter.
     #[inline(always)]
     pub const fn unpack(bits: u32) -> Self {
@@ -173,6 +180,10 @@ mod tests {
     fn arguments_come_back_from_their_bits() {
         for arguments in [Arguments::AT_ENTRY, Arguments([0, 15, 8]), Arguments([15, 0, 15])] {
             assert_eq!(Arguments::unpack(arguments.pack() | 0xffff_f000), arguments);
+            let at_entry = arguments == Arguments::AT_ENTRY;
+            assert_eq!(Arguments::are_at_entry(arguments.pack()), at_entry);
+            // In a probe's cookie other bits follow.
+            assert_eq!(Arguments::are_at_entry(arguments.pack() | 0x5a5a_5000), at_entry);
         }
     }
 

@@ -26,8 +26,6 @@ pub struct ProbedPlace {
     pub address: u64,
     /// Where it leads, if it is a branch that is taken; else the next instruction.
     pub leads_to: u64,
-    /// Where the probed function returns to.
-    pub returns_to: u64,
 }
 
 /// The places whose probes a CPU met last: addresses of instructions, and of where they lead, each
@@ -44,9 +42,14 @@ impl ProbedPlaces {
     /// Keeps a place.
     #[inline(always)]
     pub fn note(&mut self, place: ProbedPlace) {
-        let ProbedPlace { address, leads_to, returns_to } = place;
+        let ProbedPlace { address, leads_to } = place;
         keep(&mut self.addresses, address);
         keep(&mut self.leads_to, leads_to);
+    }
+
+    /// Keeps where a probed function returns to, whose return is taken.
+    #[inline(always)]
+    pub fn note_return(&mut self, returns_to: u64) {
         keep(&mut self.returns_to, returns_to);
     }
 
@@ -99,11 +102,8 @@ mod tests {
         assert!(!places.is_trap(0) && !places.is_trap(5));
         for at in 1..=4 {
             let address = at * 0x1000;
-            places.note(ProbedPlace {
-                address,
-                leads_to: address + 0x200,
-                returns_to: address + 0x301,
-            });
+            places.note(ProbedPlace { address, leads_to: address + 0x200 });
+            places.note_return(address + 0x301);
         }
         for ip in [0x1000, 0x1001, 0x1006, 0x1200, 0x1301, 0x4000, 0x7fff_ffff_e00d] {
             assert!(places.is_trap(ip), "{ip:#x}");

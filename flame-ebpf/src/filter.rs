@@ -10,11 +10,15 @@ use crate::task::{self, Ids};
 /// Whether the task with these ids, the current one, is a target.
 #[inline(always)]
 pub(crate) fn wanted(ids: Ids) -> bool {
-    if config!(only_uid) != 0 && !is_users_own(config!(uid)) {
-        return false;
-    }
     // SAFETY: the value is not read; its slot may be reused meanwhile.
-    config!(all) != 0 || unsafe { TARGETS.get(ids.pid) }.is_some() || in_target_cgroup()
+    let is_target = || unsafe { TARGETS.get(ids.pid) }.is_some();
+    allowed() && (config!(all) != 0 || is_target() || in_target_cgroup())
+}
+
+/// Whether the current task may be sampled, if it is a target.
+#[inline(always)]
+pub(crate) fn allowed() -> bool {
+    config!(only_uid) == 0 || is_users_own(config!(uid))
 }
 
 /// Whether the current task runs as `uid` and as nobody else: not a set-user-ID program of

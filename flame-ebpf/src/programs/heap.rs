@@ -16,8 +16,8 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use flame_common::block::{
-    ARGUMENTS_SHIFT, Block, BlockKey, Call, LEADS_SHIFT, NULL_IS_MALLOC, OWN, PLAIN_ALIGNMENT,
-    PLAIN_IS_MALLOC,
+    ARGUMENTS_SHIFT, Block, BlockKey, Call, LEADS_SHIFT, NULL_IS_MALLOC, OF_TARGET, OWN,
+    PLAIN_ALIGNMENT, PLAIN_IS_MALLOC,
 };
 use flame_common::heap::{Arguments, Role};
 use flame_common::sample::SampleKind;
@@ -26,7 +26,7 @@ use flame_common::trap::ProbedPlace;
 
 use crate::collect::{self, Measured};
 use crate::emit::tell_end;
-use crate::filter::wanted;
+use crate::filter::{allowed, wanted};
 use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
 use crate::memory::{kernel, user};
 use crate::poisson::{self, new_id};
@@ -60,7 +60,9 @@ fn session(ctx: &ProbeContext) -> u32 {
 
 #[uprobe]
 fn heap_enter(ctx: ProbeContext) -> u32 {
-    enter(&ctx, registers(&ctx)).unwrap_or(WITHOUT_RETURN);
+    let regs = registers(&ctx);
+    note_return(user(regs.rsp).unwrap_or(0));
+    enter(&ctx, regs).unwrap_or(WITHOUT_RETURN);
     0
 }
 
@@ -72,7 +74,10 @@ fn heap_leave(ctx: ProbeContext) -> u32 {
 
 #[uprobe]
 fn heap_alloc(ctx: ProbeContext) -> u32 {
-    allocate(&ctx, registers(&ctx));
+    let regs = registers(&ctx);
+    // A session in another process may have the kernel take it.
+    note_return(user(regs.rsp).unwrap_or(0));
+    allocate(&ctx, regs);
     0
 }
 
@@ -99,7 +104,8 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
     let ids = task::current_ids()?;
-    if !wanted(ids) || cookie & OWN != 0 {
+    let is_wanted = if cookie & OF_TARGET != 0 { allowed() } else { wanted(ids) };
+    if !is_wanted || cookie & OWN != 0 {
         return None;
     }
     bump(Stat::HeapHits);
@@ -122,16 +128,24 @@ fn note(regs: &pt_regs, cookie: u64) {
         let address = regs.rip;
         let distance = (cookie >> LEADS_SHIFT) as i32;
         let leads_to = address.wrapping_add_signed(i64::from(distance));
-        let returns_to = user(regs.rsp).unwrap_or(0);
         // SAFETY: the slot is this CPU's own; see the clock for what interrupts this.
-        unsafe { &mut *places }.note(ProbedPlace { address, leads_to, returns_to });
+        unsafe { &mut *places }.note(ProbedPlace { address, leads_to });
+    }
+}
+
+/// Keeps for the clock of traps where a function returns to, whose return is a trap too.
+#[inline(always)]
+fn note_return(returns_to: u64) {
+    if let Some(places) = PROBED.get_ptr_mut(0) {
+        // SAFETY: as in `note`.
+        unsafe { &mut *places }.note_return(returns_to);
     }
 }
 
 /// The function's first three arguments, in the registers that these bits tell of.
 #[inline(always)]
 fn arguments(regs: &pt_regs, bits: u32) -> Option<[u64; 3]> {
-    if bits == Arguments::AT_ENTRY.pack() {
+    if Arguments::are_at_entry(bits) {
         return Some([regs.rdi, regs.rsi, regs.rdx]);
     }
     let [first, second, third] = Arguments::unpack(bits).0;
@@ -179,9 +193,11 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
     if interval == 0 && old.is_none() {
         return None;
     }
+    let caller = user(regs.rsp).unwrap_or(0);
+    note_return(caller);
     let call = Call {
         stack_pointer: regs.rsp,
-        caller: user(regs.rsp).unwrap_or(0),
+        caller,
         argument: first,
         size: size.unwrap_or(0),
         interval,

@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
-use flame_common::block::{Block, BlockKey, HeapControl};
+use flame_common::block::{Block, BlockKey, HeapControl, OF_TARGET};
 use flame_common::stat::Stat;
 
 use super::features;
@@ -21,6 +21,9 @@ pub(crate) struct HeapPrograms {
     follow: Follow,
     /// Entries alone.
     allocations: ProbeProgram,
+    /// Whether the kernel sees to it that a link of one process is hit by no other: before, by
+    /// children of `vfork` as well.
+    keeps_apart: bool,
 }
 
 /// How calls are followed to their return.
@@ -56,13 +59,13 @@ impl HeapPrograms {
                 Follow::Pair { enter, leave: linked.load("heap_leave", Attach::Multi)? }
             };
             let allocations = allocations.join().map_err(|_| anyhow!("a thread panicked"))??;
-            Ok(Self { follow, allocations })
+            Ok(Self { follow, allocations, keeps_apart: version >= SESSION })
         })
     }
 
     /// Follows the blocks of an allocator from their allocation to their end, in one process or in
     /// all. `makes` are the probes of functions whose return matters, `frees` those of the others.
-    /// They are put in place in this order, the frees first.
+    /// They are put in place in this order, the frees first. One process has to be a target.
     pub(crate) fn follow(
         &self,
         file: &File,
@@ -72,7 +75,7 @@ impl HeapPrograms {
     ) -> io::Result<ProbeLink> {
         // First the frees: a block that is sampled while the probes are put in place, one after the
         // other, must not be freed unseen.
-        let all: Vec<Probe> = frees.iter().chain(makes).copied().collect();
+        let all = self.of(pid, frees.iter().chain(makes));
         match &self.follow {
             Follow::Session(session) => session.attach(file, &all, false, pid),
             Follow::Pair { enter, leave } => {
@@ -83,14 +86,22 @@ impl HeapPrograms {
         }
     }
 
-    /// Samples the allocations of an allocator, without their fate.
+    /// Samples the allocations of an allocator, without their fate; in one process, which has to be
+    /// a target, or in all.
     pub(crate) fn allocations(
         &self,
         file: &File,
         makes: &[Probe],
         pid: Option<u32>,
     ) -> io::Result<ProbeLink> {
-        self.allocations.attach(file, makes, false, pid)
+        self.allocations.attach(file, &self.of(pid, makes), false, pid)
+    }
+
+    /// Probes whose program is told whether it need not ask for whom it is hit.
+    fn of<'p>(&self, pid: Option<u32>, probes: impl IntoIterator<Item = &'p Probe>) -> Vec<Probe> {
+        let more = if pid.is_some() && self.keeps_apart { OF_TARGET } else { 0 };
+        let told = |probe: &Probe| Probe { cookie: probe.cookie | more, ..*probe };
+        probes.into_iter().map(told).collect()
     }
 }
 
