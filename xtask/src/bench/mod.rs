@@ -150,7 +150,8 @@ fn heap(args: &HeapArgs) -> Result<()> {
         }
     }
     let latency = latency.map(|latency| latency.to_string()).unwrap_or_default();
-    let tables = format!("{table}\n{latency}");
+    let out = out_of_perl(&folder.0, &place, args)?.map(|out| out.to_string()).unwrap_or_default();
+    let tables = format!("{table}\n{latency}\n{out}");
     if args.quick || !args.programs.is_empty() {
         println!("{tables}");
         return Ok(());
@@ -161,6 +162,18 @@ fn heap(args: &HeapArgs) -> Result<()> {
     let text = format!("{heading}\n\n{tables}");
     let new = report::splice_between(&old, heap::BEGIN, heap::END, &text);
     fs::write(&path, new).with_context(|| format!("write {}", path.display()))
+}
+
+/// How long probes stay in perl, where that is among the programs.
+fn out_of_perl(folder: &Path, place: &Place, args: &HeapArgs) -> Result<Option<heap::out::Out>> {
+    const PERL: &str = "perl";
+    if !args.programs.is_empty() && !args.programs.iter().any(|name| name == PERL) {
+        return Ok(None);
+    }
+    // Work for longer than it is looked at.
+    let perl = programs::prepare(programs::HEAP, folder, &[PERL.to_owned()], 80.0)?;
+    let rounds = if args.quick { 2 } else { 9 };
+    perl.first().map(|perl| heap::out::measure(perl, place, rounds)).transpose()
 }
 
 /// Builds flame, and makes a folder for what is written.

@@ -7,6 +7,7 @@
 //! part in the first of them.
 
 mod memleak;
+pub(super) mod out;
 mod table;
 
 use std::fs;
