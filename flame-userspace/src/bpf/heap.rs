@@ -121,12 +121,13 @@ impl HeapSwitch {
     /// What was counted up to now.
     pub(crate) fn counts(&self) -> HeapCounts {
         let count = |stat| count(&self.stats, stat);
+        // The ticks last, whose moment matters most.
         HeapCounts {
             hits: count(Stat::HeapHits),
             frees: count(Stat::HeapFrees),
-            ticks: count(Stat::Ticks),
-            ticks_in_traps: count(Stat::TicksInTraps),
             sampling_ns: count(Stat::HeapSamplingNs),
+            ticks_in_traps: count(Stat::TicksInTraps),
+            ticks: count(Stat::Ticks),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use flame_tests::heap::{Pool, Quantity, Truth, compare, estimates};
+use flame_tests::heap::{Pool, Quantity, Truth, compare};
 use flame_tests::machine::{Machine, measured};
 use flame_tests::{Flame, Outcome, Workload};
 
@@ -64,25 +64,39 @@ fn start(workload: &Workload, options: &[&str], arguments: &[&OsStr]) -> Flame {
     Flame::record(&line)
 }
 
-#[test]
-fn allocated_and_in_use_are_unbiased_and_their_errors_are_right() {
-    let Some(_machine) = Machine::take() else { return };
-    let (sites, plugin) = (Workload::c("heap_sites"), Workload::library("heap_plugin"));
+/// Compares runs of a program, every allocation probed.
+fn pooled(name: &str, runs: usize, run: impl Fn() -> (Outcome, Truth)) -> Pool {
     let mut pool = Pool::default();
-    for _ in 0..16 {
-        let arguments = [OsStr::new("300"), OsStr::new("1000"), OsStr::new(plugin.path())];
-        let (outcome, truth) = record(&sites, &["--heap-mode", "exact"], &arguments);
+    for _ in 0..runs {
+        let (outcome, truth) = run();
         for quantity in Quantity::ALL {
             add(&mut pool, &outcome, &truth, quantity);
         }
     }
-    measured(&format!(
-        "{} site-runs: z {:+.3} on average, deviation {:.3}",
-        pool.all.len(),
-        pool.mean(),
-        pool.deviation()
-    ));
-    pool.assert_sound();
+    let (count, mean, deviation) = (pool.all.len(), pool.mean(), pool.deviation());
+    measured(&format!("{name}: {count} site-runs: z {mean:+.3}, deviation {deviation:.3}"));
+    pool
+}
+
+/// Asserts that none of several pools is far off, and that they are sound together.
+fn assert_sound_together(pools: Vec<(&str, Pool)>) {
+    let mut all = Pool::default();
+    for (name, pool) in pools {
+        let (count, mean) = (pool.all.len(), pool.mean());
+        assert!(count > 50 && mean.abs() < 0.5, "{name}: {}", pool.worst());
+        all.all.extend(pool.all);
+    }
+    let (count, mean, deviation) = (all.all.len(), all.mean(), all.deviation());
+    measured(&format!("{count} site-runs: z {mean:+.3} on average, deviation {deviation:.3}"));
+    all.assert_sound();
+}
+
+#[test]
+fn allocated_and_in_use_are_unbiased_and_their_errors_are_right() {
+    let Some(_machine) = Machine::take() else { return };
+    let (sites, plugin) = (Workload::c("heap_sites"), Workload::library("heap_plugin"));
+    let arguments = [OsStr::new("300"), OsStr::new("1000"), OsStr::new(plugin.path())];
+    pooled("glibc", 16, || record(&sites, &["--heap-mode", "exact"], &arguments)).assert_sound();
 }
 
 #[test]
@@ -102,19 +116,14 @@ fn allocations_alone_are_told_without_what_is_in_use() {
 #[test]
 fn a_c_plus_plus_program_and_a_rust_program_are_known_as_well() {
     let Some(_machine) = Machine::take() else { return };
-    for workload in [Workload::cpp("heap_sites"), Workload::rust("heap_sites")] {
-        let (outcome, truth) =
-            record(&workload, &["--heap-mode", "exact"], &[OsStr::new("300"), OsStr::new("1000")]);
-        let profile = outcome.heap();
-        for quantity in [Quantity::AllocSpace, Quantity::InuseSpace] {
-            // The language's own library allocates too: libstdc++ holds a pool for exceptions.
-            let sites = estimates(&profile, &truth, quantity).expect("a column");
-            let (all, known) = (sites.values().sum::<i64>() as f64, truth.total(quantity) as f64);
-            measured(&format!("{}: {all} of {known}", quantity.sample_type()));
-            let off = (all / known - 1.0).abs();
-            assert!(off < 0.2, "{}: {all} of {known}", quantity.sample_type());
-        }
-    }
+    let arguments = [OsStr::new("300"), OsStr::new("1000")];
+    let of = |name, workload: &Workload| {
+        (name, pooled(name, 16, || record(workload, &["--heap-mode", "exact"], &arguments)))
+    };
+    assert_sound_together(vec![
+        of("C++", &Workload::cpp("heap_sites")),
+        of("Rust", &Workload::rust("heap_sites")),
+    ]);
 }
 
 #[test]
@@ -144,11 +153,10 @@ fn other_allocators_are_known_as_well() {
     let Some(_machine) = Machine::take() else { return };
     let (sites, plugin) = (Workload::c("heap_sites"), Workload::library("heap_plugin"));
     let musl = Workload::musl("heap_sites");
-    let mut pool = Pool::default();
     let allocators = PRELOADED.map(|name| (name, Some(preloaded(name))));
-    for (name, library) in allocators.into_iter().chain([("musl", None)]) {
-        let mut own = Pool::default();
-        for _ in 0..5 {
+    let all = allocators.into_iter().chain([("musl", None)]);
+    let pools = all.map(|(name, library)| {
+        let run = || {
             let mut arguments = vec![OsStr::new("300"), OsStr::new("1000")];
             let workload = if library.is_some() { &sites } else { &musl };
             if library.is_some() {
@@ -162,16 +170,9 @@ fn other_allocators_are_known_as_well() {
             }
             let outcome = flame.run().with_code(0);
             let truth = Truth::read(&outcome.printed());
-            for quantity in Quantity::ALL {
-                add(&mut own, &outcome, &truth, quantity);
-            }
-        }
-        let (count, mean, deviation) = (own.all.len(), own.mean(), own.deviation());
-        measured(&format!("{name}: {count} site-runs: z {mean:+.3}, deviation {deviation:.3}"));
-        assert!(count > 50 && mean.abs() < 0.5, "{name}: {}", own.worst());
-        pool.all.extend(own.all);
-    }
-    let (count, mean, deviation) = (pool.all.len(), pool.mean(), pool.deviation());
-    measured(&format!("{count} site-runs: z {mean:+.3} on average, deviation {deviation:.3}"));
-    pool.assert_sound();
+            (outcome, truth)
+        };
+        (name, pooled(name, 5, run))
+    });
+    assert_sound_together(pools.collect());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flame_tests::Outcome;
-use flame_tests::heap::Quantity;
+use flame_tests::heap::{Quantity, is_site};
 
 /// Errors by function and sample type.
 pub(crate) struct Stated(BTreeMap<(String, String), f64>);
@@ -25,13 +25,14 @@ impl Stated {
         Self(errors)
     }
 
-    /// That of a function; 0 if it is not among those told.
+    /// That of a function, whatever its language; 0 if it is not among those told.
     pub(crate) fn error(&self, function: &str, quantity: Quantity) -> f64 {
         self.of_type(function, quantity.sample_type())
     }
 
     /// The same of a sample type by its name.
     pub(crate) fn of_type(&self, function: &str, kind: &str) -> f64 {
-        self.0.get(&(function.to_owned(), kind.to_owned())).copied().unwrap_or(0.0)
+        let is_it = |(name, of): &(String, String)| of == kind && is_site(name, function);
+        self.0.iter().find(|(key, _)| is_it(key)).map_or(0.0, |(_, error)| *error)
     }
 }

@@ -208,11 +208,13 @@ impl Links {
     fn close(&mut self, links: Vec<ProbeLink>) {
         self.wait_for_closing(MOST_CLOSING);
         for link in links {
-            self.closings.push_back(thread::spawn(move || {
+            let closing = thread::Builder::new().spawn(move || {
                 let began = Instant::now();
                 drop(link);
                 began.elapsed()
-            }));
+            });
+            // Where no thread can be had, it has been closed here.
+            self.closings.extend(closing);
         }
     }
 

@@ -8,15 +8,23 @@ use crate::bpf::{HeapCounts, HeapSwitch, Pace};
 use crate::process;
 
 /// Adds up the CPU time of processes that come and go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meter {
     seen: HashMap<u32, u64>,
     cpu_ns: u64,
+    counted_at: Instant,
 }
 
 impl Meter {
+    pub(super) fn new() -> Self {
+        Self { seen: HashMap::new(), cpu_ns: 0, counted_at: Instant::now() }
+    }
+
     /// What was used up to now by these processes (0 stands for all of the machine's).
     pub(super) fn read(&mut self, pids: impl Iterator<Item = u32>, switch: &HeapSwitch) -> Usage {
+        // First what changes fastest.
+        let HeapCounts { hits, frees, ticks, ticks_in_traps, sampling_ns } = switch.counts();
+        self.counted_at = Instant::now();
         for pid in pids {
             let now = if pid == 0 { process::machine_cpu_ns() } else { process::cpu_ns(pid) };
             let Some(now) = now else { continue };
@@ -24,7 +32,6 @@ impl Meter {
             let before = self.seen.insert(pid, now).unwrap_or(now);
             self.cpu_ns += now.saturating_sub(before);
         }
-        let HeapCounts { hits, frees, ticks, ticks_in_traps, sampling_ns } = switch.counts();
         Usage {
             hits: hits as f64,
             frees: frees as f64,
@@ -33,6 +40,11 @@ impl Meter {
             ticks_in_traps: ticks_in_traps as f64,
             sampling_ns: sampling_ns as f64,
         }
+    }
+
+    /// The moment up to which the last reading counted hits and ticks.
+    pub(super) fn counted_at(&self) -> Instant {
+        self.counted_at
     }
 
     /// A process has gone.
@@ -56,16 +68,15 @@ impl Ticking {
         Self { since, period_ns: 1e9 / pace.frequency() as f64 }
     }
 
-    /// The CPU time, in nanoseconds, of those that so many of its ticks met between two moments;
-    /// `None` if no CPU had one. What part of a period is over at either moment is the same on all
-    /// CPUs, so that the ticks there were are known, and the share of them tells.
-    pub(super) fn cpu_ns(&self, ticks: f64, from: Instant, to: Instant) -> Option<f64> {
+    /// How many CPUs those used that so many of its ticks met between two moments; `None` if no CPU
+    /// had one. What part of a period is over at either moment is the same on all CPUs, so that the
+    /// ticks there were are known, and the share of them tells.
+    pub(super) fn cpus(&self, ticks: f64, from: Instant, to: Instant) -> Option<f64> {
         let at = |moment: Instant| {
             moment.saturating_duration_since(self.since).as_nanos() as f64 / self.period_ns
         };
         let all = at(to).floor() - at(from).floor();
-        let elapsed_ns = to.saturating_duration_since(from).as_nanos() as f64;
-        (all > 0.0).then(|| elapsed_ns * ticks / all)
+        (all > 0.0).then(|| ticks / all)
     }
 }
 
@@ -82,14 +93,13 @@ mod tests {
         let period = 1e9 / Pace::Fast.frequency() as f64;
         for (from, to) in [(0.02, 12.4), (0.02, 12.9), (3.7, 9.1), (3.2, 9.9)] {
             let moment = |periods: f64| start + Duration::from_nanos((periods * period) as u64);
-            // A thread that runs all the time meets each tick.
+            // A thread that runs all the time meets each tick, and two of them twice as many.
             let ticks = f64::floor(to) - f64::floor(from);
-            let cpu_ns = clock.cpu_ns(ticks, moment(from), moment(to)).expect("ticks");
-            assert!((cpu_ns - (to - from) * period).abs() < 2.0, "{from} to {to}: {cpu_ns}");
-            // Two of them meet twice as many.
-            let both = clock.cpu_ns(2.0 * ticks, moment(from), moment(to)).expect("ticks");
-            assert!((both - 2.0 * cpu_ns).abs() < 1.0);
+            for threads in [1.0, 2.0] {
+                let cpus = clock.cpus(threads * ticks, moment(from), moment(to)).expect("ticks");
+                assert!((cpus - threads).abs() < 1e-9, "{from} to {to}: {cpus}");
+            }
         }
-        assert_eq!(clock.cpu_ns(0.0, start, start + Duration::from_nanos(10)), None);
+        assert_eq!(clock.cpus(0.0, start, start + Duration::from_nanos(10)), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
+mod calibrate;
 mod close;
 mod contrast;
 mod go;
@@ -12,7 +13,6 @@ mod links;
 mod meter;
 mod options;
 mod own_code;
-mod price;
 mod prober;
 mod report;
 mod residency;
@@ -27,11 +27,11 @@ use anyhow::Result;
 use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
+pub(super) use self::calibrate::Priced;
 use self::go::GoHeaps;
 use self::governor::{Governor, Probing};
 use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
-pub(super) use self::price::Priced;
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
 use self::residency::Residency;

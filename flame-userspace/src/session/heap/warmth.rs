@@ -10,8 +10,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use flame_common::block::OWN;
 
+use super::calibrate::median;
 use super::own_code::{OwnProbes, place};
-use super::price::median;
 use crate::bpf::{HeapPrograms, Probe};
 
 /// Rounds of arithmetic between the places that are probed: 0.3 us. What comes out is the same for

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use flame_common::poisson::NEVER;
 
+use super::calibrate;
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
 use super::meter::{Meter, Ticking};
-use super::price;
 use super::prober::{Cost, Order, Told, tell};
 use super::stratum::{Random, Stratum};
 use super::warmth::Loops;
@@ -36,6 +36,8 @@ pub(super) struct Work {
     /// What had been used then.
     began: Usage,
     began_at: Instant,
+    /// From when on hits and ticks count for that.
+    counted_from: Instant,
     /// When the window was opened that is open, or was last.
     opened: Instant,
     /// How long the way to a window lately was, from the first look at the usual work.
@@ -102,11 +104,12 @@ impl Work {
             tell,
             interval,
             governor,
-            meter: Meter::default(),
+            meter: Meter::new(),
             now: if windows { Doing::Rest } else { Doing::Open },
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
             began_at: Instant::now(),
+            counted_from: Instant::now(),
             opened: Instant::now(),
             lead: BEFORE,
             usual_ns: 0.0,
@@ -271,7 +274,7 @@ impl Work {
             self.loops = Loops::probe(self.links.programs())
                 .inspect_err(|error| log::debug!("{error:#}"))
                 .ok();
-            let tick_ns = price::of_tick(&self.clock).unwrap_or_else(|error| {
+            let tick_ns = calibrate::of_tick(&self.clock).unwrap_or_else(|error| {
                 tell(&self.tell, Told::Failed(format!("{error:#}")));
                 0.0
             });
@@ -285,6 +288,7 @@ impl Work {
 
     fn begin(&mut self) {
         self.began = self.used();
+        self.counted_from = self.meter.counted_at();
         self.began_at = Instant::now();
     }
 
@@ -304,18 +308,22 @@ impl Work {
         self.run_clock(Some(Pace::Fast));
         self.begin();
         self.sample(self.interval);
+        // To look at what was used takes a hundredth of a window.
+        self.began_at = Instant::now();
         self.opened = self.began_at;
         self.lead = (self.lead + (self.opened - look_at)) / 2;
         self.now = Doing::Window;
         self.due = Instant::now() + WINDOW;
     }
 
-    /// What was used since the last beginning, while the clock ran, without its own time.
-    fn used_since_began(&mut self) -> Usage {
+    /// What was used from the last beginning to a moment that has just been, while the clock ran,
+    /// without its own time.
+    fn used_until(&mut self, end: Instant) -> Usage {
         let mut used = self.used().since(self.began);
-        let by_ticks =
-            self.ticking.and_then(|clock| clock.cpu_ns(used.ticks, self.began_at, Instant::now()));
-        used.cpu_ns = by_ticks.unwrap_or(used.cpu_ns);
+        let (from, to) = (self.counted_from, self.meter.counted_at());
+        let cpus = self.ticking.and_then(|clock| clock.cpus(used.ticks, from, to));
+        let elapsed_ns = end.saturating_duration_since(self.began_at).as_nanos() as f64;
+        used.cpu_ns = cpus.map_or(used.cpu_ns, |cpus| cpus * elapsed_ns);
         used.without_ticks(self.tick_ns.unwrap_or(0.0))
     }
 
@@ -323,7 +331,7 @@ impl Work {
         let contrast = self.governor.wants_contrast();
         // In a contrast bytes are counted down as in the window.
         self.sample(if contrast { NEVER } else { 0 });
-        self.inside = self.used_since_began();
+        self.inside = self.used_until(Instant::now());
         self.ended_ns = now_ns();
         if contrast {
             self.links.open_frees();
@@ -336,7 +344,7 @@ impl Work {
     }
 
     fn end_contrast(&mut self) {
-        let behind = self.used_since_began();
+        let behind = self.used_until(Instant::now());
         log::debug!("a contrast: {:?}, {behind:?}", self.inside);
         let alike = self.links.frees_are_alike();
         self.close_window();
