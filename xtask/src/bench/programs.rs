@@ -202,7 +202,8 @@ impl Prepared {
             Work::Build => {
                 let sources = folder.join("crate/src");
                 fs::create_dir_all(&sources).context("make a crate")?;
-                let manifest = "[package]\nname = \"small\"\nedition = \"2024\"\n";
+                // It lies below this workspace, and is none of its own.
+                let manifest = "[package]\nname = \"small\"\nedition = \"2024\"\n[workspace]\n";
                 let manifest = input("crate/Cargo.toml", manifest.to_owned())?;
                 input("crate/src/lib.rs", rust_source(amount(60)))?;
                 let target = folder.join("crate/target").to_string_lossy().into_owned();

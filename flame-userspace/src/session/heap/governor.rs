@@ -47,6 +47,9 @@ const ALLOWANCE_NS: f64 = 30e6;
 const MOST_CREDIT_NS: f64 = 100e6;
 /// The share of the budget that windows aim at: the price is an estimate.
 const AIM: f64 = 0.45;
+/// The share of it that windows do without while what was spent before them, beyond the budget, has
+/// not been saved: a program of some seconds notices.
+const SAVED: f64 = 0.12;
 /// How long a window is open. What windows see differs most by what the program does at the moment:
 /// many short ones tell more than a few long ones of the same price.
 pub(super) const WINDOW: Duration = Duration::from_millis(3);
@@ -171,6 +174,8 @@ pub(super) struct Governor {
     probing: Probing,
     /// What the probes cost beyond the budget.
     debt_ns: f64,
+    /// What they had cost beyond it when windows began, and has not been saved since.
+    overdrawn_ns: f64,
     /// While all probes were open, lately.
     open: Usage,
     /// In windows.
@@ -190,6 +195,7 @@ impl Governor {
             loop_ns,
             probing: Probing::first(mode),
             debt_ns: 0.0,
+            overdrawn_ns: 0.0,
             open: Usage::default(),
             inside: Usage::default(),
             contrast: Contrast::default(),
@@ -279,6 +285,7 @@ impl Governor {
             Probing::Follow if cheaper => Probing::Allocations,
             _ => Probing::Windows,
         };
+        self.overdrawn_ns += self.debt_ns;
         self.debt_ns = 0.0;
         true
     }
@@ -299,8 +306,11 @@ impl Governor {
     /// nanoseconds, and by how much CPU the targets use in a nanosecond.
     pub(super) fn stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
         if cpus > 0.0 {
-            let wanted = cost_ns / (self.budget * AIM) / cpus;
+            let saved = if self.overdrawn_ns > 0.0 { SAVED } else { 0.0 };
+            let wanted = cost_ns / (self.budget * (AIM - saved)) / cpus;
             self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
+            let work_ns = self.mean_gap_ns * STRATUM as f64 * cpus;
+            self.overdrawn_ns = (self.overdrawn_ns - work_ns * self.budget * saved).max(0.0);
         }
         Duration::from_nanos((self.mean_gap_ns * STRATUM as f64) as u64)
     }
@@ -365,6 +375,19 @@ mod tests {
         // 7000 hits at 1.6 us each, of a budget of 2.25 %.
         assert!((stratum / 2.0 - 11.2 * MS / 0.0225).abs() < MS, "{stratum}");
         // 12 ms, in which 2000 blocks are made.
+        // What all probes cost before is saved in the first windows.
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
+        assert!((1..100).any(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS))));
+        let first = governor.stratum(cost_ns, 1.0);
+        let longer = first.as_secs_f64() * 1e9 / stratum;
+        assert!((longer - 0.45 / 0.33).abs() < 0.01, "{longer}");
+        // Some 40 ms, by 0.6 % of the work.
+        let saving = first.as_secs_f64() * 0.006;
+        for _ in 0..(0.08 / saving) as u32 {
+            governor.stratum(cost_ns, 1.0);
+        }
+        let last = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
+        assert!((last - stratum).abs() < 1.0, "{last} {stratum}");
         let expected = governor.expected_ns(used(3000.0, 1000.0, 12.0 * MS));
         assert!((expected - 3.2 * MS).abs() < 1.0, "{expected}");
     }
