@@ -78,6 +78,8 @@ pub(crate) struct HeapRow {
 /// The books of a session or of a part of it, closed.
 #[derive(Debug, Default)]
 pub(crate) struct ClosedLedger {
+    /// Work, in nanoseconds of CPU time, that is in no estimate, since no window was open in it.
+    pub(crate) unseen_ns: f64,
     /// The stacks, and how many samples there are of each key.
     pub(crate) sum: Aggregate,
     pub(crate) rows: HashMap<Key, HeapRow>,
@@ -275,6 +277,7 @@ impl Ledger {
             closed.total.allocated += blocks;
             closed.rows.entry(key).or_default().allocated = blocks;
         }
+        closed.unseen_ns = self.windows.unseen_ns();
         let (in_windows, all) = self.windows.take();
         for (key, blocks) in in_windows {
             closed.rows.entry(key).or_default().allocated += blocks;

@@ -236,6 +236,13 @@ impl Windows {
         self.done_in_all += blocks(total);
     }
 
+    /// Ends what is open; the work that no estimate stands for, in nanoseconds, if no window was
+    /// open at all.
+    pub(super) fn unseen_ns(&mut self) -> f64 {
+        self.close_stratum();
+        if self.done_ns > 0.0 { 0.0 } else { self.open_ns }
+    }
+
     /// The estimates of the strata that are over, by key and in all.
     pub(super) fn take(&mut self) -> (HashMap<Key, Blocks>, Blocks) {
         self.close_stratum();
@@ -416,6 +423,16 @@ mod tests {
             let deviation = (squares / f64::from(rounds)).sqrt();
             assert!((0.9..1.15).contains(&deviation), "{of_samples} {of_phases}: {deviation}");
         }
+    }
+
+    #[test]
+    fn work_without_a_window_is_told() {
+        let mut windows = Windows::default();
+        windows.end_stratum(300.0, TOLD);
+        assert!((windows.unseen_ns() - 300.0).abs() < 1e-9);
+        windows.end_window(Some(window(10.0, 10.0)), 1);
+        windows.end_stratum(100.0, TOLD);
+        assert!(windows.unseen_ns() == 0.0, "it stands for what was before it");
     }
 
     #[test]

@@ -325,6 +325,12 @@ impl HeapPart {
                 }
             ));
         }
+        if self.books.unseen_ns > 0.0 {
+            notes.push(format!(
+                "no window was open in the last {:.2} s of CPU time: what was allocated in them is in no number; profile for longer, or with a higher --heap-overhead",
+                self.books.unseen_ns / 1e9
+            ));
+        }
         for found in self.found.iter().filter(|found| !found.stepped.is_empty()) {
             notes.push(format!(
                 "no cheap place to probe in {}: {} (each call is single-stepped)",

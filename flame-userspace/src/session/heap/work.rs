@@ -20,6 +20,9 @@ use crate::session::timeline::now_ns;
 const ACCOUNT: Duration = Duration::from_millis(20);
 const ACCOUNT_SOON: Duration = Duration::from_millis(3);
 
+/// The share of a time that was the targets' own work, at least, when a rate is told of it.
+const LEAST_WORK: f64 = 0.1;
+
 /// The thread's state.
 pub(super) struct Work {
     links: Links,
@@ -204,7 +207,7 @@ impl Work {
         if !too_dear {
             return;
         }
-        let (rate, slow_down) = self.rate(recent);
+        let (rate, slow_down) = self.rate(self.governor.while_open());
         let how = self.governor.probing();
         self.sample(0);
         self.links.close_all();
@@ -224,9 +227,11 @@ impl Work {
 
     /// Hits in a second of the targets' own work, and the slow-down.
     fn rate(&self, used: Usage) -> (f64, f64) {
-        let work = self.governor.work_ns(used);
+        // Where traps take nearly all of the time, what is left of it is not known.
+        let work = self.governor.work_ns(used).max(used.cpu_ns * LEAST_WORK);
         let rate = if work > 0.0 { used.hits * 1e9 / work } else { 0.0 };
-        (rate, self.governor.slow_down(used))
+        let slow_down = if work > 0.0 { used.hits * self.governor.price_ns() / work } else { 0.0 };
+        (rate, slow_down)
     }
 
     /// Goes over to windows, each of which will cost so much, in nanoseconds, of targets that use so
