@@ -90,3 +90,23 @@ fn the_work_of_a_window_is_known_whatever_the_kernels_clocks_tell() {
         }
     }
 }
+
+/// The first windows come soon: a program of a second, which makes millions of blocks and is probed otherwise only for
+/// its first tens of milliseconds, is not lost.
+#[test]
+fn a_short_program_is_seen_in_windows() {
+    let Some(_machine) = Machine::take() else { return };
+    let program = Workload::c("heap_steady");
+    for _ in 0..3 {
+        let arguments = [&["-t", "heap", "--"][..], &[program.path(), "4000000", "300"]].concat();
+        let outcome = Flame::record(&arguments).run().with_code(0);
+        let truth = Truth::read(&outcome.printed());
+        let (stated, profile) = (Stated::of(&outcome), outcome.heap());
+        let quantity = Quantity::AllocSpace;
+        for one in compare(&profile, &truth, quantity, 1, |site| stated.error(site, quantity)) {
+            let ratio = one.estimate / one.truth;
+            measured(&format!("{ratio:.3} of the truth, z {:+.2}", one.z()));
+            assert!((0.3..3.0).contains(&ratio), "{ratio:.4} of the truth");
+        }
+    }
+}

@@ -308,7 +308,8 @@ impl Governor {
     /// What a window will cost, in nanoseconds, by what was `used` while all probes were open.
     pub(super) fn expected_ns(&self, used: Usage) -> f64 {
         let makes = (used.hits - used.frees) / used.cpu_ns.max(1.0);
-        makes * TRAPPING_NS * self.price_ns()
+        // No program traps for more than all of its time, whatever its clock and the price tell.
+        (makes * self.price_ns()).min(1.0) * TRAPPING_NS
     }
 
     /// How long a stratum is, by what windows cost for each moment drawn before, in the mean, in
@@ -413,5 +414,8 @@ mod tests {
         assert!((last - stratum).abs() < 1.0, "{last} {stratum}");
         let expected = governor.expected_ns(used(3000.0, 1000.0, 12.0 * MS));
         assert!((expected - 3.2 * MS).abs() < 1.0, "{expected}");
+        // Its clock stood still for most of the time.
+        let expected = governor.expected_ns(used(30_000.0, 0.0, 2.0 * MS));
+        assert!((expected - 12.0 * MS).abs() < 1.0, "{expected}");
     }
 }
