@@ -106,7 +106,8 @@ fn a_short_program_is_seen_in_windows() {
         for one in compare(&profile, &truth, quantity, 1, |site| stated.error(site, quantity)) {
             let ratio = one.estimate / one.truth;
             measured(&format!("{ratio:.3} of the truth, z {:+.2}", one.z()));
-            assert!((0.3..3.0).contains(&ratio), "{ratio:.4} of the truth");
+            // Traps take most of a window here, and few windows tell what they take: that is stated.
+            assert!((0.1..10.0).contains(&ratio) && one.z().abs() < 4.0, "{ratio:.4} of the truth");
         }
     }
 }
