@@ -91,8 +91,8 @@ fn the_work_of_a_window_is_known_whatever_the_kernels_clocks_tell() {
     }
 }
 
-/// The first windows come soon: a program of a second, which makes millions of blocks and is probed otherwise only for
-/// its first tens of milliseconds, is not lost.
+/// Windows are not put off for longer than they can cost: a program of a second, which makes millions
+/// of blocks and is probed otherwise only for its first tens of milliseconds, is not lost.
 #[test]
 fn a_short_program_is_seen_in_windows() {
     let Some(_machine) = Machine::take() else { return };

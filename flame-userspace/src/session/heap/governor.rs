@@ -66,11 +66,6 @@ pub(super) const STRATUM: usize = 2;
 /// A stratum's share of time for each: opening a window takes some 10 ms of flame's time, and looks
 /// at all processes that have mapped the allocator's file.
 const GAPS_NS: (f64, f64) = (40e6, 10e9);
-/// A stratum's share for each at first, which doubles from one to the next: of a program of a second
-/// windows tell something as well.
-const FIRST_GAP_NS: f64 = 60e6;
-/// Windows that no contrast follows, since they come at that pace.
-const WITHOUT_CONTRAST: u32 = 4;
 /// Ticks in traps from which on they tell the price of a hit.
 const LEAST_TICKS: f64 = 100.0;
 /// Ticks in traps after which, while all probes are open, what was measured counts half: the price
@@ -187,8 +182,6 @@ pub(super) struct Governor {
     inside: Usage,
     contrast: Contrast,
     mean_gap_ns: f64,
-    /// The most that the next stratum's may be.
-    most_gap_ns: f64,
     /// Windows up to now.
     windows: u32,
 }
@@ -207,7 +200,6 @@ impl Governor {
             inside: Usage::default(),
             contrast: Contrast::default(),
             mean_gap_ns: GAPS_NS.0,
-            most_gap_ns: FIRST_GAP_NS,
             windows: 0,
         }
     }
@@ -242,8 +234,7 @@ impl Governor {
     /// Whether a window is to be followed by a moment under more traps.
     pub(super) fn wants_contrast(&self) -> bool {
         let trap_ns = self.trap_ns().unwrap_or(self.loop_ns);
-        self.windows >= WITHOUT_CONTRAST
-            && self.contrast.wants_more(self.inside, self.windows, trap_ns)
+        self.contrast.wants_more(self.inside, self.windows, trap_ns)
     }
 
     /// Takes in a window, and the moment behind it in which frees trapped as well, on instructions
@@ -318,17 +309,10 @@ impl Governor {
         if cpus > 0.0 {
             let saved = if self.overdrawn_ns > 0.0 { SAVED } else { 0.0 };
             let wanted = cost_ns / (self.budget * (AIM - saved)) / cpus;
-            let gap_ns = wanted.min(self.most_gap_ns).clamp(GAPS_NS.0, GAPS_NS.1);
-            self.mean_gap_ns = gap_ns;
-            let moments = STRATUM as f64;
-            let too_much_ns = if gap_ns < wanted {
-                (cost_ns - gap_ns * cpus * self.budget * AIM) * moments
-            } else {
-                -gap_ns * moments * cpus * self.budget * saved
-            };
-            self.overdrawn_ns = (self.overdrawn_ns + too_much_ns).max(0.0);
+            self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
+            let work_ns = self.mean_gap_ns * STRATUM as f64 * cpus;
+            self.overdrawn_ns = (self.overdrawn_ns - work_ns * self.budget * saved).max(0.0);
         }
-        self.most_gap_ns *= 2.0;
         Duration::from_nanos((self.mean_gap_ns * STRATUM as f64) as u64)
     }
 }
@@ -388,12 +372,6 @@ mod tests {
         let mut governor = Governor::new(HeapMode::Governed, 5.0, PRICE);
         assert_eq!(governor.stratum(0.0, 1.0), Duration::from_millis(80));
         let cost_ns = 7000.0 * governor.price_ns();
-        // At first they come soon, in any case.
-        for first_ms in [240, 480] {
-            assert_eq!(governor.stratum(cost_ns, 1.0), Duration::from_millis(first_ms));
-        }
-        assert!(governor.overdrawn_ns > 10.0 * MS, "{}", governor.overdrawn_ns);
-        (governor.overdrawn_ns, governor.most_gap_ns) = (0.0, f64::MAX);
         let stratum = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
         // 7000 hits at 1.6 us each, of a budget of 2.25 %.
         assert!((stratum / 2.0 - 11.2 * MS / 0.0225).abs() < MS, "{stratum}");
@@ -401,7 +379,6 @@ mod tests {
         // What all probes cost before is saved in the first windows.
         let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
         assert!((1..100).any(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS))));
-        governor.most_gap_ns = f64::MAX;
         let first = governor.stratum(cost_ns, 1.0);
         let longer = first.as_secs_f64() * 1e9 / stratum;
         assert!((longer - 0.45 / 0.33).abs() < 0.01, "{longer}");
