@@ -375,7 +375,6 @@ mod tests {
         let stratum = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
         // 7000 hits at 1.6 us each, of a budget of 2.25 %.
         assert!((stratum / 2.0 - 11.2 * MS / 0.0225).abs() < MS, "{stratum}");
-        // 12 ms, in which 2000 blocks are made.
         // What all probes cost before is saved in the first windows.
         let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
         assert!((1..100).any(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS))));
@@ -389,6 +388,7 @@ mod tests {
         }
         let last = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
         assert!((last - stratum).abs() < 1.0, "{last} {stratum}");
+        // 12 ms, in which 2000 blocks are made.
         let expected = governor.expected_ns(used(3000.0, 1000.0, 12.0 * MS));
         assert!((expected - 3.2 * MS).abs() < 1.0, "{expected}");
         // Its clock stood still for most of the time.
