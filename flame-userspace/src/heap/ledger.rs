@@ -261,6 +261,13 @@ impl Ledger {
         self.aggregator.want(address);
     }
 
+    /// How large blocks are in the mean, outside of windows, in bytes; `None` of none.
+    pub(crate) fn mean_size(&self) -> Option<f64> {
+        let mut all = Blocks::default();
+        self.allocated.values().for_each(|&blocks| all += blocks);
+        (all.objects.value > 0.0).then(|| all.space.value / all.objects.value)
+    }
+
     /// Samples that were taken in.
     pub(crate) fn samples(&self) -> u64 {
         self.aggregator.samples()

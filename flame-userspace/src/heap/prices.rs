@@ -55,14 +55,15 @@ impl Used {
         }
     }
 
-    /// The price, and its variance: that of one tick at least.
+    /// The price, and its variance: as if two ticks more had been in traps and two outside (Agresti
+    /// and Coull, "Approximate is better than exact", 1998), since few ticks may all be on one side.
     fn price(&self) -> (f64, f64) {
         if self.hits <= 0.0 || self.ticks <= 0.0 {
             return (0.0, 0.0);
         }
-        let outside = 1.0 - self.ticks_in_traps / self.ticks;
         let tick_ns = self.cpu_ns / self.ticks;
-        let ticks = (self.ticks_in_traps * outside).max(1.0);
+        let in_traps = (self.ticks_in_traps + 2.0) / (self.ticks + 4.0);
+        let ticks = self.ticks * in_traps * (1.0 - in_traps);
         (self.in_traps_ns / self.hits, ticks * (tick_ns / self.hits).powi(2))
     }
 }
@@ -87,7 +88,8 @@ impl Prices {
     /// without their samples.
     pub(super) fn of(&self, window: &Window, told: Option<Price>) -> Price {
         let (ns, variance) = self.of_trap(window);
-        let by_ticks = Price { ns, standard_error: variance.sqrt() }.of_trap();
+        let all_ns = window.cpu_ns / window.hits.max(1.0);
+        let by_ticks = Price { ns, standard_error: variance.sqrt() }.of_trap(all_ns);
         let Some(told) = told.filter(|_| window.hits > 0.0) else { return by_ticks };
         Price { ns: told.ns + window.sampling_ns / window.hits, ..told }.and(by_ticks)
     }
@@ -96,11 +98,13 @@ impl Prices {
     fn of_trap(&self, window: &Window) -> (f64, f64) {
         let Some(bin) = bin(window) else { return (0.0, 0.0) };
         let dense = &self.by_density[bin];
-        let ((all, _), (own, variance)) = (self.all.price(), dense.price());
+        let ((all, of_all), (own, of_own)) = (self.all.price(), dense.price());
         let share = dense.ticks_in_traps / (dense.ticks_in_traps + SHRINK);
         let price = share * own + (1.0 - share) * all;
         let strange = (1.0 - share) * SPREAD * all;
-        (price, share * share * variance + strange * strange)
+        // The same ticks may be all that there are.
+        let error = share * of_own.sqrt() + (1.0 - share) * of_all.sqrt();
+        (price, error * error + strange * strange)
     }
 }
 

@@ -18,7 +18,7 @@
 
 use super::governor::Usage;
 use super::warmth::Warmth;
-use crate::heap::{AFTER, Price};
+use crate::heap::Price;
 
 /// Pairs from which on they tell anything, and those that are kept.
 const LEAST_PAIRS: usize = 8;
@@ -31,12 +31,12 @@ const FAR: f64 = 0.7;
 const UNLIKE: f64 = 0.15;
 const ALIKE: f64 = 0.01;
 /// By how much hits are cheaper where they come twice as densely, as a share, and how unsure that
-/// is, where loops of flame's own do not tell: they told 0.005 to 0.055, on one machine at different
-/// times, and programs 0.01 to 0.08.
-const WARMER: (f64, f64) = (0.04, 0.035);
+/// is: programs told 0.01 to 0.08. Loops of flame's own told 0.005 to 0.055, on one machine at
+/// different times, and less than programs as often as more.
+const WARMER: (f64, f64) = (0.035, 0.02);
 /// How far programs may differ from those loops, as a share of what these tell, and at least.
 const UNLIKE_LOOPS: f64 = 0.4;
-const LEAST_UNLIKE: f64 = 0.007;
+const LEAST_UNLIKE: f64 = 0.012;
 /// How far off the work of windows may be for not being sure, as a share of it.
 const SURE: f64 = 0.0075;
 /// Pairs after which, sure or not, one window in so many is followed by more traps.
@@ -110,21 +110,22 @@ impl Contrast {
         Some(Price { ns, standard_error })
     }
 
-    /// `d (1 + m2 / f2)`, where hits seem to cost `ns`.
+    /// `d (1 + m2 / f2)`, where hits seem to cost `ns`: what is usual, what loops of flame's own told,
+    /// and what ticks tell, by how sure each is.
     fn warmer(&self, windows: Usage, ns: f64) -> Price {
         let factor = self.behind.hits / self.behind.frees;
-        let (share, unsure) = self.warmer_by_loops().unwrap_or(WARMER);
+        let (share, unsure) = WARMER;
         // Of what a hit costs, which is more than `ns` by just that.
         let of = factor * ns / (1.0 - factor * share).max(0.5);
         let usual = Price { ns: share * of, standard_error: unsure * of };
-        let (Some(inside), Some(behind)) = (windows.trap(), self.behind.trap()) else {
-            return usual;
-        };
-        let by_ticks = Price {
+        let by_loops = self
+            .warmer_by_loops()
+            .map(|(share, unsure)| Price { ns: share * of, standard_error: unsure * of });
+        let by_ticks = windows.trap().zip(self.behind.trap()).map(|(inside, behind)| Price {
             ns: (inside.ns - behind.ns) * factor,
             standard_error: inside.standard_error.hypot(behind.standard_error) * factor,
-        };
-        by_ticks.and(usual)
+        });
+        by_loops.into_iter().chain(by_ticks).fold(usual, Price::and)
     }
 
     /// By how much hits in flame's own loops were cheaper where they came twice as densely, as a
@@ -152,8 +153,8 @@ impl Contrast {
     }
 
     /// Whether a pair more is worth its price, by what `windows` saw up to now, the `number`th of
-    /// which has just been.
-    pub(super) fn wants_more(&self, windows: Usage, number: u32, trap_ns: f64) -> bool {
+    /// which has just been. Without pairs a hit's price is known to `unsure_ns`.
+    pub(super) fn wants_more(&self, windows: Usage, number: u32, unsure_ns: f64) -> bool {
         let enough = self.pairs.len() >= ENOUGH_PAIRS;
         if enough && !number.is_multiple_of(SELDOM) {
             return false;
@@ -161,7 +162,7 @@ impl Contrast {
         let Some(outside_ns) = windows.outside_ns() else { return true };
         // A few pairs do not tell well how far they are off.
         let told = self.told(windows).filter(|_| enough);
-        let unsure = told.map_or(AFTER.1 * trap_ns, |told| told.standard_error);
+        let unsure = told.map_or(unsure_ns, |told| told.standard_error);
         windows.hits * unsure > outside_ns * SURE
     }
 }
@@ -184,17 +185,17 @@ mod tests {
     use super::*;
 
     const SAMPLING_NS: f64 = 5e4;
-    const WARMTH: Option<Warmth> = Some(Warmth { once: 600.0, twice: 570.0 });
+    const WARMTH: Option<Warmth> = Some(Warmth { once: 600.0, twice: 579.0 });
 
     /// A time of `cpu_ns` in a program that works `work` ns for each block and frees each, where
-    /// hits cost 800 ns, and 40 less where frees trap; 100 of that is behind the trap.
+    /// hits cost 800 ns, and 28 less where frees trap; 100 of that is behind the trap.
     fn usage(cpu_ns: f64, work: f64, frees: bool) -> Usage {
         slower(cpu_ns, work, frees, 1.0)
     }
 
     /// The same, where hits cost so many times as much.
     fn slower(cpu_ns: f64, work: f64, frees: bool, times: f64) -> Usage {
-        let (traps, hit) = if frees { (2.0, 760.0 * times) } else { (1.0, 800.0 * times) };
+        let (traps, hit) = if frees { (2.0, 772.0 * times) } else { (1.0, 800.0 * times) };
         let made = cpu_ns / (work + traps * hit);
         let ticks = 1e6;
         Usage {
@@ -226,8 +227,9 @@ mod tests {
             }
             let found = contrast.told(seen(usage(3e6, 500.0, false))).expect("a price");
             assert!((found.ns - 800.0).abs() < 1.0, "{found:?}");
-            // A hundredth of it, and two fifths of 80 if ticks do not tell better.
-            let error = if by_ticks { 8.0 } else { 8.0f64.hypot(32.0) };
+            // A hundredth of it; what is usual and what loops tell, if ticks do not tell better.
+            let warmer = 1600.0 * (0.02f64.powi(-2) + (0.4f64 * 0.035).powi(-2)).powf(-0.5);
+            let error = if by_ticks { 8.0 } else { 8.0f64.hypot(warmer) };
             assert!((found.standard_error / error - 1.0).abs() < 0.1, "{found:?}");
         }
     }
@@ -275,22 +277,22 @@ mod tests {
         let mut contrast = Contrast::default();
         let window = usage(3e6, 500.0, false);
         assert_eq!(contrast.told(window), None);
-        assert!(contrast.wants_more(window, 1, 1000.0));
+        assert!(contrast.wants_more(window, 1, 100.0));
         // A program that allocates seldom does not need to know.
-        assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 1, 1000.0));
+        assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 1, 100.0));
         for number in 1..=40 {
             let few = contrast.pairs.len() < ENOUGH_PAIRS;
-            assert_eq!(contrast.wants_more(window, number, 1000.0), few || number % SELDOM == 0);
+            assert_eq!(contrast.wants_more(window, number, 100.0), few || number % SELDOM == 0);
             contrast.add(window, usage(3e6, 500.0, true), true, WARMTH);
         }
         // A program in which they come to little of the time knows enough.
         let share = 400.0 / window.hits;
         let ticks_in_traps = window.ticks_in_traps * share;
         let seldom = Usage { hits: 400.0, ticks_in_traps, ..window };
-        assert!(!contrast.wants_more(seldom, 4 * SELDOM, 1000.0));
+        assert!(!contrast.wants_more(seldom, 4 * SELDOM, 100.0));
         // Frees on other instructions are not as good.
         contrast.add(window, usage(3e6, 500.0, true), false, WARMTH);
         assert!(contrast.told(window).is_some_and(|told| told.standard_error > 100.0));
-        assert!(contrast.wants_more(seldom, 4 * SELDOM, 1000.0));
+        assert!(contrast.wants_more(seldom, 4 * SELDOM, 100.0));
     }
 }

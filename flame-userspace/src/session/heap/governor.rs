@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::HeapMode;
 use super::contrast::Contrast;
 use super::warmth::Warmth;
-use crate::heap::{Price, Window};
+use crate::heap::{AFTER, Price, Window};
 
 /// How allocators are probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,10 @@ impl Probing {
 }
 
 /// What the probes may have cost beyond the budget, in nanoseconds of CPU time.
-const ALLOWANCE_NS: f64 = 30e6;
-/// What a frugal program may save for later, likewise.
+const ALLOWANCE_NS: f64 = 25e6;
+/// What a frugal program may save for later, likewise, and windows.
 const MOST_CREDIT_NS: f64 = 100e6;
+const MOST_UNSPENT_NS: f64 = 50e6;
 /// The share of the budget that windows aim at: the price is an estimate.
 const AIM: f64 = 0.45;
 /// The share of it that windows do without while what was spent before them, beyond the budget, has
@@ -73,6 +74,12 @@ const LEAST_TICKS: f64 = 100.0;
 const ENOUGH_TICKS: f64 = 400.0;
 /// What a hit costs in a program beyond its price in a tight loop, whose caches are warm.
 const COLD: f64 = 1.6;
+
+/// The same in one that does little else, and how unsure that is, as a share of the time from one
+/// hit to the next: loops of allocations and some arithmetic had
+/// 1.19 to 1.25, node making buffers 1.35.
+const DENSE: f64 = 1.25;
+const UNLIKE: f64 = 0.1;
 
 /// What was used since some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -156,10 +163,12 @@ impl Usage {
         Some(Price { ns, standard_error: unsure * tick_ns / self.hits })
     }
 
-    /// What a trap took, in nanoseconds; `None` while too few ticks tell.
-    fn trap_ns(self) -> Option<f64> {
+    /// What a hit took by the ticks in traps; `None` while they are too few.
+    fn hit(self) -> Option<Price> {
         let known = self.ticks_in_traps >= LEAST_TICKS && self.hits > 0.0;
-        known.then(|| self.cpu_ns * (self.ticks_in_traps / self.ticks) / self.hits)
+        let all_ns = self.cpu_ns / self.hits;
+        let ns = all_ns * self.ticks_in_traps / self.ticks;
+        known.then(|| Price { ns, standard_error: 0.0 }.of_trap(all_ns))
     }
 }
 
@@ -174,7 +183,8 @@ pub(super) struct Governor {
     probing: Probing,
     /// What the probes cost beyond the budget.
     debt_ns: f64,
-    /// What they had cost beyond it when windows began, and has not been saved since.
+    /// What they had cost beyond it when windows began, and these beyond what they aim at, less what
+    /// has been saved since.
     overdrawn_ns: f64,
     /// While all probes were open, lately.
     open: Usage,
@@ -211,7 +221,7 @@ impl Governor {
 
     /// What a hit costs, in nanoseconds: as measured in the targets, once they had some.
     pub(super) fn price_ns(&self) -> f64 {
-        let by_ticks = self.trap_ns().map(|ns| Price { ns, standard_error: 0.0 }.of_trap());
+        let by_ticks = self.by_ticks();
         let sample_ns = self.inside.sampling_ns / self.inside.hits.max(1.0);
         let told = self.told().map(|told| Price { ns: told.ns + sample_ns, ..told });
         match (by_ticks, told) {
@@ -221,20 +231,24 @@ impl Governor {
         }
     }
 
-    /// What a trap took in windows or else before there were any, in nanoseconds.
-    fn trap_ns(&self) -> Option<f64> {
-        self.inside.trap_ns().or_else(|| self.open.trap_ns())
+    /// What a hit took by ticks in windows, or else before there were any.
+    fn by_ticks(&self) -> Option<Price> {
+        self.inside.hit().or_else(|| self.open.hit())
     }
 
-    /// What a hit costs without its sample, if contrasts tell it.
+    /// What a hit costs without its sample: as contrasts tell it, and before them as loops do, less
+    /// surely the more there is between two hits.
     pub(super) fn told(&self) -> Option<Price> {
-        self.contrast.told(self.inside)
+        let Usage { hits, cpu_ns, .. } = self.inside;
+        let by_loops =
+            || Price { ns: self.loop_ns * DENSE, standard_error: UNLIKE * cpu_ns / hits };
+        self.contrast.told(self.inside).or_else(|| (hits > 0.0).then(by_loops))
     }
 
     /// Whether a window is to be followed by a moment under more traps.
     pub(super) fn wants_contrast(&self) -> bool {
-        let trap_ns = self.trap_ns().unwrap_or(self.loop_ns);
-        self.contrast.wants_more(self.inside, self.windows, trap_ns)
+        let unsure_ns = self.by_ticks().map_or(AFTER.1 * self.loop_ns, |hit| hit.standard_error);
+        self.contrast.wants_more(self.inside, self.windows, unsure_ns)
     }
 
     /// Takes in a window, and the moment behind it in which frees trapped as well, on instructions
@@ -303,6 +317,13 @@ impl Governor {
         (makes * self.price_ns()).min(1.0) * TRAPPING_NS
     }
 
+    /// Takes in what a stratum's windows cost, and its work, in nanoseconds. What they cost beyond
+    /// what they aim at is saved later.
+    pub(super) fn spent(&mut self, cost_ns: f64, work_ns: f64) {
+        let beyond = cost_ns - work_ns * self.budget * AIM;
+        self.overdrawn_ns = (self.overdrawn_ns + beyond).max(-MOST_UNSPENT_NS);
+    }
+
     /// How long a stratum is, by what windows cost for each moment drawn before, in the mean, in
     /// nanoseconds, and by how much CPU the targets use in a nanosecond.
     pub(super) fn stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
@@ -310,8 +331,6 @@ impl Governor {
             let saved = if self.overdrawn_ns > 0.0 { SAVED } else { 0.0 };
             let wanted = cost_ns / (self.budget * (AIM - saved)) / cpus;
             self.mean_gap_ns = wanted.clamp(GAPS_NS.0, GAPS_NS.1);
-            let work_ns = self.mean_gap_ns * STRATUM as f64 * cpus;
-            self.overdrawn_ns = (self.overdrawn_ns - work_ns * self.budget * saved).max(0.0);
         }
         Duration::from_nanos((self.mean_gap_ns * STRATUM as f64) as u64)
     }
@@ -381,13 +400,18 @@ mod tests {
         let first = governor.stratum(cost_ns, 1.0);
         let longer = first.as_secs_f64() * 1e9 / stratum;
         assert!((longer - 0.45 / 0.33).abs() < 0.01, "{longer}");
-        // Some 40 ms, by 0.6 % of the work.
-        let saving = first.as_secs_f64() * 0.006;
-        for _ in 0..(0.08 / saving) as u32 {
+        // Some 40 ms, by 0.6 % of the work, of windows that cost what was expected of them.
+        let work_ns = first.as_nanos() as f64;
+        let saving = work_ns * 0.006;
+        for _ in 0..(60.0 * MS / saving) as u32 {
+            governor.spent(2.0 * cost_ns, work_ns);
             governor.stratum(cost_ns, 1.0);
         }
         let last = governor.stratum(cost_ns, 1.0).as_nanos() as f64;
         assert!((last - stratum).abs() < 1.0, "{last} {stratum}");
+        // They were dearer than that.
+        governor.spent(100.0 * MS, work_ns);
+        assert_eq!(governor.stratum(cost_ns, 1.0), first);
         // 12 ms, in which 2000 blocks are made.
         let expected = governor.expected_ns(used(3000.0, 1000.0, 12.0 * MS));
         assert!((expected - 3.2 * MS).abs() < 1.0, "{expected}");

@@ -29,7 +29,7 @@ use flame_common::limits::BLOCKS;
 
 pub(super) use self::calibrate::Priced;
 use self::go::GoHeaps;
-use self::governor::{Governor, Probing};
+use self::governor::{Governor, Probing, WINDOW};
 use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
 use self::prober::{Cost, HookFile, Owner, Prober, Told};
@@ -331,8 +331,14 @@ impl Heap {
         }
     }
 
-    /// Following every block costs too much.
+    /// Following every block costs too much: there are `rate` calls in a second of work, which they
+    /// make longer by `slow_down`.
     fn step_down(&mut self, how: Probing, rate: f64, slow_down: f64) {
+        if let Some(size) = self.ledger.mean_size().filter(|_| how == Probing::Windows) {
+            // As if every other call freed, which does not trap in a window.
+            let calls = rate * WINDOW.as_secs_f64() / (2.0 + slow_down);
+            self.sample_at(calls * size / SAMPLES_A_WINDOW);
+        }
         if self.probing == Probing::Follow {
             self.stepped_down = Some((rate, slow_down));
             self.followed = false;
@@ -358,12 +364,19 @@ impl Heap {
     /// Goes to an interval, by how many times more samples there were than wanted: at most half as
     /// long at a time, since what allocates little now may allocate much in a moment.
     fn choose(&mut self, excess: f64) {
-        if self.options.interval.is_some() || (0.5..=1.5).contains(&excess) {
+        if (0.5..=1.5).contains(&excess) {
+            return;
+        }
+        self.sample_at(self.interval as f64 * excess.clamp(0.5, 16.0));
+    }
+
+    /// Goes to about this interval, in bytes, if the user has not chosen one.
+    fn sample_at(&mut self, interval: f64) {
+        if self.options.interval.is_some() {
             return;
         }
         let (least, most) = INTERVALS;
-        let wanted = (self.interval as f64 * excess.clamp(0.5, 16.0)) as u64;
-        self.interval = wanted.clamp(least, most);
+        self.interval = (interval as u64).clamp(least, most);
         self.prober.interval(self.interval);
         let (least, most) = self.intervals;
         self.intervals = (least.min(self.interval), most.max(self.interval));

@@ -17,8 +17,10 @@ use crate::bpf::{HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
 /// How often the cost of probes that are always open is looked at, and where it is high.
-const ACCOUNT: Duration = Duration::from_millis(20);
+const ACCOUNT: Duration = Duration::from_millis(10);
 const ACCOUNT_SOON: Duration = Duration::from_millis(3);
+/// How often the targets' clocks are read at least: a process that ends takes its own along.
+const READ: Duration = Duration::from_millis(20);
 
 /// The share of a time that was the targets' own work, at least, when a rate is told of it.
 const LEAST_WORK: f64 = 0.1;
@@ -135,7 +137,7 @@ impl Work {
         loop {
             let wait = match self.now {
                 Doing::Closed => Duration::from_secs(3600),
-                _ => self.due.saturating_duration_since(Instant::now()).min(ACCOUNT),
+                _ => self.due.saturating_duration_since(Instant::now()).min(READ),
             };
             match orders.recv_timeout(wait) {
                 Ok(order) => self.obey(order),
@@ -214,8 +216,7 @@ impl Work {
         let at_ns = now_ns();
         match how {
             Probing::Windows => {
-                let cpus = recent.cpu_ns / (elapsed.as_nanos() as f64).max(1.0);
-                self.begin_windows(self.governor.expected_ns(recent), cpus);
+                self.begin_windows(self.governor.expected_ns(recent));
             }
             _ => {
                 self.links.open_all(self.governor.probing());
@@ -234,14 +235,16 @@ impl Work {
         (rate, slow_down)
     }
 
-    /// Goes over to windows, each of which will cost so much, in nanoseconds, of targets that use so
-    /// many CPUs.
-    fn begin_windows(&mut self, cost_ns: f64, cpus: f64) {
+    /// Goes over to windows, each of which will cost so much, in nanoseconds, of a target that runs
+    /// on one CPU: on more all of that is more, and the work too.
+    fn begin_windows(&mut self, cost_ns: f64) {
         self.run_clock(None);
-        let used = self.used();
-        self.began = used;
-        self.stratum_length = self.governor.stratum(cost_ns, cpus);
-        self.begin_stratum(used);
+        self.stratum_length = self.governor.stratum(cost_ns, 1.0);
+        // What was done since the last look, while probes were taken out, is in no other estimate.
+        self.begin_stratum(self.began);
+        self.stratum.began = self.began_at;
+        // Not on the way to the first window, which a program of a second might not live to see.
+        self.calibrate();
     }
 
     /// Begins the stratum that comes, and waits for its first window.
@@ -274,18 +277,23 @@ impl Work {
         };
     }
 
-    fn look_at_usual_work(&mut self) {
-        if self.tick_ns.is_none() {
-            self.loops = Loops::probe(self.links.programs())
-                .inspect_err(|error| log::debug!("{error:#}"))
-                .ok();
-            let tick_ns = calibrate::of_tick(&self.clock).unwrap_or_else(|error| {
-                tell(&self.tell, Told::Failed(format!("{error:#}")));
-                0.0
-            });
-            log::debug!("a tick of the clock of traps: {tick_ns:.0} ns");
-            self.tick_ns = Some(tick_ns);
+    /// Sees once what ticks cost: for an eighth of a second.
+    fn calibrate(&mut self) {
+        if self.tick_ns.is_some() {
+            return;
         }
+        self.loops =
+            Loops::probe(self.links.programs()).inspect_err(|error| log::debug!("{error:#}")).ok();
+        let tick_ns = calibrate::of_tick(&self.clock).unwrap_or_else(|error| {
+            tell(&self.tell, Told::Failed(format!("{error:#}")));
+            0.0
+        });
+        log::debug!("a tick of the clock of traps: {tick_ns:.0} ns");
+        self.tick_ns = Some(tick_ns);
+    }
+
+    fn look_at_usual_work(&mut self) {
+        self.calibrate();
         self.begin();
         self.now = Doing::Before;
         self.due = self.began_at + BEFORE;
@@ -394,9 +402,11 @@ impl Work {
         let tick_ns = self.tick_ns.unwrap_or(0.0);
         let in_all = used.since(self.stratum.used).without_ticks(tick_ns);
         let elapsed = self.stratum.began.elapsed().as_nanos() as f64;
-        self.cost_ns += in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
+        let spent_ns = in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
+        self.cost_ns += spent_ns;
         let cost_ns = self.cost_ns / self.moments.max(1.0);
         let work_ns = self.governor.work_ns(in_all);
+        self.governor.spent(spent_ns, work_ns);
         let told = self.governor.told();
         log::debug!("a stratum of windows: {in_all:?}, {told:?}");
         tell(&self.tell, Told::Stratum { end_ns: now_ns(), work_ns, told });
