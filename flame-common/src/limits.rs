@@ -82,6 +82,10 @@ pub const COMM: usize = 16;
 /// Sampled blocks that can live at one time: with the usual interval, more than 4 GiB of them.
 pub const BLOCKS: usize = 65_536;
 
+/// Counters of live blocks that tell most calls that free that theirs is none of them: 64 KiB, so
+/// that the CPU's caches keep them. A power of two.
+pub const BLOCK_COUNTERS: usize = 16_384;
+
 /// Sampled pieces of touched memory that can be followed at one time. Each page that the machine
 /// frees is looked up among them: they are to fit into a cache.
 pub const RESIDENT: usize = 16_384;

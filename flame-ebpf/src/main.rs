@@ -2,7 +2,7 @@
 //! processes that targets start. No logic here; see `collect` for a sample's way.
 #![no_std]
 #![no_main]
-// One atomic instruction, in `scratch`.
+// Two atomic instructions, in `scratch` and `programs::heap`.
 #![feature(asm_experimental_arch)]
 
 mod collect;

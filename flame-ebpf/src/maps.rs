@@ -116,3 +116,9 @@ pub(crate) static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(1, 0);
 /// user space.
 #[map]
 pub(crate) static BLOCKS: HashMap<BlockKey, Block> = HashMap::with_max_entries(1, 0);
+
+/// How many of [`BLOCKS`] there are, at least, by [`BlockKey::counter`]: where it is 0 there is none.
+/// Who puts a block in counts it before, and who takes it out after that.
+#[map]
+pub(crate) static BLOCK_COUNTERS: Array<u32> =
+    Array::with_max_entries(limits::BLOCK_COUNTERS as u32, BPF_F_MMAPABLE);

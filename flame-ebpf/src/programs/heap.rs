@@ -27,7 +27,7 @@ use flame_common::trap::ProbedPlace;
 use crate::collect::{self, Measured};
 use crate::emit::tell_end;
 use crate::filter::{allowed, wanted};
-use crate::maps::{BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
+use crate::maps::{BLOCK_COUNTERS, BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
 use crate::memory::{kernel, user};
 use crate::poisson::{self, new_id};
 use crate::scratch;
@@ -51,7 +51,7 @@ fn session(ctx: &ProbeContext) -> u32 {
     // SAFETY: the helper takes the context and returns the probe's address, at both its ends.
     let probe = unsafe { bpf_get_func_ip(ctx.as_ptr()) };
     if regs.rip == probe {
-        enter(ctx, regs).unwrap_or(WITHOUT_RETURN)
+        enter(ctx, regs, false).unwrap_or(WITHOUT_RETURN)
     } else {
         leave(regs);
         0
@@ -60,9 +60,7 @@ fn session(ctx: &ProbeContext) -> u32 {
 
 #[uprobe]
 fn heap_enter(ctx: ProbeContext) -> u32 {
-    let regs = registers(&ctx);
-    note_return(user(regs.rsp).unwrap_or(0));
-    enter(&ctx, regs).unwrap_or(WITHOUT_RETURN);
+    enter(&ctx, registers(&ctx), true).unwrap_or(WITHOUT_RETURN);
     0
 }
 
@@ -74,10 +72,7 @@ fn heap_leave(ctx: ProbeContext) -> u32 {
 
 #[uprobe]
 fn heap_alloc(ctx: ProbeContext) -> u32 {
-    let regs = registers(&ctx);
-    // A session in another process may have the kernel take it.
-    note_return(user(regs.rsp).unwrap_or(0));
-    allocate(&ctx, regs);
+    allocate(&ctx, registers(&ctx));
     0
 }
 
@@ -98,9 +93,9 @@ struct Entry {
     size: Option<u64>,
 }
 
-/// Understands a hit; `None` if nothing further is to be done.
+/// Understands a hit, whose return may be a trap or is not; `None` if nothing further is to be done.
 #[inline(always)]
-fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
+fn entry(ctx: &ProbeContext, regs: &pt_regs, may_return: bool) -> Option<Entry> {
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
     let ids = task::current_ids()?;
@@ -110,6 +105,9 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs) -> Option<Entry> {
     }
     bump(Stat::HeapHits);
     note(regs, cookie);
+    if may_return {
+        note_return(user(regs.rsp).unwrap_or(0));
+    }
     let [first, second, third] = arguments(regs, (cookie >> ARGUMENTS_SHIFT) as u32)?;
     if cookie & NULL_IS_MALLOC != 0 && first == 0 {
         return None;
@@ -177,10 +175,11 @@ const REGISTERS: [u32; 16] = [
     offset_of!(pt_regs, r15) as u32,
 ];
 
-/// An entry whose fate matters. `Some` if the return is wanted.
+/// An entry whose fate matters. `Some` if the return is wanted; where it `always_returns`, all the
+/// same.
 #[inline(always)]
-fn enter(ctx: &ProbeContext, regs: &pt_regs) -> Option<u32> {
-    let Entry { role, ids, first, size } = entry(ctx, regs)?;
+fn enter(ctx: &ProbeContext, regs: &pt_regs, always_returns: bool) -> Option<u32> {
+    let Entry { role, ids, first, size } = entry(ctx, regs, always_returns)?;
     let old = if role.makes() && !role.gives_up() { None } else { take_block(ids, first) };
     if role == Role::Free {
         bump(Stat::HeapFrees);
@@ -243,36 +242,36 @@ fn leave(regs: &pt_regs) -> Option<()> {
     _ = CALLS.remove(thread);
     let ids = task::current_ids()?;
     let role = Role::try_from(call.role).ok()?;
+    // verifier: 0 for none. An `Option` is moved whole, with what was never written where it is none.
     let made = match role {
-        Role::PosixMemalign => (regs.rax as u32 == 0).then(|| user(call.argument)).flatten(),
-        Role::InPlace => Some(call.argument),
-        _ => Some(regs.rax),
+        Role::PosixMemalign if regs.rax as u32 != 0 => 0,
+        Role::PosixMemalign => user(call.argument).unwrap_or(0),
+        Role::InPlace => call.argument,
+        _ => regs.rax,
     };
-    let made = made.filter(|&address| address != 0);
     if call.old.id != 0 {
         // With a size of 0 `realloc` frees and returns null.
-        if made.is_some() || call.size == 0 {
+        if made != 0 || call.size == 0 {
             tell_end(ids, call.old, call.argument);
         } else {
             keep_block(ids, call.argument, &call.old);
         }
     }
-    if call.interval == 0 {
+    if call.interval == 0 || made == 0 {
         return None;
     }
-    let address = made?;
     let block = Block { id: new_id(), size: call.size };
-    if let Some(missed) = take_block(ids, address) {
+    if let Some(missed) = take_block(ids, made) {
         bump(Stat::BlockReplaced);
-        tell_end(ids, missed, address);
+        tell_end(ids, missed, made);
     }
-    let followed = keep_block(ids, address, &block);
+    let followed = keep_block(ids, made, &block);
     let measured = Measured {
         kind: SampleKind::Alloc,
         value: block.size,
         id: block.id,
         interval: call.interval,
-        address: if followed { address } else { 0 },
+        address: if followed { made } else { 0 },
     };
     let sent = scratch::of_allocation(|scratch| {
         task::returned_registers(regs, &mut scratch.walk.registers);
@@ -289,7 +288,8 @@ fn leave(regs: &pt_regs) -> Option<()> {
 /// An allocation whose fate is not followed.
 #[inline(always)]
 fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
-    let Entry { role, ids, size, .. } = entry(ctx, regs)?;
+    // A session in another process may have the kernel take the return.
+    let Entry { role, ids, size, .. } = entry(ctx, regs, true)?;
     if role == Role::Free {
         bump(Stat::HeapFrees);
         // For the contrast of windows a hit of this kind has to cost what others do.
@@ -331,18 +331,50 @@ fn key(ids: Ids, address: u64) -> BlockKey {
 #[inline(always)]
 fn take_block(ids: Ids, address: u64) -> Option<Block> {
     let key = key(ids, address);
+    if !may_live(&key) {
+        return None;
+    }
     // SAFETY: read once; a block's owner alone may free it.
     let block = *unsafe { BLOCKS.get(key) }?;
     // Gone already if user space was first.
-    BLOCKS.remove(key).ok().map(|()| block)
+    BLOCKS.remove(key).ok()?;
+    count(&key, -1);
+    Some(block)
+}
+
+/// Whether one of the blocks that share a counter lives.
+#[inline(always)]
+fn may_live(key: &BlockKey) -> bool {
+    // SAFETY: a map's value, which lives as long as the program runs; others add to it.
+    BLOCK_COUNTERS
+        .get_ptr(key.counter())
+        .is_some_and(|counter| unsafe { counter.read_volatile() } != 0)
 }
 
 /// Puts a block among those that live; whether there was room.
 #[inline(always)]
 fn keep_block(ids: Ids, address: u64, block: &Block) -> bool {
-    let kept = BLOCKS.insert(key(ids, address), block, u64::from(BPF_ANY)).is_ok();
+    let key = key(ids, address);
+    count(&key, 1);
+    let kept = BLOCKS.insert(key, block, u64::from(BPF_ANY)).is_ok();
     if !kept {
+        count(&key, -1);
         bump(Stat::BlocksFull);
     }
     kept
+}
+
+/// Adds to a block's counter, which other CPUs and user space change as well.
+#[inline(always)]
+fn count(key: &BlockKey, blocks: i64) {
+    let Some(counter) = BLOCK_COUNTERS.get_ptr_mut(key.counter()) else { return };
+    // SAFETY: as in `may_live`.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u32 *)({counter} + 0) += {blocks}",
+            counter = in(reg) counter,
+            blocks = in(reg) blocks,
+            options(nostack),
+        );
+    }
 }

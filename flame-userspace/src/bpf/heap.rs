@@ -9,9 +9,11 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use flame_common::block::{Block, BlockKey, HeapControl, OF_TARGET};
+use flame_common::limits::BLOCK_COUNTERS;
 use flame_common::stat::Stat;
 
 use super::features;
+use super::tables::SharedArray;
 use super::trap_clock::TrapClock;
 use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
 
@@ -135,6 +137,8 @@ impl HeapSwitch {
 /// The blocks that the programs on probes follow.
 pub(crate) struct HeapBlocks {
     live: HashMap<MapData, BlockKey, Block>,
+    /// By [`BlockKey::counter`].
+    counters: SharedArray<u32>,
     stats: PerCpuArray<MapData, u64>,
 }
 
@@ -178,7 +182,9 @@ impl HeapKernel {
             Ok(PerCpuArray::try_from(Map::PerCpuArray(stats))?)
         };
         let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats: own_stats()? };
-        let blocks = HeapBlocks { live: HashMap::try_from(take("BLOCKS")?)?, stats: own_stats()? };
+        let live = HashMap::try_from(take("BLOCKS")?)?;
+        let counters = SharedArray::open(take("BLOCK_COUNTERS")?, BLOCK_COUNTERS)?;
+        let blocks = HeapBlocks { live, counters, stats: own_stats()? };
         Ok(Self { programs, switch, blocks, clock })
     }
 }
@@ -204,7 +210,9 @@ impl HeapBlocks {
     pub(crate) fn forget(&mut self, key: BlockKey, id: u64) {
         if self.lives(key, id) {
             // Gone already: it was freed.
-            _ = self.live.remove(&key);
+            if self.live.remove(&key).is_ok() {
+                self.counters.take_one(key.counter());
+            }
         }
     }
 }

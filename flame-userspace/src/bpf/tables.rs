@@ -5,6 +5,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData};
@@ -93,7 +94,7 @@ impl KernelTables for UnwindMaps {
 }
 
 /// An array map whose memory is shared with the kernel.
-struct SharedArray<T> {
+pub(super) struct SharedArray<T> {
     // Holds the map's descriptor.
     _map: Map,
     memory: NonNull<u8>,
@@ -106,7 +107,7 @@ unsafe impl<T: Send> Send for SharedArray<T> {}
 
 impl<T: Copy> SharedArray<T> {
     /// Maps an array of `length` elements of `T`, whatever the map's own values are.
-    fn open(map: Map, length: usize) -> Result<Self> {
+    pub(super) fn open(map: Map, length: usize) -> Result<Self> {
         let Map::Array(data) = &map else {
             anyhow::bail!("a table of the kernel programs is no array");
         };
@@ -129,6 +130,19 @@ impl<T: Copy> SharedArray<T> {
             // SAFETY: the index is less than the array's length, and the mapping is as long. The
             // kernel may read meanwhile: what it reads is checked there, any bits are valid.
             unsafe { self.memory.cast::<T>().add(at).write_volatile(*element) };
+        }
+    }
+}
+
+impl SharedArray<u32> {
+    /// Takes one off an element, which the kernel changes meanwhile.
+    pub(super) fn take_one(&self, index: u32) {
+        let index = index as usize;
+        if index < self.length {
+            // SAFETY: the index is less than the array's length, and the mapping is as long; all
+            // change the element by atomic instructions.
+            let element = unsafe { AtomicU32::from_ptr(self.memory.cast().add(index).as_ptr()) };
+            element.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
