@@ -23,8 +23,8 @@ pub enum Stat {
     NotCopied = 7,
     /// The mappings of a process that began were not kept: the kernel's set was full.
     ProcessesFull = 8,
-    /// A probe of an allocator was hit by a target.
-    HeapHits = 9,
+    /// A call of a target that makes a block, or makes another of it, hit a probe.
+    HeapMakes = 9,
     /// An allocation was sampled and sent.
     HeapSent = 10,
     /// A sampled allocation was lost: the ring buffer was full.
@@ -41,7 +41,8 @@ pub enum Stat {
     BlockReplaced = 16,
     /// The end of a sampled block was not told: the ring buffer was full.
     FreeRingFull = 17,
-    /// A block was freed that is not known: not sampled, or from before the start.
+    /// A call of a target that frees hit a probe: most blocks are not known, since they were not
+    /// sampled or are from before the start.
     HeapFrees = 18,
     /// Memory that was touched was sampled and sent.
     GrowthSent = 19,
@@ -71,7 +72,7 @@ impl Stat {
         Self::Copied,
         Self::NotCopied,
         Self::ProcessesFull,
-        Self::HeapHits,
+        Self::HeapMakes,
         Self::HeapSent,
         Self::HeapRingFull,
         Self::HeapBusy,
@@ -104,7 +105,7 @@ impl Stat {
             Self::ProcessesFull => {
                 "processes unknown to the kernel's unwinder for a moment: its set was full"
             }
-            Self::HeapHits => "probes of allocators hit",
+            Self::HeapMakes => "calls that make blocks, at probes",
             Self::HeapSent => "sampled allocations sent",
             Self::HeapRingFull => "sampled allocations lost: ring buffer full",
             Self::HeapBusy => "sampled allocations lost: CPU taking others",
@@ -113,7 +114,9 @@ impl Stat {
             Self::BlocksFull => "sampled blocks not followed to their end: set of live blocks full",
             Self::BlockReplaced => "sampled blocks whose end was missed",
             Self::FreeRingFull => "ends of sampled blocks lost: ring buffer full",
-            Self::HeapFrees => "frees of blocks that were not sampled, or from before the start",
+            Self::HeapFrees => {
+                "calls that free, at probes: of blocks sampled or not, or from before the start"
+            }
             Self::GrowthSent => "samples of touched memory sent",
             Self::GrowthRingFull => "samples of touched memory lost: ring buffer full",
             Self::GrowthBusy => "samples of touched memory lost: CPU taking others",

@@ -103,7 +103,8 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs, may_return: bool) -> Option<Entry> 
     if !is_wanted || cookie & OWN != 0 {
         return None;
     }
-    bump(Stat::HeapHits);
+    let is_free = cookie as u32 & 0xff == Role::Free as u32;
+    bump(if is_free { Stat::HeapFrees } else { Stat::HeapMakes });
     note(regs, cookie);
     if may_return {
         note_return(user(regs.rsp).unwrap_or(0));
@@ -182,7 +183,6 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs, always_returns: bool) -> Option<u32
     let Entry { role, ids, first, size } = entry(ctx, regs, always_returns)?;
     let old = if role.makes() && !role.gives_up() { None } else { take_block(ids, first) };
     if role == Role::Free {
-        bump(Stat::HeapFrees);
         if let Some(block) = old {
             tell_end(ids, block, first);
         }
@@ -291,7 +291,6 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     // A session in another process may have the kernel take the return.
     let Entry { role, ids, size, .. } = entry(ctx, regs, true)?;
     if role == Role::Free {
-        bump(Stat::HeapFrees);
         // For the contrast of windows a hit of this kind has to cost what others do.
         _ = sampled(0);
         return None;

@@ -124,9 +124,10 @@ impl HeapSwitch {
     pub(crate) fn counts(&self) -> HeapCounts {
         let count = |stat| count(&self.stats, stat);
         // The ticks last, whose moment matters most.
+        let frees = count(Stat::HeapFrees);
         HeapCounts {
-            hits: count(Stat::HeapHits),
-            frees: count(Stat::HeapFrees),
+            hits: count(Stat::HeapMakes) + frees,
+            frees,
             sampling_ns: count(Stat::HeapSamplingNs),
             ticks_in_traps: count(Stat::TicksInTraps),
             ticks: count(Stat::Ticks),
