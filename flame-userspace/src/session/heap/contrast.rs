@@ -39,9 +39,11 @@ const UNLIKE_LOOPS: f64 = 0.4;
 const LEAST_UNLIKE: f64 = 0.012;
 /// How far off the work of windows may be for not being sure, as a share of it.
 const SURE: f64 = 0.0075;
-/// Pairs after which, sure or not, one window in so many is followed by more traps.
-const ENOUGH_PAIRS: usize = 32;
+/// One window in so many is followed by more traps, which cost as much as the window itself; and
+/// sure or not, once there are as many pairs.
+const OFTEN: u32 = 2;
 const SELDOM: u32 = 4;
+const ENOUGH_PAIRS: usize = 32;
 
 /// A window and the moment behind it.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +158,7 @@ impl Contrast {
     /// which has just been. Without pairs a hit's price is known to `unsure_ns`.
     pub(super) fn wants_more(&self, windows: Usage, number: u32, unsure_ns: f64) -> bool {
         let enough = self.pairs.len() >= ENOUGH_PAIRS;
-        if enough && !number.is_multiple_of(SELDOM) {
+        if !number.is_multiple_of(if enough { SELDOM } else { OFTEN }) {
             return false;
         }
         let Some(outside_ns) = windows.outside_ns() else { return true };
@@ -277,12 +279,12 @@ mod tests {
         let mut contrast = Contrast::default();
         let window = usage(3e6, 500.0, false);
         assert_eq!(contrast.told(window), None);
-        assert!(contrast.wants_more(window, 1, 100.0));
+        assert!(contrast.wants_more(window, 2, 100.0));
         // A program that allocates seldom does not need to know.
-        assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 1, 100.0));
+        assert!(!contrast.wants_more(Usage { hits: 20.0, ..window }, 2, 100.0));
         for number in 1..=40 {
-            let few = contrast.pairs.len() < ENOUGH_PAIRS;
-            assert_eq!(contrast.wants_more(window, number, 100.0), few || number % SELDOM == 0);
+            let every = if contrast.pairs.len() < ENOUGH_PAIRS { OFTEN } else { SELDOM };
+            assert_eq!(contrast.wants_more(window, number, 100.0), number % every == 0);
             contrast.add(window, usage(3e6, 500.0, true), true, WARMTH);
         }
         // A program in which they come to little of the time knows enough.

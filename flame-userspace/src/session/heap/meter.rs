@@ -13,11 +13,17 @@ pub(super) struct Meter {
     seen: HashMap<u32, u64>,
     cpu_ns: u64,
     counted_at: Instant,
+    /// What had been counted when it began: flame's own code is hit to see what that costs.
+    before: Usage,
 }
 
 impl Meter {
-    pub(super) fn new() -> Self {
-        Self { seen: HashMap::new(), cpu_ns: 0, counted_at: Instant::now() }
+    /// Counts from now on.
+    pub(super) fn new(switch: &HeapSwitch) -> Self {
+        let (counted_at, before) = (Instant::now(), Usage::default());
+        let mut meter = Self { seen: HashMap::new(), cpu_ns: 0, counted_at, before };
+        meter.before = meter.read(std::iter::empty(), switch);
+        meter
     }
 
     /// What was used up to now by these processes (0 stands for all of the machine's).
@@ -32,14 +38,15 @@ impl Meter {
             let before = self.seen.insert(pid, now).unwrap_or(now);
             self.cpu_ns += now.saturating_sub(before);
         }
-        Usage {
+        let used = Usage {
             hits: hits as f64,
             frees: frees as f64,
             cpu_ns: self.cpu_ns as f64,
             ticks: ticks as f64,
             ticks_in_traps: ticks_in_traps as f64,
             sampling_ns: sampling_ns as f64,
-        }
+        };
+        used.since(self.before)
     }
 
     /// The moment up to which the last reading counted hits and ticks.

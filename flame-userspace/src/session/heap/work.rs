@@ -64,8 +64,9 @@ pub(super) struct Work {
     stratum_length: Duration,
     /// For how many moments there have been windows.
     moments: f64,
-    /// What strata that are over cost, in nanoseconds.
+    /// What strata that are over cost, in nanoseconds, without what calibrating did.
     cost_ns: f64,
+    calibrating_ns: f64,
     random: Random,
 }
 
@@ -102,6 +103,7 @@ impl Work {
         if !windows {
             clock.start(Pace::Slow)?;
         }
+        let meter = Meter::new(&switch);
         Ok(Self {
             links,
             switch,
@@ -109,7 +111,7 @@ impl Work {
             tell,
             interval,
             governor,
-            meter: Meter::new(),
+            meter,
             now: if windows { Doing::Rest } else { Doing::Open },
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
@@ -128,6 +130,7 @@ impl Work {
             stratum_length: Duration::ZERO,
             moments: 0.0,
             cost_ns: 0.0,
+            calibrating_ns: 0.0,
             random: Random::default(),
         })
     }
@@ -282,6 +285,7 @@ impl Work {
         if self.tick_ns.is_some() {
             return;
         }
+        let before = self.used();
         self.loops =
             Loops::probe(self.links.programs()).inspect_err(|error| log::debug!("{error:#}")).ok();
         let tick_ns = calibrate::of_tick(&self.clock).unwrap_or_else(|error| {
@@ -290,6 +294,7 @@ impl Work {
         });
         log::debug!("a tick of the clock of traps: {tick_ns:.0} ns");
         self.tick_ns = Some(tick_ns);
+        self.calibrating_ns = self.used().since(before).ticks * tick_ns;
     }
 
     fn look_at_usual_work(&mut self) {
@@ -403,7 +408,7 @@ impl Work {
         let in_all = used.since(self.stratum.used).without_ticks(tick_ns);
         let elapsed = self.stratum.began.elapsed().as_nanos() as f64;
         let spent_ns = in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
-        self.cost_ns += spent_ns;
+        self.cost_ns += (spent_ns - std::mem::take(&mut self.calibrating_ns)).max(0.0);
         let cost_ns = self.cost_ns / self.moments.max(1.0);
         let work_ns = self.governor.work_ns(in_all);
         self.governor.spent(spent_ns, work_ns);
