@@ -74,6 +74,12 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The number that a comment begins with, of those that speak of `meaning`; 0 if none does.
+    pub fn told(&self, meaning: &str) -> i64 {
+        let count = |line: &String| line.split_once(' ')?.0.parse::<i64>().ok();
+        self.comments.iter().filter(|line| line.contains(meaning)).find_map(count).unwrap_or(0)
+    }
+
     /// Writes a profile out.
     pub fn new(profile: &Profile) -> Self {
         let cpu = profile.sample_type_index("cpu").expect("a sample type called cpu");

@@ -147,12 +147,8 @@ fn tables_that_make_room_for_others() {
     let mut arguments = vec![evicts.path(), "2", "100"];
     arguments.extend(libraries.iter().map(String::as_str));
     let seen = record(&arguments).seen();
-    let told = |meaning: &str| {
-        let count = |line: &String| line.split_once(' ')?.0.parse::<i64>().ok();
-        seen.comments.iter().filter(|line| line.contains(meaning)).find_map(count).unwrap_or(0)
-    };
-    let evicted = told("pieces of unwind tables made room");
-    let finished = told("user stacks finished in user space");
+    let evicted = seen.told("pieces of unwind tables made room");
+    let finished = seen.told("user stacks finished in user space");
     measured(&format!("{evicted} pieces made room; {finished} of {} stacks copied", seen.count()));
     assert!(evicted > 0, "{:?}", seen.comments);
     // What runs at last gets its room back, and not what waits for some since it ran before.

@@ -1,10 +1,11 @@
 //! Whole stacks of code without frame pointers.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use flame_tests::machine::{Machine, measured, skip};
 use flame_tests::seen::{Stack, percent};
-use flame_tests::{Flame, Seen, Workload};
+use flame_tests::{Flame, Guarded, Seen, Workload};
 
 /// What a distribution compiles with.
 const WITHOUT_FRAMES: &[&str] = &["-O2", "-g", "-fomit-frame-pointer"];
@@ -89,6 +90,25 @@ fn a_process_that_ran_before_has_whole_stacks() {
     running.wait().expect("wait for the workload");
     assert!(seen.count() > 100, "{} samples", seen.count());
     assert!(rooted(&seen) > 99.5, "{}", seen.shown());
+}
+
+#[test]
+fn processes_of_one_program_that_ran_before_are_all_walked_in_the_kernel() {
+    let Some(_machine) = Machine::take() else { return };
+    let workload = known_chain();
+    let run = || Guarded::spawn(workload.command(&["60"]).stdout(Stdio::null()));
+    let processes = [run(), run(), run()];
+    let pids = processes.each_ref().map(|process| process.pid().to_string());
+    let chosen = pids.each_ref().map(|pid| ["--pid", pid]).concat();
+    let options = [&["-t", "cpu", "-F", "499", "-d", "3s"][..], &chosen].concat();
+    let seen = Flame::attach(&options).run().with_code(0).seen();
+    assert!(seen.count() > 1000, "{}", seen.shown());
+    assert!(rooted(&seen) > 99.0, "{}", seen.shown());
+    // A copy of the stack is ten times as dear. Each piece of code needs a few.
+    let finished = seen.told("user stacks finished in user space");
+    let share = percent(finished, seen.count());
+    measured(&format!("{share:.1} % of the stacks were copied"));
+    assert!(share < 10.0, "{finished} of {} stacks were copied", seen.count());
 }
 
 #[test]

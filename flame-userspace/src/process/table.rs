@@ -46,6 +46,8 @@ pub(crate) struct Process {
     mappings: BTreeMap<u64, Mapping>,
     /// Goes up with each change of the mappings.
     epoch: u32,
+    /// How many files of mappings were opened since they were taken in.
+    opened: u32,
     mount_namespace: Option<u64>,
     owner: Option<u32>,
     /// Whether its first thread has ended.
@@ -213,6 +215,12 @@ impl ProcessTable {
         self.get(id).epoch
     }
 
+    /// How many files have been opened since their mappings were taken in: what a mapping holds
+    /// may be known since this went up.
+    pub(crate) fn opened(&self, id: ProcessId) -> u32 {
+        self.get(id).opened
+    }
+
     /// What lies at an address of a process.
     pub(crate) fn locate(&mut self, id: ProcessId, address: u64) -> CodeAddress {
         let process = self.get(id);
@@ -230,7 +238,9 @@ impl ProcessTable {
             }
             Code::Unopened(path, identity) => {
                 let code = self.open_code(id, start, end, &path, &identity);
-                if let Some(mapping) = self.get_mut(id).mappings.get_mut(&start) {
+                let process = self.get_mut(id);
+                process.opened += 1;
+                if let Some(mapping) = process.mappings.get_mut(&start) {
                     mapping.code = code;
                 }
                 self.locate(id, address)
@@ -259,6 +269,7 @@ impl ProcessTable {
             perf_map_sought: false,
             mappings: BTreeMap::new(),
             epoch: 0,
+            opened: 0,
             mount_namespace: procfs::mount_namespace(pid),
             owner: procfs::owner(pid),
             ended: false,

@@ -48,6 +48,7 @@ pub(crate) trait KernelTables {
 struct Run {
     process: ProcessId,
     epoch: u32,
+    opened: u32,
     first: u32,
     ranges: Vec<MappedRange>,
 }
@@ -128,9 +129,10 @@ impl Plan {
         self.place_slices(unwinder, kernel);
         let has_tables = !begun.is_empty();
         for id in processes.current_ids() {
-            let (pid, epoch) = (processes.get(id).pid, processes.epoch(id));
-            let known = self.runs.get(&pid);
-            if has_tables || known.is_none_or(|run| run.process != id || run.epoch != epoch) {
+            let now = (id, processes.epoch(id), processes.opened(id));
+            let known = self.runs.get(&processes.get(id).pid);
+            // A file that was just opened may have a table since it was in another process.
+            if has_tables || known.is_none_or(|run| (run.process, run.epoch, run.opened) != now) {
                 self.tell(processes, id, as_of_ns, kernel);
             }
         }
@@ -187,15 +189,17 @@ impl Plan {
         as_of_ns: u64,
         kernel: &mut impl KernelTables,
     ) {
-        let (pid, epoch) = (processes.get(id).pid, processes.epoch(id));
+        let pid = processes.get(id).pid;
+        let (epoch, opened) = (processes.epoch(id), processes.opened(id));
         let ranges: Vec<MappedRange> = processes
             .code_ranges(id)
             .take(PROCESS_MAPPINGS)
             .map(|range| self.mapped(range))
             .collect();
         // The same mappings after a change may be those of another program: it is told anew.
-        let same = |run: &Run| run.process == id && run.epoch == epoch && run.ranges == ranges;
-        if self.runs.get(&pid).is_some_and(same) {
+        let same = |run: &&mut Run| run.process == id && run.epoch == epoch && run.ranges == ranges;
+        if let Some(run) = self.runs.get_mut(&pid).filter(same) {
+            run.opened = opened;
             return;
         }
         let Some(first) = self.mappings.take(ranges.len() as u32) else {
@@ -211,7 +215,7 @@ impl Plan {
         match kernel.set_process(pid, run, as_of_ns) {
             Ok(true) => {
                 self.forget(pid);
-                self.runs.insert(pid, Run { process: id, epoch, first, ranges });
+                self.runs.insert(pid, Run { process: id, epoch, opened, first, ranges });
             }
             // It runs another program by now: the event is on its way.
             Ok(false) => self.retired.push((Instant::now(), first, count)),

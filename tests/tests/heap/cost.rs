@@ -45,7 +45,8 @@ fn shares_are_those_of_a_cpu_profile_alone() {
         let own = profile.sample_type_index("flame_cpu").expect("flame's own cost");
         let percent = profile.total(own) as f64 * 100.0 / profile.total(1) as f64;
         measured(&format!("{mode}: {both:.1?} %, alone {alone:.1?} %, cost {percent:.1} %"));
-        assert!(mode == "auto" || percent > 2.0, "cost {percent} %");
+        // 11 traps in a millisecond, of 0.3 us where they are cheapest.
+        assert!(mode == "auto" || percent > 0.3, "cost {percent} %");
         for (part, (both, alone)) in PARTS.iter().zip(both.iter().zip(alone)) {
             assert!((both - alone).abs() < 2.0, "{mode}: {part} {both} %, alone {alone} %");
         }

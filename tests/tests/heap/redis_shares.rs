@@ -2,6 +2,7 @@
 //! in a CPU profile alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 
 use flame::profile::Profile;
 use flame_tests::machine::{Machine, measured};
@@ -15,7 +16,8 @@ const SHARE: f64 = 2.0;
 const MOST: f64 = 4.0;
 /// Functions that are compared, by their own time and by that of all that they call.
 const HEAVIEST: usize = 15;
-/// Times that each way of profiling has its turn.
+/// Times that each way of profiling has its turn, if `FLAME_TEST_SHARES_TURNS` does not say
+/// otherwise: with 16 (two and a half minutes) most errors are below half a point.
 const TURNS: usize = 4;
 
 /// CPU time by function, its own and that of all that it calls.
@@ -100,7 +102,9 @@ fn shares_of_a_server_under_load_are_those_of_a_cpu_profile_alone() {
     assert!(fill.expect("run redis-benchmark").success());
     let mut load = server.load(&[&keys[..], &["-n", "1000000000"]].concat());
     let mut load = Guarded::spawn(&mut load);
-    let turns: Vec<(Times, Times)> = (0..TURNS)
+    let count =
+        env::var("FLAME_TEST_SHARES_TURNS").map_or(TURNS, |turns| turns.parse().expect("turns"));
+    let turns: Vec<(Times, Times)> = (0..count)
         .map(|_| {
             let alone = Times::of(&profile(&server, "cpu").profile());
             let outcome = profile(&server, "cpu,heap");
@@ -128,7 +132,7 @@ fn shares_of_a_server_under_load_are_those_of_a_cpu_profile_alone() {
             let alone = mean(turns.iter().map(|(alone, _)| alone.share(by, name)));
             let by_turn = mean(turns.iter().map(off));
             let spread = mean(turns.iter().map(|turn| (off(turn) - by_turn).powi(2)));
-            let error = (spread / (TURNS - 1) as f64).sqrt();
+            let error = (spread / (count - 1) as f64).sqrt();
             let told =
                 format!("{what}: {name}: {by_turn:+.2} +- {error:.2} points of {alone:.2} %");
             measured(&told);

@@ -114,10 +114,11 @@ fn turns(program: &Workload) -> u64 {
 }
 
 #[test]
-fn a_program_that_is_no_target_is_as_fast_while_another_one_is_probed() {
+fn a_program_that_is_no_target_has_no_probe_and_is_as_fast_while_another_one_is_probed() {
     let Some(_machine) = Machine::take() else { return };
     let program = Workload::c("alloc_shares");
-    let target = Guarded::spawn(program.command(&["600000", "20"]).stdout(Stdio::null()));
+    let busy = || Guarded::spawn(program.command(&["600000", "20"]).stdout(Stdio::null()));
+    let (target, older) = (busy(), busy());
     let middle = |mut turns: Vec<u64>| {
         turns.sort_unstable();
         turns[turns.len() / 2] as f64
@@ -127,7 +128,13 @@ fn a_program_that_is_no_target_is_as_fast_while_another_one_is_probed() {
     let options = ["-t", "heap", "-f", "pb", "--heap-mode", "exact", "--pid", &pid];
     let flame = Flame::attach(&options).start_sampling();
     let meanwhile = middle((0..5).map(|_| turns(&program)).collect());
+    let younger = busy();
+    thread::sleep(Duration::from_millis(300));
     assert!(changed_bytes_of(target.pid(), "/libc.so.6") > 0, "the target is probed");
+    // Without a breakpoint in its text nothing of it can trap.
+    for other in [older, younger] {
+        assert_eq!(changed_bytes_of(other.pid(), "/libc.so.6"), 0, "no target");
+    }
     drop(flame.interrupt().with_code(0));
     measured(&format!("{meanwhile} turns while another is probed, {before} before"));
     // Each turn takes some 60 us and has 40 calls, of which each would take 1 us more.
