@@ -77,20 +77,27 @@ pub(crate) fn send(
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
-    scratch.buffer.header = SampleHeader {
-        time_ns,
-        value: measured.value,
-        id: measured.id,
-        interval: measured.interval,
-        address: measured.address,
-        pid: ids.pid,
-        tid: ids.tid,
-        kind: measured.kind as u32,
-        kernel_frames: kernel_frames as u16,
-        user_frames: user.frames as u16,
-        user_end: user.end,
-        copied: copied as u32,
-        comm: bpf_get_current_comm().unwrap_or_default(),
-    };
+    // verifier: field by field, since a header would be put together on the stack, which is short.
+    let SampleHeader {
+        time_ns: time,
+        value,
+        id,
+        interval,
+        address,
+        pid,
+        tid,
+        kind,
+        kernel_frames: of_kernel,
+        user_frames: of_user,
+        user_end,
+        copied: bytes,
+        comm,
+    } = &mut scratch.buffer.header;
+    (*time, *value, *id) = (time_ns, measured.value, measured.id);
+    (*interval, *address) = (measured.interval, measured.address);
+    (*pid, *tid, *kind) = (ids.pid, ids.tid, measured.kind as u32);
+    (*of_kernel, *of_user) = (kernel_frames as u16, user.frames as u16);
+    (*user_end, *bytes) = (user.end, copied as u32);
+    *comm = bpf_get_current_comm().unwrap_or_default();
     emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind, user.is_news);
 }

@@ -86,7 +86,9 @@ pub(crate) fn send_header(header: &SampleHeader, urgent: bool) -> bool {
 }
 
 /// Tells user space that what was sampled is no more.
-#[inline(always)]
+// verifier: a function of its own, whose stack is not the caller's. Kernels before 6.13 have 512 bytes
+// for all that call each other.
+#[inline(never)]
 pub(crate) fn tell_end(ids: Ids, block: Block, address: u64) {
     let header =
         SampleHeader { value: block.size, id: block.id, address, ..header(SampleKind::Free, ids) };

@@ -21,18 +21,28 @@ pub(crate) fn of_event() -> Option<Scratch> {
     place(0)
 }
 
-/// One of this CPU's own for allocations and a thread's end; `use_it` is not called if all are in use.
+/// One of this CPU's own for allocations and a thread's end, and its slot, which is to be given back;
+/// `None` if all are in use.
 ///
 /// A program on a probe may be preempted by another task of the CPU, which hits a probe too.
+// verifier: no function that is given what to do, which would be one of its own with a stack of its
+// own: kernels before 6.13 have 512 bytes for all that call each other.
 #[inline(always)]
-pub(crate) fn of_allocation(use_it: impl Fn(&mut Scratch)) -> Option<()> {
+pub(crate) fn take() -> Option<(Scratch, u32)> {
     let slot = free_slot()?;
     let scratch = place(1 + slot);
-    if let Some(mut scratch) = scratch {
-        use_it(&mut scratch);
+    if scratch.is_none() {
+        give_back(slot);
     }
-    exchange(BUSY.get_ptr_mut(slot)?, 0);
-    Some(())
+    Some((scratch?, slot))
+}
+
+/// Lets others have a slot.
+#[inline(always)]
+pub(crate) fn give_back(slot: u32) {
+    if let Some(mark) = BUSY.get_ptr_mut(slot) {
+        exchange(mark, 0);
+    }
 }
 
 /// Takes a place that nobody uses. What marks it as used is its number and one.

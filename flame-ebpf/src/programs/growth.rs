@@ -82,15 +82,15 @@ fn touch(page: u64, order: u64) -> Option<()> {
 fn send(ids: Ids, block: &Block, interval: u64, address: u64) {
     let measured =
         Measured { kind: SampleKind::Growth, value: block.size, id: block.id, interval, address };
-    let sent = scratch::of_allocation(|scratch| {
-        let has_user = task::saved_user_registers(&mut scratch.walk.registers);
-        collect::send(scratch, &measured, ids, 0, has_user, |registers| {
-            task::saved_user_registers(registers);
-        });
-    });
-    if sent.is_none() {
+    let Some((mut scratch, slot)) = scratch::take() else {
         bump(Stat::GrowthBusy);
-    }
+        return;
+    };
+    let has_user = task::saved_user_registers(&mut scratch.walk.registers);
+    collect::send(&mut scratch, &measured, ids, 0, has_user, |registers| {
+        task::saved_user_registers(registers);
+    });
+    scratch::give_back(slot);
 }
 
 /// `mm_page_free(struct page *page, unsigned int order)`

@@ -89,9 +89,13 @@ struct Entry {
     ids: Ids,
     /// Its first argument.
     first: u64,
-    /// Bytes asked for; `None` where none are, or where they cannot be had.
-    size: Option<u64>,
+    /// Bytes asked for; [`NO_SIZE`] where none are, or where they cannot be had.
+    // verifier: no `Option`, see `take_block`.
+    size: u64,
 }
+
+/// More than a call can ask for.
+const NO_SIZE: u64 = u64::MAX;
 
 /// Understands a hit, whose return may be a trap or is not; `None` if nothing further is to be done.
 #[inline(always)]
@@ -117,7 +121,8 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs, may_return: bool) -> Option<Entry> 
         return None;
     }
     let role = Role::try_from(cookie as u32 & 0xff).ok()?;
-    Some(Entry { role, ids, first, size: role.size(first, second, third) })
+    let size = role.size(first, second, third).unwrap_or(NO_SIZE);
+    Some(Entry { role, ids, first, size })
 }
 
 /// Keeps the probe's place for the clock of traps.
@@ -181,15 +186,14 @@ const REGISTERS: [u32; 16] = [
 #[inline(always)]
 fn enter(ctx: &ProbeContext, regs: &pt_regs, always_returns: bool) -> Option<u32> {
     let Entry { role, ids, first, size } = entry(ctx, regs, always_returns)?;
-    let old = if role.makes() && !role.gives_up() { None } else { take_block(ids, first) };
+    let gives_up = !role.makes() || role.gives_up();
+    let old = if gives_up { take_block(ids, first) } else { Block::default() };
     if role == Role::Free {
-        if let Some(block) = old {
-            tell_end(ids, block, first);
-        }
+        tell_end_of(ids, old, first);
         return None;
     }
-    let interval = size.and_then(sampled).unwrap_or(0);
-    if interval == 0 && old.is_none() {
+    let interval = sampled(size).unwrap_or(0);
+    if interval == 0 && old.id == 0 {
         return None;
     }
     let caller = user(regs.rsp).unwrap_or(0);
@@ -198,18 +202,16 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs, always_returns: bool) -> Option<u32
         stack_pointer: regs.rsp,
         caller,
         argument: first,
-        size: size.unwrap_or(0),
+        size,
         interval,
-        old: old.unwrap_or_default(),
+        old,
         role: role as u32,
         pad: 0,
     };
     if let Err(why) = await_return(&call) {
         bump(why);
         // It will most likely succeed.
-        if let Some(block) = old {
-            tell_end(ids, block, first);
-        }
+        tell_end_of(ids, old, first);
         return None;
     }
     Some(WITH_RETURN)
@@ -233,13 +235,21 @@ fn await_return(call: &Call) -> Result<(), Stat> {
 #[inline(always)]
 fn leave(regs: &pt_regs) -> Option<()> {
     let thread = bpf_get_current_pid_tgid();
-    // SAFETY: as in `await_return`.
-    let call = *unsafe { CALLS.get(thread) }?;
+    // verifier: looked at where it lies. Kernels before 6.13 have 512 bytes of stack for all.
+    // SAFETY: it stays until it is removed, which the thread itself does below.
+    let call = unsafe { CALLS.get(thread) }?;
     // The return address has been taken off the stack. Another height is another call's.
     if call.stack_pointer.wrapping_add(8) != regs.rsp {
         return None;
     }
+    let done = returned(regs, call);
     _ = CALLS.remove(thread);
+    done
+}
+
+/// What a call that has returned did.
+#[inline(always)]
+fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
     let ids = task::current_ids()?;
     let role = Role::try_from(call.role).ok()?;
     // verifier: 0 for none. An `Option` is moved whole, with what was never written where it is none.
@@ -254,18 +264,23 @@ fn leave(regs: &pt_regs) -> Option<()> {
         if made != 0 || call.size == 0 {
             tell_end(ids, call.old, call.argument);
         } else {
-            keep_block(ids, call.argument, &call.old);
+            keep_block(ids, call.argument, call.old);
         }
     }
     if call.interval == 0 || made == 0 {
         return None;
     }
     let block = Block { id: new_id(), size: call.size };
-    if let Some(missed) = take_block(ids, made) {
+    let missed = take_block(ids, made);
+    if missed.id != 0 {
         bump(Stat::BlockReplaced);
         tell_end(ids, missed, made);
     }
-    let followed = keep_block(ids, made, &block);
+    let followed = keep_block(ids, made, block);
+    let Some((mut scratch, slot)) = scratch::take() else {
+        bump(Stat::HeapBusy);
+        return None;
+    };
     let measured = Measured {
         kind: SampleKind::Alloc,
         value: block.size,
@@ -273,15 +288,11 @@ fn leave(regs: &pt_regs) -> Option<()> {
         interval: call.interval,
         address: if followed { made } else { 0 },
     };
-    let sent = scratch::of_allocation(|scratch| {
-        task::returned_registers(regs, &mut scratch.walk.registers);
-        collect::send(scratch, &measured, ids, 0, true, |registers| {
-            task::returned_registers(regs, registers);
-        });
+    task::returned_registers(regs, &mut scratch.walk.registers);
+    collect::send(&mut scratch, &measured, ids, 0, true, |registers| {
+        task::returned_registers(regs, registers);
     });
-    if sent.is_none() {
-        bump(Stat::HeapBusy);
-    }
+    scratch::give_back(slot);
     Some(())
 }
 
@@ -295,21 +306,20 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
         _ = sampled(0);
         return None;
     }
-    let size = size?;
     let interval = sampled(size)?;
     // SAFETY: the helper takes nothing and cannot fail.
     let began_ns = unsafe { bpf_ktime_get_ns() };
     let measured = Measured { kind: SampleKind::Alloc, value: size, id: 0, interval, address: 0 };
-    let sent = scratch::of_allocation(|scratch| {
-        if task::caller_registers(regs, &mut scratch.walk.registers) {
-            collect::send(scratch, &measured, ids, 0, true, |registers| {
-                task::caller_registers(regs, registers);
-            });
-        }
-    });
-    if sent.is_none() {
+    let Some((mut scratch, slot)) = scratch::take() else {
         bump(Stat::HeapBusy);
+        return None;
+    };
+    if task::caller_registers(regs, &mut scratch.walk.registers) {
+        collect::send(&mut scratch, &measured, ids, 0, true, |registers| {
+            task::caller_registers(regs, registers);
+        });
     }
+    scratch::give_back(slot);
     // SAFETY: as above.
     add(Stat::HeapSamplingNs, unsafe { bpf_ktime_get_ns() }.wrapping_sub(began_ns));
     Some(())
@@ -326,19 +336,31 @@ fn key(ids: Ids, address: u64) -> BlockKey {
     BlockKey { address, pid: ids.pid, pad: 0 }
 }
 
-/// Takes a block out of those that live.
+/// Takes a block out of those that live; its number is 0 if there is none.
+// verifier: an `Option` is moved whole, with what was never written where it is none, which kernels
+// before 6.3 refuse.
 #[inline(always)]
-fn take_block(ids: Ids, address: u64) -> Option<Block> {
+fn take_block(ids: Ids, address: u64) -> Block {
     let key = key(ids, address);
     if !may_live(&key) {
-        return None;
+        return Block::default();
     }
     // SAFETY: read once; a block's owner alone may free it.
-    let block = *unsafe { BLOCKS.get(key) }?;
+    let Some(&block) = (unsafe { BLOCKS.get(key) }) else { return Block::default() };
     // Gone already if user space was first.
-    BLOCKS.remove(key).ok()?;
+    if BLOCKS.remove(key).is_err() {
+        return Block::default();
+    }
     count(&key, -1);
-    Some(block)
+    block
+}
+
+/// Tells the end of a block, if it is one.
+#[inline(always)]
+fn tell_end_of(ids: Ids, block: Block, address: u64) {
+    if block.id != 0 {
+        tell_end(ids, block, address);
+    }
 }
 
 /// Whether one of the blocks that share a counter lives.
@@ -351,8 +373,9 @@ fn may_live(key: &BlockKey) -> bool {
 }
 
 /// Puts a block among those that live; whether there was room.
-#[inline(always)]
-fn keep_block(ids: Ids, address: u64, block: &Block) -> bool {
+// verifier: a function of its own, for the stack's sake; see `tell_end`.
+#[inline(never)]
+fn keep_block(ids: Ids, address: u64, block: Block) -> bool {
     let key = key(ids, address);
     count(&key, 1);
     let kept = BLOCKS.insert(key, block, u64::from(BPF_ANY)).is_ok();

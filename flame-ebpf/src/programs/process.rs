@@ -112,13 +112,15 @@ fn thread_exit(_: RawTracePointContext) -> i32 {
         return 0;
     }
     let leaving = Measured::plain(SampleKind::Leaving, 0);
-    _ = scratch::of_allocation(|scratch| {
-        if task::saved_user_registers(&mut scratch.walk.registers) {
-            collect::send(scratch, &leaving, ids, 0, true, |registers| {
-                task::saved_user_registers(registers);
-            });
-        }
-    });
+    let Some((mut scratch, slot)) = scratch::take() else {
+        return 0;
+    };
+    if task::saved_user_registers(&mut scratch.walk.registers) {
+        collect::send(&mut scratch, &leaving, ids, 0, true, |registers| {
+            task::saved_user_registers(registers);
+        });
+    }
+    scratch::give_back(slot);
     0
 }
 

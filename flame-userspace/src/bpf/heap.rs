@@ -12,7 +12,6 @@ use flame_common::block::{Block, BlockKey, HeapControl, OF_TARGET};
 use flame_common::limits::BLOCK_COUNTERS;
 use flame_common::stat::Stat;
 
-use super::features;
 use super::tables::SharedArray;
 use super::trap_clock::TrapClock;
 use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
@@ -26,6 +25,8 @@ pub(crate) struct HeapPrograms {
     /// Whether the kernel sees to it that a link of one process is hit by no other: before, by
     /// children of `vfork` as well.
     keeps_apart: bool,
+    /// Whether probes are taken out fast.
+    closes_fast: bool,
 }
 
 /// How calls are followed to their return.
@@ -42,27 +43,36 @@ const MULTI: (u32, u32) = (6, 6);
 const SESSION: (u32, u32) = (6, 13);
 
 impl HeapPrograms {
-    /// Loads them, bound to the maps of these names.
-    pub(super) fn load(object: &[u8], maps: &[(String, RawFd)]) -> Result<Self> {
-        let version = features::kernel_version();
-        anyhow::ensure!(
-            version >= MULTI,
-            "heap profiles need Linux 6.6 or later; this is {}",
-            features::kernel_release()
-        );
+    /// Loads them, bound to the maps of these names, for a kernel of this version.
+    pub(super) fn load(
+        object: &[u8],
+        maps: &[(String, RawFd)],
+        version: (u32, u32),
+    ) -> Result<Self> {
+        let multi = if version >= MULTI { Attach::Multi } else { Attach::Single };
         let linked = Linked::new(object, maps)?;
         // The kernel looks at each for some tens of milliseconds.
         thread::scope(|scope| {
-            let allocations = scope.spawn(|| linked.load("heap_alloc", Attach::Multi));
+            let allocations = scope.spawn(|| linked.load("heap_alloc", multi));
             let follow = if version >= SESSION {
                 Follow::Session(linked.load("heap_session", Attach::Session)?)
             } else {
-                let enter = linked.load("heap_enter", Attach::Multi)?;
-                Follow::Pair { enter, leave: linked.load("heap_leave", Attach::Multi)? }
+                let enter = linked.load("heap_enter", multi)?;
+                Follow::Pair { enter, leave: linked.load("heap_leave", multi)? }
             };
             let allocations = allocations.join().map_err(|_| anyhow!("a thread panicked"))??;
-            Ok(Self { follow, allocations, keeps_apart: version >= SESSION })
+            Ok(Self {
+                follow,
+                allocations,
+                keeps_apart: version >= SESSION,
+                closes_fast: version >= MULTI,
+            })
         })
+    }
+
+    /// Whether probes are taken out fast enough to be there for a moment only (Linux 6.6).
+    pub(crate) fn closes_fast(&self) -> bool {
+        self.closes_fast
     }
 
     /// Follows the blocks of an allocator from their allocation to their end, in one process or in
@@ -170,10 +180,11 @@ impl HeapKernel {
     pub(super) fn load(
         object: &[u8],
         maps: &[(String, RawFd)],
+        version: (u32, u32),
         clock: TrapClock,
         mut take: impl FnMut(&str) -> Result<Map>,
     ) -> Result<Self> {
-        let programs = HeapPrograms::load(object, maps)?;
+        let programs = HeapPrograms::load(object, maps, version)?;
         let stats = maps.iter().find(|(name, _)| name == "STATS").map(|(_, fd)| *fd);
         let stats = stats.context("the embedded kernel object has no STATS")?;
         // SAFETY: the descriptor is that of a map that the object holds meanwhile.

@@ -33,6 +33,8 @@ pub(crate) struct LoadOptions {
     pub(crate) tables: TableRoom,
     /// Whether allocations are sampled, by probes of allocators.
     pub(crate) heap: bool,
+    /// The kernel whose ways of probing are used: an older one than this is for tests.
+    pub(crate) heap_kernel: Option<(u32, u32)>,
     /// Whether touched memory is sampled.
     pub(crate) growth: bool,
 }
@@ -102,7 +104,8 @@ impl Programs {
         let heap = options.heap.then(|| {
             let clock = trap_clock(&mut ebpf)?;
             let maps = descriptors(&ebpf);
-            HeapKernel::load(OBJECT, &maps, clock, |name| take(&mut ebpf, name))
+            let version = options.heap_kernel.unwrap_or_else(features::kernel_version);
+            HeapKernel::load(OBJECT, &maps, version, clock, |name| take(&mut ebpf, name))
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;

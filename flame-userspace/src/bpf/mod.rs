@@ -15,6 +15,7 @@ mod stat;
 mod tables;
 mod trap_clock;
 mod uprobe;
+mod uprobe_event;
 
 pub(crate) use btf::kernel_types;
 pub(crate) use cpus::online_cpus;

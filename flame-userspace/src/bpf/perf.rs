@@ -1,6 +1,7 @@
 //! `perf_event_open(2)`: opening events, and reading the records that the kernel puts into an
 //! event's ring.
 
+use std::ffi::CStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -91,15 +92,40 @@ fn zeroed() -> perf_event_attr {
 }
 
 fn open(attr: &perf_event_attr, cpu: u32) -> io::Result<OwnedFd> {
+    open_for(attr, -1, cpu as i32)
+}
+
+/// Of a task (-1: of all) on a CPU (-1: on all; then it is of one task).
+fn open_for(attr: &perf_event_attr, task: i32, cpu: i32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads `attr.size` bytes of a struct that lives through the call.
     let fd = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const *attr, -1, cpu, -1, FLAG_CLOEXEC)
+        libc::syscall(libc::SYS_perf_event_open, &raw const *attr, task, cpu, -1, FLAG_CLOEXEC)
     };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call just returned this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// A probe of user code (an event of the kind `uprobe`) at an offset of a file, in the process of a
+/// task or in all. What is to happen there is not said yet.
+pub(super) fn open_probe(
+    kind: u32,
+    config: u64,
+    path: &CStr,
+    offset: u64,
+    task: Option<u32>,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    (attr.type_, attr.config) = (kind, config);
+    attr.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
+    attr.__bindgen_anon_4.probe_offset = offset;
+    // Of all tasks it is on any one CPU: the program runs on whichever is hit.
+    match task {
+        Some(task) => open_for(&attr, task as i32, -1),
+        None => open_for(&attr, -1, 0),
+    }
 }
 
 /// A sampling event of one CPU; closing it ends the sampling.

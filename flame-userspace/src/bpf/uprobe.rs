@@ -3,7 +3,7 @@
 //! (sessions, Linux 6.13).
 //!
 //! One link with all of a file's probes is opened and closed in some milliseconds; a link for each
-//! probe would take a tenth of a second each to close.
+//! probe, as older kernels want it, takes a tenth of a second each to close.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -14,6 +14,8 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use anyhow::{Context as _, Result, anyhow};
 use aya_obj::Object;
 use aya_obj::generated::{bpf_attr, bpf_cmd};
+
+use super::uprobe_event;
 
 /// `BPF_PROG_TYPE_KPROBE`
 const KPROBE: u32 = 2;
@@ -27,6 +29,8 @@ const LOG_TOLD: usize = 600;
 /// What a program is attached to (`enum bpf_attach_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attach {
+    /// One function, at one end, by a perf event of its own.
+    Single = 0,
     /// Any number of functions, at one end.
     Multi = 48,
     /// Any number of functions, at both ends.
@@ -129,7 +133,8 @@ impl Linked {
 }
 
 impl ProbeProgram {
-    /// Attaches it to places of a file, in one process (by flame's numbers) or in all.
+    /// Attaches it to places of a file, in one process (by flame's numbers) or in all: to one after
+    /// the other.
     pub(super) fn attach(
         &self,
         file: &File,
@@ -139,6 +144,11 @@ impl ProbeProgram {
     ) -> io::Result<ProbeLink> {
         let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))
             .expect("a number has no NUL in it");
+        if self.attach == Attach::Single {
+            let open = |&probe| uprobe_event::open(&self.fd, &path, probe, at_return, pid);
+            let fds: io::Result<Vec<[OwnedFd; 2]>> = probes.iter().map(open).collect();
+            return Ok(ProbeLink { fds: fds?.into_iter().flatten().collect() });
+        }
         let offsets: Vec<u64> = probes.iter().map(|probe| probe.offset).collect();
         let cookies: Vec<u64> = probes.iter().map(|probe| probe.cookie).collect();
         let mut attr = zeroed();
@@ -167,13 +177,13 @@ fn load_types(object: &mut Object) -> Result<OwnedFd> {
     bpf(bpf_cmd::BPF_BTF_LOAD, &mut attr).context("load the kernel programs' types")
 }
 
-fn zeroed() -> bpf_attr {
+pub(super) fn zeroed() -> bpf_attr {
     // SAFETY: the union is made of integers alone, for which zero is valid.
     unsafe { std::mem::zeroed() }
 }
 
 /// A call that returns a descriptor.
-fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
+pub(super) fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads and writes what `attr` points to, which the callers keep through the
     // call.
     let fd = unsafe {

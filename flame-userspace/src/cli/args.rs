@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::analyze::check::{Limit, ParseError};
+use super::values::{
+    event, file_format, frequency, heap_mode, kernel, limit, normalize, percent, profile_type,
+    rows, time,
+};
+use crate::analyze::check::Limit;
 use crate::analyze::normalize::Normalize;
 use crate::{
     Event, Frequency, HeapMode, HeapOptions, OwnFunction, ProfileType, Target, format::Format,
@@ -209,7 +213,7 @@ pub(super) struct CollectArgs {
 /// What `record` and `attach` share.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RecordingArgs {
-    /// The profiles to take: cpu, heap. Both, if left out; with --all cpu alone.
+    /// The profiles to take: cpu, heap. Both, if left out; with --all or --cgroup cpu alone.
     #[arg(
         short = 't',
         long = "type",
@@ -231,9 +235,13 @@ pub(super) struct RecordingArgs {
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
     pub(super) heap_overhead: f64,
     /// What is recorded of the heap: exact (allocated and in use), alloc (allocated alone),
-    /// governed (the same in short windows), or auto: the first of them that --heap-overhead allows.
+    /// governed (the same in short windows), growth (who touches memory, without a probe), or auto:
+    /// the first three of them in turn, as --heap-overhead allows.
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = heap_mode)]
     pub(super) heap_mode: HeapMode,
+    /// Probe as on this older kernel: for tests.
+    #[arg(long, value_name = "VERSION", value_parser = kernel, hide = true)]
+    pub(super) heap_as_kernel: Option<(u32, u32)>,
     /// A function of the program's own allocator (a pool, an arena), by its name in the symbol
     /// table; more than once for more. `size=arg1*arg2` for a number of blocks of a size, and
     /// `old=arg1` for a block that is given up. What it takes from malloc itself is not counted.
@@ -337,6 +345,7 @@ impl RecordingArgs {
             mode: self.heap_mode,
             overhead: self.heap_overhead,
             own: [&self.alloc_fn[..], &self.free_fn].concat(),
+            as_kernel: self.heap_as_kernel,
         }
     }
 
@@ -356,6 +365,9 @@ impl RecordingArgs {
         option("--heap-mode", self.heap_mode.name().into());
         if let Some(bytes) = self.heap_interval {
             option("--heap-interval", bytes.to_string().into());
+        }
+        if let Some((major, minor)) = self.heap_as_kernel {
+            option("--heap-as-kernel", format!("{major}.{minor}").into());
         }
         for (name, functions) in [("--alloc-fn", &self.alloc_fn), ("--free-fn", &self.free_fn)] {
             for function in functions {
@@ -385,78 +397,6 @@ impl RecordingArgs {
     }
 }
 
-fn frequency(text: &str) -> Result<Frequency, String> {
-    let hz = text.parse().ok().and_then(Frequency::hz);
-    hz.ok_or_else(|| "a frequency is a whole number from 1 to 10000".to_owned())
-}
-
-fn rows(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
-    number.ok_or_else(|| "a number of rows is a whole number from 1 to 1000".to_owned())
-}
-
-fn normalize(text: &str) -> Result<Normalize, String> {
-    Normalize::ALL
-        .into_iter()
-        .find(|how| how.name() == text)
-        .ok_or_else(|| format!("known ways are {}", Normalize::ALL.map(Normalize::name).join(", ")))
-}
-
-fn limit(text: &str) -> Result<Limit, String> {
-    text.parse().map_err(|error: ParseError| error.to_string())
-}
-
-fn event(text: &str) -> Result<Event, String> {
-    Event::from_name(text).ok_or_else(|| {
-        format!("known events are {}", Event::names().collect::<Vec<_>>().join(", "))
-    })
-}
-
-fn profile_type(text: &str) -> Result<ProfileType, String> {
-    ProfileType::from_name(text).ok_or_else(|| {
-        format!("known types are {}", ProfileType::ALL.map(ProfileType::name).join(", "))
-    })
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim_end_matches('%').parse::<f64>().ok();
-    let percent = number.filter(|percent| (0.1..=1000.0).contains(percent));
-    percent.ok_or_else(|| "a slow-down is from 0.1 to 1000 percent".to_owned())
-}
-
-fn heap_mode(text: &str) -> Result<HeapMode, String> {
-    HeapMode::from_name(text).ok_or_else(|| {
-        format!("known modes are {}", HeapMode::names().collect::<Vec<_>>().join(", "))
-    })
-}
-
-fn file_format(text: &str) -> Result<Format, String> {
-    Format::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
-        format!("known formats are {}", names.join(", "))
-    })
-}
-
-/// A time: `500ms`, `30s`, `2m`, `1h`, or bare seconds, fractions allowed.
-fn time(text: &str) -> Result<Duration, String> {
-    /// Longer than anybody waits, and short enough for every clock.
-    const LONGEST: f64 = 366.0 * 86_400.0;
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("a time ends in ms, s, m or h, or is bare seconds".to_owned()),
-    };
-    let number: f64 = digits.parse().map_err(|_| "a time is a number and a unit".to_owned())?;
-    let seconds = number * unit;
-    if !(seconds > 0.0 && seconds <= LONGEST) {
-        return Err("a time is more than nothing and at most a year".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,17 +405,6 @@ mod tests {
     fn the_arguments_are_sound() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_with_and_without_units() {
-        assert_eq!(time("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "s", "0", "-1", "1d", "nan", "inf", "1e300"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn run(args: &DoctorArgs) -> u8 {
 }
 
 fn checks() -> Vec<Found> {
-    vec![kernel(), types(), rights(), memory(), hardware(), files(), symbols()]
+    vec![kernel(), heap(), types(), rights(), memory(), hardware(), files(), symbols()]
 }
 
 fn kernel() -> Found {
@@ -63,6 +63,20 @@ fn kernel() -> Found {
         let what = format!("kernel {release} is older than 5.15, which flame needs");
         Found::Missing(what, "use a newer kernel".to_owned())
     }
+}
+
+fn heap() -> Found {
+    let version = bpf::kernel_version();
+    if version >= (6, 13) {
+        return Found::Good("heap profiles: a trap for each call of an allocator".to_owned());
+    }
+    let what = if version >= (6, 6) {
+        "heap profiles: two traps for each allocation that is followed (6.13 and later: one)"
+    } else {
+        "heap profiles: two traps for each allocation that is followed, and none of programs that \
+         allocate much (6.6 and later: in windows)"
+    };
+    Found::Limits(what.to_owned(), "use a newer kernel for cheaper heap profiles".to_owned())
 }
 
 fn types() -> Found {

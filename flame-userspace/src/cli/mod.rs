@@ -25,6 +25,7 @@ mod signals;
 mod stamp;
 mod summary;
 mod talk;
+mod values;
 
 use std::process::ExitCode;
 

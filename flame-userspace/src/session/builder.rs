@@ -306,6 +306,7 @@ impl SessionBuilder {
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
             heap: self.takes(ProfileType::Heap) && self.heap.mode.probes(),
+            heap_kernel: self.heap.as_kernel,
             growth: self.takes(ProfileType::Heap) && self.heap.mode.takes_growth(),
         };
         let way = self.gives_way.then(|| GiveWay::all_for_at_most(LOADING));

@@ -111,3 +111,17 @@ fn a_short_program_is_seen_in_windows() {
         }
     }
 }
+
+#[test]
+fn without_windows_a_busy_program_is_let_alone_and_nothing_is_guessed() {
+    let Some(_machine) = Machine::take() else { return };
+    let program = Workload::c("heap_phases");
+    let options = ["-t", "heap", "--heap-as-kernel", "6.1", "--", program.path(), "3000", WORK];
+    let outcome = Flame::record(&options).run().with_code(0);
+    let profile = outcome.heap();
+    for kind in ["alloc_space", "inuse_space"] {
+        assert_eq!(profile.sample_type_index(kind), None, "{kind} is not known");
+    }
+    assert!(profile.sample_type_index("resident_space").is_some(), "who grew is known");
+    assert!(outcome.stderr.contains("windows needs Linux 6.6"), "{}", outcome.stderr);
+}

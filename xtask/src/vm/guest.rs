@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::blocks::A_TURN;
 use super::initramfs::Initramfs;
 use super::kernels::Kernel;
 use crate::command;
@@ -48,6 +49,10 @@ part verified; cat verified 2>/dev/null
 part said; cat said
 part json; cat json
 part folded; cat out/*.folded 2>/dev/null
+part blocks
+flame record --json -t heap --heap-mode exact --heap-interval 1024 -f folded -o heap -- \
+    alloc_shares 2000 A_TURN 2>said
+part heap; cat said
 part end
 poweroff -f
 "#;
@@ -86,18 +91,25 @@ impl Told {
     }
 }
 
-/// The file system of a guest that records `workload` for so many seconds.
-pub(super) fn file_system(flame: &Path, workload: &Path, seconds: u32) -> Result<Vec<u8>> {
+/// The file system of a guest that records the first of the workloads for so many seconds, and what
+/// the second one allocates.
+pub(super) fn file_system(
+    flame: &Path,
+    [chain, blocks]: [&Path; 2],
+    seconds: u32,
+) -> Result<Vec<u8>> {
     let busybox = command::find_all("busybox");
     let busybox = busybox.first().context("there is no busybox here")?;
     let mut archive = Initramfs::default();
     for folder in ["/proc", "/sys", "/dev", "/tmp"] {
         archive.folder(folder);
     }
-    archive.program("/init", INIT.replace("SECONDS", &seconds.to_string()).as_bytes());
+    let init = INIT.replace("SECONDS", &seconds.to_string());
+    archive.program("/init", init.replace("A_TURN", &A_TURN.to_string()).as_bytes());
     archive.program_with_libraries("/bin/busybox", busybox)?;
     archive.program_with_libraries("/bin/flame", flame)?;
-    archive.program_with_libraries("/bin/known_chain", workload)?;
+    archive.program_with_libraries("/bin/known_chain", chain)?;
+    archive.program_with_libraries("/bin/alloc_shares", blocks)?;
     Ok(archive.finish())
 }
 

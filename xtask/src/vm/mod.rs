@@ -1,6 +1,8 @@
 //! `cargo xtask vm-test`: flame on other kernels, each booted in an emulator. Whether the verifier
-//! takes the programs, and whether the stacks of a known program are whole there.
+//! takes the programs, whether the stacks of a known program are whole there, and whether its blocks
+//! are counted right.
 
+mod blocks;
 mod chain;
 mod guest;
 mod initramfs;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use self::blocks::Blocks;
 use self::chain::Found;
 use self::guest::Told;
 use self::kernels::Kernel;
@@ -67,7 +70,8 @@ pub(crate) fn run(args: &VmTestArgs) -> Result<()> {
         .map(|name| kernels::provide(name, &folder, args.update))
         .collect::<Result<_>>()?;
     let file_system = folder.join("initramfs");
-    let content = guest::file_system(&flame()?, &workload(&folder)?, args.seconds)?;
+    let [chain, blocks] = [workload(&folder, "known_chain")?, workload(&folder, "alloc_shares")?];
+    let content = guest::file_system(&flame()?, [&chain, &blocks], args.seconds)?;
     fs::write(&file_system, content).context("write the guest's file system")?;
     let mut rows = Vec::new();
     for kernel in kernels {
@@ -100,14 +104,14 @@ fn flame() -> Result<PathBuf> {
     Ok(workspace::target_dir().join("release/flame"))
 }
 
-/// The program whose stacks are known, without frame pointers.
-fn workload(folder: &Path) -> Result<PathBuf> {
-    let program = folder.join("known_chain");
+/// A program of which something is known, without frame pointers.
+fn workload(folder: &Path, name: &str) -> Result<PathBuf> {
+    let program = folder.join(name);
     command::run(
         Command::new("gcc")
             .args(["-O2", "-fomit-frame-pointer", "-pthread", "-o"])
             .arg(&program)
-            .arg(workspace::root().join("tests/workloads/c/known_chain.c")),
+            .arg(workspace::root().join(format!("tests/workloads/c/{name}.c"))),
     )?;
     Ok(program)
 }
@@ -124,6 +128,7 @@ struct Row {
     verified: Option<u64>,
     samples: Option<u64>,
     whole: Option<f64>,
+    blocks: Option<Blocks>,
     good: bool,
     said: String,
 }
@@ -138,6 +143,7 @@ impl Row {
             verified: None,
             samples: None,
             whole: None,
+            blocks: None,
             good: false,
             said,
         }
@@ -163,10 +169,15 @@ impl Row {
         let deep = version >= WHOLE_SINCE;
         let found = Found::read(told.part("folded"), deep);
         let samples = json["profiles"][0]["samples"].as_u64();
+        let blocks = Blocks::read(told.part("blocks"));
         let (good, said) = match &found.broken {
             _ if samples.unwrap_or(0) < LEAST_SAMPLES => (false, "too few samples".to_owned()),
             _ if !found.has_all() => (false, format!("{} of the functions seen", found.functions)),
             Some(path) if found.percent() < WHOLE_PERCENT => (false, format!("not whole: {path}")),
+            _ if !blocks.as_ref().is_some_and(Blocks::is_right) => {
+                let said = told.part("heap").lines().next().unwrap_or("nothing said");
+                (false, format!("blocks are not counted right: {said}"))
+            }
             _ if deep => (true, "ok".to_owned()),
             _ => (true, "ok, deep stacks left aside".to_owned()),
         };
@@ -175,6 +186,7 @@ impl Row {
             verified: Some(verified.sum()),
             samples,
             whole: Some(found.percent()),
+            blocks,
             good,
             said,
             ..row
@@ -198,15 +210,15 @@ impl fmt::Display for Table<'_> {
         }
         writeln!(
             f,
-            "{:8} {:30} {:>8} {:>9} {:>9} {:>8} {:>8}  result",
-            "kernel", "release", "took", "to sample", "verified", "samples", "whole"
+            "{:8} {:30} {:>8} {:>9} {:>9} {:>8} {:>8} {:>15}  result",
+            "kernel", "release", "took", "to sample", "verified", "samples", "whole", "blocks"
         )?;
         for row in self.0 {
             let armed = row.armed_ms.map(|ms| format!("{:.1} s", ms / 1000.0));
             let whole = row.whole.map(|percent| format!("{percent:.2} %"));
             writeln!(
                 f,
-                "{:8} {:30} {:>6.1} s {:>9} {:>9} {:>8} {:>8}  {}",
+                "{:8} {:30} {:>6.1} s {:>9} {:>9} {:>8} {:>8} {:>15}  {}",
                 row.name,
                 row.release,
                 row.took.as_secs_f64(),
@@ -214,6 +226,7 @@ impl fmt::Display for Table<'_> {
                 text(row.verified),
                 text(row.samples),
                 text(whole),
+                text(row.blocks.as_ref()),
                 row.said,
             )?;
         }

@@ -40,7 +40,7 @@ impl Heap {
             closed_ns: now_ns,
             began_ns: std::mem::replace(&mut self.began_ns, now_ns),
             has_samples,
-            knows_allocations: self.blocks.is_some() || go.knows(),
+            knows_allocations: self.probes() || go.knows(),
             knows_in_use,
             grown,
             probing: self.probing,
@@ -58,6 +58,11 @@ impl Heap {
             thinned: self.thinned,
             settled: std::mem::take(&mut self.settled),
         }
+    }
+
+    /// Whether allocations are sampled up to now.
+    fn probes(&self) -> bool {
+        self.blocks.is_some() && self.probing != Probing::Nothing
     }
 
     /// The functions of the user's that no file has.

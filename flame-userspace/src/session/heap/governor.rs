@@ -3,7 +3,8 @@
 //! The price of a hit is measured at the start, in a loop of flame's own, and then in the targets
 //! themselves, by the clock of traps. Following every block comes first; once the probes have cost
 //! more than the budget allows, and an allowance on top, allocations alone are sampled, and where
-//! that is too dear as well, allocations in short windows at random moments.
+//! that is too dear as well, allocations in short windows at random moments; or nothing, where the
+//! kernel takes a tenth of a second to take a probe out.
 //!
 //! Time is cut into strata with two windows each: programs do for a while what they do, so that
 //! windows spread like that tell more than windows anywhere, and two are the fewest that tell how
@@ -28,6 +29,8 @@ pub(super) enum Probing {
     Allocations,
     /// Allocations alone, in windows.
     Windows,
+    /// Not any more: it is too dear, and the kernel cannot take probes out fast enough for windows.
+    Nothing,
 }
 
 impl Probing {
@@ -196,6 +199,8 @@ pub(super) struct Governor {
     mean_gap_ns: f64,
     /// Windows up to now.
     windows: u32,
+    /// Whether there can be any.
+    has_windows: bool,
 }
 
 impl Governor {
@@ -213,7 +218,13 @@ impl Governor {
             contrast: Contrast::default(),
             mean_gap_ns: GAPS_NS.0,
             windows: 0,
+            has_windows: true,
         }
+    }
+
+    /// What is too dear is not probed any more.
+    pub(super) fn goes_without_windows(&mut self) {
+        self.has_windows = false;
     }
 
     /// How allocators are probed now.
@@ -293,7 +304,8 @@ impl Governor {
         let cheaper = of_allocations.hits * self.price_ns() <= self.budget * work;
         self.probing = match self.probing {
             Probing::Follow if cheaper => Probing::Allocations,
-            _ => Probing::Windows,
+            _ if self.has_windows => Probing::Windows,
+            _ => Probing::Nothing,
         };
         self.overdrawn_ns += self.debt_ns;
         self.debt_ns = 0.0;
@@ -376,6 +388,14 @@ mod tests {
         assert!(rounds.is_some_and(|rounds| rounds > 20), "{rounds:?}");
         // A trap takes 10 us, and as much more what comes after it as in other programs.
         assert!((governor.price_ns() - 11_300.0).abs() < 1.0, "{}", governor.price_ns());
+    }
+
+    #[test]
+    fn what_is_too_dear_is_let_alone_where_there_can_be_no_windows() {
+        let mut governor = Governor::new(HeapMode::Auto, 5.0, PRICE);
+        governor.goes_without_windows();
+        assert!((1..100).any(|_| governor.account(used(12_000.0, 6000.0, 20.0 * MS))));
+        assert_eq!(governor.probing(), Probing::Nothing);
     }
 
     #[test]

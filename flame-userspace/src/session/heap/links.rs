@@ -138,6 +138,7 @@ impl Links {
             Probing::Allocations | Probing::Windows => {
                 self.programs.allocations(&found.file, &found.makes, pid)
             }
+            Probing::Nothing => return,
         };
         match link {
             Ok(link) => target.link = Some(link),

@@ -23,7 +23,7 @@ mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
@@ -132,7 +132,14 @@ impl Heap {
         let (prober, blocks) = match kernel {
             Some(Priced { kernel, hit_ns }) => {
                 let HeapKernel { programs, switch, blocks, clock } = kernel;
-                let governor = Governor::new(options.mode, options.overhead, hit_ns);
+                let mut governor = Governor::new(options.mode, options.overhead, hit_ns);
+                if !programs.closes_fast() {
+                    ensure!(
+                        options.mode != HeapMode::Governed,
+                        "sampling in windows needs Linux 6.6 or later: use --heap-mode auto"
+                    );
+                    governor.goes_without_windows();
+                }
                 let own = options.own.clone();
                 (Prober::start(programs, own, switch, clock, governor, interval)?, Some(blocks))
             }

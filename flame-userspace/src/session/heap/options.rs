@@ -13,11 +13,20 @@ pub struct HeapOptions {
     pub overhead: f64,
     /// Functions of the programs' own allocators.
     pub own: Vec<OwnFunction>,
+    /// Probe as on a kernel of this version, older than the one that runs: for tests.
+    #[doc(hidden)]
+    pub as_kernel: Option<(u32, u32)>,
 }
 
 impl Default for HeapOptions {
     fn default() -> Self {
-        Self { interval: None, mode: HeapMode::Auto, overhead: 5.0, own: Vec::new() }
+        Self {
+            interval: None,
+            mode: HeapMode::Auto,
+            overhead: 5.0,
+            own: Vec::new(),
+            as_kernel: None,
+        }
     }
 }
 

@@ -92,7 +92,9 @@ impl HeapPart {
     pub(in crate::session) fn default_type(&self) -> usize {
         let nothing_seen = self.books.total.allocated.space.value == 0.0;
         match (&self.grown, self.knows_in_use) {
-            (Some(_), _) if nothing_seen => self.sample_types().len() - 1,
+            (Some(_), _) if nothing_seen || !self.knows_allocations => {
+                self.sample_types().len() - 1
+            }
             (_, true) if self.knows_peak() => 5,
             (_, true) => 3,
             (_, false) => 1,
@@ -314,14 +316,20 @@ impl HeapPart {
         notes.extend(self.go.notes.iter().cloned());
         if let Some((rate, slow_down)) = self.stepped_down {
             notes.push(format!(
-                "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; so what is in use is not known; {}",
+                "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; {}",
                 rate / 1e3,
                 slow_down * 100.0,
                 self.overhead,
-                if self.probing == Probing::Windows {
-                    "allocations were sampled in windows"
-                } else {
-                    "allocations were sampled"
+                match self.probing {
+                    Probing::Windows => {
+                        "so what is in use is not known; allocations were sampled in windows"
+                    }
+                    Probing::Nothing => {
+                        "so the allocators were not probed any more, since sampling in windows needs Linux 6.6: neither what was allocated nor what is in use is known; --heap-mode exact follows all at any price"
+                    }
+                    Probing::Follow | Probing::Allocations => {
+                        "so what is in use is not known; allocations were sampled"
+                    }
                 }
             ));
         }

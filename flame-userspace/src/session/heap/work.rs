@@ -221,7 +221,12 @@ impl Work {
             Probing::Windows => {
                 self.begin_windows(self.governor.expected_ns(recent));
             }
-            _ => {
+            Probing::Nothing => {
+                self.run_clock(None);
+                self.now = Doing::Closed;
+                self.tell_cost(used);
+            }
+            Probing::Follow | Probing::Allocations => {
                 self.links.open_all(self.governor.probing());
                 self.sample(self.interval);
             }

@@ -1,10 +1,11 @@
 //! `cargo xtask bench heap`: what heap profiles cost the program that is profiled, in its CPU time:
 //! flame within its budget and flame exact, beside heaptrack and memleak.
 //!
-//! In each round a program runs once bare and once under each tool, in random order; a run's CPU
-//! time over that of the same round's bare run is its slow-down. Rounds go on until the interval of
-//! flame's median is narrow; flame exact and the other tools, which take many times as long, take
-//! part in the first of them.
+//! In each round a program runs bare and under flame within its budget, one right after the other in
+//! random order, so that noise which lasts longer than both is in both; then under each other tool,
+//! in random order. A run's CPU time over that of the same round's bare run is its slow-down. Rounds
+//! go on until the interval of flame's median is narrow; flame exact and the other tools, which take
+//! many times as long, take part in the first of them.
 
 mod memleak;
 pub(super) mod out;
@@ -151,6 +152,7 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
     run(program, place, None)?;
     loop {
         shuffle(&mut order, &mut random);
+        order.sort_by_key(|which| which.is_some_and(|tool| TOOLS[tool] != Tool::Governed));
         row.round(program, place, &order, effort)?;
         let rounds = row.bare.len();
         eprint!("\r{name}: {rounds} rounds");
