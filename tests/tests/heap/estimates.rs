@@ -184,7 +184,7 @@ fn probes_as_older_kernels_have_them_count_the_same() {
     let arguments = [OsStr::new("300"), OsStr::new("1000")];
     let of = |version| {
         let options = ["--heap-mode", "exact", "--heap-as-kernel", version];
-        (version, pooled(version, 4, || record(&sites, &options, &arguments)))
+        (version, pooled(version, 8, || record(&sites, &options, &arguments)))
     };
     // Perf events for each probe; links of many, for entries and for returns.
     assert_sound_together(vec![of("6.1"), of("6.6")]);

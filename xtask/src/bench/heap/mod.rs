@@ -104,6 +104,8 @@ struct Measured {
     armed_ms: Vec<f64>,
     /// What flame itself says that its probes cost, as the program's CPU time is told.
     said: Vec<f64>,
+    /// And what a hit costs, in nanoseconds.
+    price_ns: Vec<f64>,
     /// The CPU time that flame says its probes took (traps times price), over what the run took
     /// more than the bare one.
     explained: Vec<f64>,
@@ -133,6 +135,7 @@ pub(super) fn measure(program: &Prepared, place: &Place, effort: Effort) -> Resu
         cpu: Vec::new(),
         armed_ms: Vec::new(),
         said: Vec::new(),
+        price_ns: Vec::new(),
         explained: Vec::new(),
         attach_ms: Vec::new(),
         detach_ms: Vec::new(),
@@ -229,8 +232,9 @@ impl Measured {
 
     fn take_in(&mut self, told: &Told) {
         self.armed_ms.push(told.armed.as_secs_f64() * 1e3);
-        if let Some(Probes { percent, attach_ns, detach_ns }) = told.probes {
+        if let Some(Probes { percent, price_ns, attach_ns, detach_ns }) = told.probes {
             self.said.push(1.0 + percent / 100.0);
+            self.price_ns.push(price_ns);
             self.attach_ms.push(attach_ns / 1e6);
             self.detach_ms.push(detach_ns / 1e6);
         }
@@ -261,8 +265,9 @@ impl Told {
 /// What flame says of its probes.
 #[derive(Clone, Copy)]
 struct Probes {
-    /// Their cost in percent of the program's own CPU time.
+    /// Their cost in percent of the program's own CPU time, and that of a hit in nanoseconds.
     percent: f64,
+    price_ns: f64,
     /// The longest that putting them in, and taking them out, took.
     attach_ns: f64,
     detach_ns: f64,
@@ -310,6 +315,7 @@ fn run(program: &Prepared, place: &Place, tool: Option<Tool>) -> Result<(Usage, 
         let number = |name: &str| heap["probes"][name].as_f64();
         Some(Probes {
             percent: number("percent")?,
+            price_ns: number("price_ns")?,
             attach_ns: number("attach_ns")?,
             detach_ns: number("detach_ns")?,
         })
@@ -327,6 +333,7 @@ mod tests {
             cpu: cpu.to_vec(),
             armed_ms: vec![40.0],
             said: vec![1.03],
+            price_ns: vec![640.0],
             explained: vec![0.97],
             attach_ms: vec![9.0],
             detach_ms: vec![17.0],

@@ -23,7 +23,7 @@ impl fmt::Display for Table {
         }
         writeln!(
             out,
-            " memleak's cost / flame exact's | as flame says | as flame says, exact | traps x price / cost, exact | armed | probes in, out |"
+            " memleak's cost / flame exact's | as flame says (a hit) | as flame says, exact | traps x price / cost, exact | armed | probes in, out |"
         )?;
         writeln!(out, "|---|{}---|---|---|---|---|---|", "---|".repeat(TOOLS.len()))?;
         for row in &self.rows {
@@ -42,7 +42,8 @@ impl fmt::Display for Table {
             for tool in [Tool::Governed, Tool::Exact] {
                 let of = row.measured.iter().find(|measured| measured.tool == tool);
                 let said = of.into_iter().flat_map(|measured| measured.said.iter().copied());
-                write!(out, " {:.3} |", middle(said))?;
+                let price = of.into_iter().flat_map(|measured| measured.price_ns.iter().copied());
+                write!(out, " {:.3} ({:.0} ns) |", middle(said), middle(price))?;
             }
             let exact = row.measured.iter().filter(|measured| measured.tool == Tool::Exact);
             let explained = exact.flat_map(|measured| measured.explained.iter().copied());
@@ -108,7 +109,7 @@ mod tests {
         assert!(text.contains("| 1.040 [1.040 1.040] (1) | 3.000"), "{text}");
         assert!(
             text.contains(
-                "| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 | 1.030 | 0.97 | 40 ms | 9, 17 ms |"
+                "| - | 15.000 [15.000 15.000] (1) | 7.0 | 1.030 (640 ns) | 1.030 (640 ns) | 0.97 | 40 ms | 9, 17 ms |"
             ),
             "{text}"
         );
