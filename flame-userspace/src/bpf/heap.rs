@@ -39,8 +39,8 @@ enum Follow {
 }
 
 /// The first kernels with links for many probes, and with sessions.
-const MULTI: (u32, u32) = (6, 6);
-const SESSION: (u32, u32) = (6, 13);
+pub(crate) const MULTI_PROBES: (u32, u32) = (6, 6);
+pub(crate) const SESSION_PROBES: (u32, u32) = (6, 13);
 
 impl HeapPrograms {
     /// Loads them, bound to the maps of these names, for a kernel of this version.
@@ -49,12 +49,12 @@ impl HeapPrograms {
         maps: &[(String, RawFd)],
         version: (u32, u32),
     ) -> Result<Self> {
-        let multi = if version >= MULTI { Attach::Multi } else { Attach::Single };
+        let multi = if version >= MULTI_PROBES { Attach::Multi } else { Attach::Single };
         let linked = Linked::new(object, maps)?;
         // The kernel looks at each for some tens of milliseconds.
         thread::scope(|scope| {
             let allocations = scope.spawn(|| linked.load("heap_alloc", multi));
-            let follow = if version >= SESSION {
+            let follow = if version >= SESSION_PROBES {
                 Follow::Session(linked.load("heap_session", Attach::Session)?)
             } else {
                 let enter = linked.load("heap_enter", multi)?;
@@ -64,8 +64,8 @@ impl HeapPrograms {
             Ok(Self {
                 follow,
                 allocations,
-                keeps_apart: version >= SESSION,
-                closes_fast: version >= MULTI,
+                keeps_apart: version >= SESSION_PROBES,
+                closes_fast: version >= MULTI_PROBES,
             })
         })
     }

@@ -24,7 +24,9 @@ pub(crate) use features::{
     too_old,
 };
 pub(crate) use growth::GrowthKernel;
-pub(crate) use heap::{HeapBlocks, HeapCounts, HeapKernel, HeapPrograms, HeapSwitch};
+pub(crate) use heap::{
+    HeapBlocks, HeapCounts, HeapKernel, HeapPrograms, HeapSwitch, MULTI_PROBES, SESSION_PROBES,
+};
 pub(crate) use load::{LoadOptions, Loaded, Programs};
 pub use perf::{Counter, Event};
 pub(crate) use ring::SampleRing;

@@ -28,10 +28,8 @@ pub(super) fn open(
     at_return: bool,
     pid: Option<u32>,
 ) -> io::Result<[OwnedFd; 2]> {
-    let kind = number(KIND, |text| text)?;
-    let bit = || number(AT_RETURN, |text| text.trim_start_matches("config:"));
-    let config = if at_return { 1 << bit()? } else { 0 };
-    let event = perf::open_probe(kind, config, path, probe.offset, pid)?;
+    let config = if at_return { 1 << number(AT_RETURN)? } else { 0 };
+    let event = perf::open_probe(number(KIND)?, config, path, probe.offset, pid)?;
     let mut attr = zeroed();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
     attr.link_create.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
@@ -41,9 +39,9 @@ pub(super) fn open(
     Ok([link, event])
 }
 
-/// The number in a file of the kernel's.
-fn number(path: &str, digits: impl Fn(&str) -> &str) -> io::Result<u32> {
+/// The number in one of these files.
+fn number(path: &str) -> io::Result<u32> {
     let text = fs::read_to_string(path)?;
-    let parsed = digits(text.trim()).parse();
+    let parsed = text.trim().trim_start_matches("config:").parse();
     parsed.map_err(|_| io::Error::other(format!("{path} holds no number but {text:?}")))
 }

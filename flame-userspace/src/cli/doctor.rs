@@ -67,10 +67,10 @@ fn kernel() -> Found {
 
 fn heap() -> Found {
     let version = bpf::kernel_version();
-    if version >= (6, 13) {
+    if version >= bpf::SESSION_PROBES {
         return Found::Good("heap profiles: a trap for each call of an allocator".to_owned());
     }
-    let what = if version >= (6, 6) {
+    let what = if version >= bpf::MULTI_PROBES {
         "heap profiles: two traps for each allocation that is followed (6.13 and later: one)"
     } else {
         "heap profiles: two traps for each allocation that is followed, and none of programs that \
