@@ -3,6 +3,7 @@
 //! themselves are looked at where they are asked for. What is in no table has no unwind
 //! information: C++'s own unwinder knows no more either.
 
+use std::iter;
 use std::ops::Range;
 
 use super::analyze::gaps;
@@ -20,6 +21,9 @@ const PAIR: usize = 8;
 
 /// How many entries beside the wanted one are tried where that cannot be understood.
 const TRIED: usize = 16;
+/// Entries of no code, one behind the other, that are looked at for what begins there, at most: of
+/// LLVM's own libraries 27 have been seen.
+const EMPTY: usize = 256;
 /// From one function to the next at most so much is looked at by samples when the code without
 /// unwind information is estimated, in bytes: of those farther apart there are few.
 const FAR: u64 = 64 << 10;
@@ -173,12 +177,36 @@ impl IndexedFunctions {
 
     /// The function of a number, if its entry can be understood and it is code.
     fn function(&self, number: usize, section: &FrameSection) -> Option<Function> {
-        let entry = self.index.entry(number, section.address());
-        let code = section.code_of(entry)?;
+        let start = self.index.start(number);
+        let mut entry = self.index.entry(number, section.address());
+        let mut code = section.code_of(entry)?;
+        if code.is_empty() && code.start == start {
+            (code, entry) = self.behind_an_empty_one(number, entry, section)?;
+        }
         let within = |text: &Range<u64>| text.start <= code.start && code.end <= text.end;
-        let is_code = !code.is_empty() && code.start == self.index.start(number);
+        let is_code = !code.is_empty() && code.start == start;
         let is_code = is_code && self.text.iter().any(within);
         is_code.then_some(Function { code, entry: Entry::EhFrame(entry) })
+    }
+
+    /// What else begins where a function of no code does. Compilers write functions that are never
+    /// reached as nothing at all, where the next one begins, and of two entries for one address lld
+    /// tells only the first in its table: the others lie behind it.
+    fn behind_an_empty_one(
+        &self,
+        number: usize,
+        entry: usize,
+        section: &FrameSection,
+    ) -> Option<(Range<u64>, usize)> {
+        let start = self.index.start(number);
+        if number + 1 < self.index.count && self.index.start(number + 1) == start {
+            return None;
+        }
+        let behind = iter::successors(Some(entry), |&entry| section.behind(entry));
+        // Headers lie between, too.
+        let codes = behind.take(EMPTY).filter_map(|at| Some((section.code_of(at)?, at)));
+        let mut same = codes.take_while(|(code, _)| code.start == start);
+        same.find(|(code, _)| !code.is_empty())
     }
 
     fn is_text(&self, address: u64) -> bool {

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use super::*;
 use crate::process::{ElfLayout, Section};
 use crate::unwind::compile::{Code, SLICE_BYTES, SLICE_PAGES, Sources, UnwindInformation};
+use crate::unwind::scan::{extent_of_entry, for_each_entry};
 use crate::unwind::source::{from_file, read_section, text_of};
 use crate::unwind::test_files::{Mapped, mapped};
 
@@ -102,6 +103,37 @@ fn entries_that_say_other_than_the_table_are_left_out() {
     let indexed = IndexedFunctions::new(index, &frames, &text_of(&layout), None, false);
     let around = indexed.expect("functions").within(&(second..second + 1), &frames);
     assert!(around.iter().all(|function| function.code.start != second), "{around:?}");
+}
+
+/// As lld links what LLVM makes of a function that is never reached.
+#[test]
+fn a_function_of_no_code_does_not_hide_the_one_that_begins_there() {
+    let (file, layout, bytes, address, section) = own();
+    let mut index =
+        Index::read(bytes, address, section.address, section.length).expect("a usual table");
+    let mut of_section = read_section(&file, section).expect("a readable section");
+    let mut entries = Vec::new();
+    for_each_entry(&of_section, section.address, |code, at| entries.push((code, at)));
+    let behind = |at| extent_of_entry(&of_section, at).expect("an entry").end;
+    // Two entries side by side, of which the first is made one of no code where the second begins.
+    let side_by_side = |pair: &&[(Range<u64>, usize)]| behind(pair[0].1) == pair[1].1;
+    let pair = entries.windows(2).find(side_by_side).expect("two entries side by side");
+    let ((_, empty), (code, whole)) = (pair[0].clone(), pair[1].clone());
+    let distance = code.start.wrapping_sub(section.address + empty as u64 + 8) as u32;
+    of_section[empty + 8..empty + 12].copy_from_slice(&distance.to_le_bytes());
+    of_section[empty + 12..empty + 16].fill(0);
+    let number = (0..index.count).find(|&n| index.start(n) == code.start).expect("in the table");
+    let entry = (section.address + empty as u64).wrapping_sub(address) as u32;
+    let at = HEAD + number * PAIR + 4;
+    index.bytes[at..at + 4].copy_from_slice(&entry.to_le_bytes());
+    let frames = FrameSection::whole(of_section, section.address);
+    let indexed = IndexedFunctions::new(index, &frames, &text_of(&layout), None, false);
+    let around = indexed.expect("functions").within(&(code.start..code.start + 1), &frames);
+    let found: Vec<_> = around.iter().filter(|f| f.code.start == code.start).collect();
+    assert!(
+        matches!(*found, [f] if f.code == code && f.entry == Entry::EhFrame(whole)),
+        "{found:?}"
+    );
 }
 
 #[test]

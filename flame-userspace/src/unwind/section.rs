@@ -74,6 +74,14 @@ impl FrameSection {
         code_of_entry(bytes, self.address, entry, headers)
     }
 
+    /// The offset of the entry behind the one at an offset, if there is one.
+    pub(super) fn behind(&self, entry: usize) -> Option<usize> {
+        let mut read = self.read.borrow_mut();
+        read.load_entry(entry)?;
+        let extent = extent_of_entry(&read.bytes, entry)?;
+        (extent.end < read.bytes.len()).then_some(extent.end)
+    }
+
     /// Calls back with the rows of the entry at an offset; `None` where it is not as usual, and
     /// gimli has to tell from its start.
     pub(super) fn usual_rows(&self, entry: usize, push: impl FnMut(u64, Rule)) -> Option<()> {
