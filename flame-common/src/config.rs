@@ -98,11 +98,15 @@ pub struct KernelOffsets {
     pub return_instance_address: u32,
     /// `return_instance.next`
     pub return_instance_next: u32,
+    /// `task_struct.se.sum_exec_runtime`; 0 if it was not found.
+    pub task_runtime: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
-const _: () = assert!(size_of::<KernelOffsets>() == 88);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 88);
+const _: () = assert!(size_of::<KernelOffsets>() == 96);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 96);
 
 #[cfg(feature = "user")]
 mod pod {

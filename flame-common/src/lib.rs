@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod block;
 pub mod config;
+pub mod cpu_time;
 pub mod frame;
 pub mod heap;
 pub mod limits;

@@ -41,6 +41,8 @@ static CONFIG: Config = Config {
         return_instance_stack: 0,
         return_instance_address: 0,
         return_instance_next: 0,
+        task_runtime: 0,
+        pad: 0,
     },
 };
 

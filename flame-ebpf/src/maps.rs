@@ -5,6 +5,7 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use flame_common::block::{Block, BlockKey, Call, Countdown, HeapControl};
+use flame_common::cpu_time::CpuTime;
 use flame_common::limits;
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::sample::SampleBuffer;
@@ -106,6 +107,15 @@ pub(crate) static COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entr
 /// The probes that each CPU met last, by which its clock tells their traps.
 #[map]
 pub(crate) static PROBED: PerCpuArray<ProbedPlaces> = PerCpuArray::with_max_entries(1, 0);
+
+/// Since when the clock of traps is fast (`CLOCK_MONOTONIC`, nanoseconds), from user space; 0 if it
+/// is not.
+#[map]
+pub(crate) static CLOCK_SINCE: Array<u64> = Array::with_max_entries(1, 0);
+
+/// How long targets ran on each CPU while it was, read by user space.
+#[map]
+pub(crate) static CPU_TIME: PerCpuArray<CpuTime> = PerCpuArray::with_max_entries(1, 0);
 
 /// Calls whose return is awaited, by the thread's pid and tid in the machine's own namespace.
 #[map]

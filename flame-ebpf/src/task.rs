@@ -39,6 +39,13 @@ pub(crate) fn is_exiting() -> bool {
     flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
+/// How long a task has run up to the last switch or tick of its scheduler, in nanoseconds.
+#[inline(always)]
+pub(crate) fn runtime(task: u64) -> Option<u64> {
+    let offset = config!(offsets.task_runtime);
+    if offset == 0 { None } else { kernel(task, offset) }
+}
+
 /// The ids of the current task; `None` where flame's pid namespace does not see it.
 #[inline(always)]
 pub(crate) fn current_ids() -> Option<Ids> {

@@ -38,10 +38,17 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         pid_namespace_inode: at(namespace, "ns")? + at(ns_common, "inum")?,
         task_flags: at(task, "flags")?,
         known: 1,
+        task_runtime: runtime(&types).unwrap_or(0),
         ..KernelOffsets::default()
     };
     // A kernel may have been built without uprobes.
     Ok(return_probes(&types, offsets).unwrap_or(offsets))
+}
+
+/// Where the scheduler keeps what a task has run.
+fn runtime(types: &Types<'_>) -> Result<u32> {
+    let [task, entity] = types.structs(["task_struct", "sched_entity"])?;
+    Ok(types.field(task, "se")? + types.field(entity, "sum_exec_runtime")?)
 }
 
 /// Adds where the kernel keeps the return addresses in whose place it has put its own.

@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 
 use anyhow::{Context as _, Result, anyhow};
-use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::{PerfEvent, RawTracePoint};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{PerfEvent, Program, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS, RESIDENT};
@@ -240,10 +240,19 @@ impl Programs {
 
 /// Opens the clock of probes' traps on every CPU.
 fn trap_clock(ebpf: &mut Ebpf) -> Result<TrapClock> {
-    let program = ebpf.program_mut("trap_tick").ok_or_else(|| absent("trap_tick"))?;
-    let program: &mut PerfEvent = program.try_into()?;
-    program.load().context("load the kernel program trap_tick")?;
-    TrapClock::open(program.fd()?.as_fd(), &online_cpus()?)
+    let on_tick: &mut PerfEvent = program(ebpf, "trap_tick")?.try_into()?;
+    on_tick.load().context("load the kernel program trap_tick")?;
+    let on_tick = on_tick.fd()?.as_fd().try_clone_to_owned()?;
+    let on_switch: &mut RawTracePoint = program(ebpf, "trap_switch")?.try_into()?;
+    on_switch.load().context("load the kernel program trap_switch")?;
+    let on_switch = on_switch.fd()?.as_fd().try_clone_to_owned()?;
+    let since = Array::try_from(take(ebpf, "CLOCK_SINCE")?)?;
+    let cpu_times = PerCpuArray::try_from(take(ebpf, "CPU_TIME")?)?;
+    TrapClock::open(&on_tick, on_switch, since, cpu_times, &online_cpus()?)
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
+    ebpf.program_mut(name).ok_or_else(|| absent(name))
 }
 
 /// What a refused sampling event means, and what to do.

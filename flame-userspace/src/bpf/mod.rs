@@ -33,5 +33,5 @@ pub(crate) use ring::SampleRing;
 pub(crate) use side_band::{SideBand, SideBandBatch};
 pub(crate) use stat::Counts;
 pub(crate) use tables::{TableRoom, UnwindMaps};
-pub(crate) use trap_clock::{Pace, TrapClock};
+pub(crate) use trap_clock::{CpuUse, Pace, TrapClock};
 pub(crate) use uprobe::{Probe, ProbeLink};

@@ -1,12 +1,17 @@
 //! The clock of probes' traps: an event on each CPU that counts, while it runs, how often it finds
 //! a target, and how often in a probe's trap. It ticks fast while probes are open for a moment, and
-//! slowly while they are open for long.
+//! slowly while they are open for long. While it ticks fast, the targets' CPU time is known too, by
+//! its ticks and the switches between tasks.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result};
+use aya::maps::{Array, MapData, PerCpuArray};
+use aya_obj::generated::bpf_cmd;
+use flame_common::cpu_time::CpuTime;
 
 use super::perf::{Event, SamplingEvent};
+use super::uprobe::{bpf, zeroed};
 
 /// Ticks a second of a CPU: a dozen in a window. In a virtual machine one may take 15 us.
 const FAST: u64 = 4_000;
@@ -33,21 +38,56 @@ impl Pace {
 }
 
 /// The clock. It stands still at first.
-#[derive(Debug)]
 pub(crate) struct TrapClock {
     events: Vec<SamplingEvent>,
+    on_switch: OwnedFd,
+    /// The program in place, once the clock has been fast: the kernel runs it at each switch of the
+    /// machine, where it asks whether the clock is.
+    switches: Option<OwnedFd>,
+    /// Since when it is fast, as the programs know it, or 0.
+    since: Array<MapData, u64>,
+    since_ns: u64,
+    cpu_times: PerCpuArray<MapData, CpuTime>,
+}
+
+/// What the targets used up to a moment, from one that does not matter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuUse {
+    at_ns: u64,
+    used_ns: u64,
+}
+
+impl CpuUse {
+    /// How many CPUs the targets used since `earlier`.
+    pub(crate) fn cpus_since(self, earlier: Self) -> Option<f64> {
+        let elapsed = self.at_ns.checked_sub(earlier.at_ns).filter(|&elapsed| elapsed > 0)?;
+        // A CPU writes its time while it is read.
+        let used = self.used_ns.wrapping_sub(earlier.used_ns).cast_signed().max(0);
+        Some(used as f64 / elapsed as f64)
+    }
 }
 
 impl TrapClock {
-    /// Opens it on these CPUs, for the program `trap_tick`.
-    pub(super) fn open(program: BorrowedFd<'_>, cpus: &[u32]) -> Result<Self> {
-        let open = |&cpu| SamplingEvent::open(Event::CpuClock, SLOW, cpu, program);
+    /// Opens it on these CPUs, for the programs `trap_tick` and `trap_switch` and their maps.
+    pub(super) fn open(
+        on_tick: &OwnedFd,
+        on_switch: OwnedFd,
+        since: Array<MapData, u64>,
+        cpu_times: PerCpuArray<MapData, CpuTime>,
+        cpus: &[u32],
+    ) -> Result<Self> {
+        let open = |&cpu| SamplingEvent::open(Event::CpuClock, SLOW, cpu, on_tick.as_fd());
         let events: std::io::Result<_> = cpus.iter().map(open).collect();
-        Ok(Self { events: events.context("open the clock of probes' traps")? })
+        let events = events.context("open the clock of probes' traps")?;
+        Ok(Self { events, on_switch, switches: None, since, since_ns: 0, cpu_times })
     }
 
-    /// Has it run.
-    pub(crate) fn start(&self, pace: Pace) -> Result<()> {
+    /// Has it run from now on (`CLOCK_MONOTONIC`, nanoseconds).
+    pub(crate) fn start(&mut self, pace: Pace, now_ns: u64) -> Result<()> {
+        if pace == Pace::Fast {
+            self.watch_switches()?;
+            self.set_since(now_ns)?;
+        }
         let frequency = pace.frequency();
         let start = |event: &SamplingEvent| {
             event.set_clock_frequency(frequency)?;
@@ -57,8 +97,47 @@ impl TrapClock {
     }
 
     /// Stops it.
-    pub(crate) fn stop(&self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.set_since(0)?;
         let stop = |event: &SamplingEvent| event.disable();
         self.events.iter().try_for_each(stop).context("stop the clock of probes' traps")
+    }
+
+    /// What the targets used up to now; `None` while it is not fast.
+    pub(crate) fn cpu_use(&self, now_ns: u64) -> Option<CpuUse> {
+        let since = self.since_ns;
+        let times = self.cpu_times.get(&0, 0).ok().filter(|_| since != 0)?;
+        let used = times.iter().map(|time| time.used_until(now_ns, since));
+        Some(CpuUse { at_ns: now_ns, used_ns: used.fold(0, u64::wrapping_add) })
+    }
+
+    fn watch_switches(&mut self) -> Result<()> {
+        if self.switches.is_some() {
+            return Ok(());
+        }
+        let mut attr = zeroed();
+        attr.raw_tracepoint.name = c"sched_switch".as_ptr() as u64;
+        attr.raw_tracepoint.prog_fd = self.on_switch.as_raw_fd() as u32;
+        let opened = bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr);
+        self.switches = Some(opened.context("attach to the tracepoint sched_switch")?);
+        Ok(())
+    }
+
+    fn set_since(&mut self, since_ns: u64) -> Result<()> {
+        self.since_ns = since_ns;
+        self.since.set(0, since_ns, 0).context("tell the clock of probes' traps when it began")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_read_while_it_is_written_is_not_below_zero() {
+        let at = |at_ns, used_ns| CpuUse { at_ns, used_ns };
+        assert_eq!(at(3000, 1500).cpus_since(at(1000, 500)), Some(0.5));
+        assert_eq!(at(3000, 499).cpus_since(at(1000, 500)), Some(0.0));
+        assert!(at(1000, 500).cpus_since(at(1000, 500)).is_none());
     }
 }

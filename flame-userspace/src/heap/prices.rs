@@ -38,6 +38,10 @@ struct Used {
 
 impl Used {
     fn add(&mut self, window: &Window) {
+        if window.ticks <= 0.0 {
+            // The clock met none of it.
+            return;
+        }
         let in_traps = window.ticks - window.ticks_outside;
         self.hits += window.hits;
         self.in_traps_ns += window.cpu_ns * in_traps / window.ticks;

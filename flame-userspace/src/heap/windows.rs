@@ -96,7 +96,7 @@ pub(crate) struct Window {
     pub(crate) usual_ns: f64,
     /// Their CPU time in the window, in nanoseconds, above 0.
     pub(crate) cpu_ns: f64,
-    /// Ticks of the clock in it, above 0, and those of them outside of traps.
+    /// Ticks of the clock in it, and those of them outside of traps.
     pub(crate) ticks: f64,
     pub(crate) ticks_outside: f64,
     /// Hits of probes in it, and the time that their samples took, in nanoseconds.

@@ -91,6 +91,28 @@ fn the_work_of_a_window_is_known_whatever_the_kernels_clocks_tell() {
     }
 }
 
+/// Most programs that run for long wait most of the time: how long they ran in a window is no matter
+/// of a few ticks of a clock.
+#[test]
+fn a_program_that_sleeps_in_between_is_seen_as_it_is() {
+    let Some(_machine) = Machine::take() else { return };
+    let program = Workload::c("heap_phases");
+    for (work, sleep_us) in [("1000", "200"), ("200", "600")] {
+        let options = ["-t", "heap", "--heap-mode", "governed", "--"];
+        let arguments = [&options[..], &[program.path(), "6000", work, sleep_us]].concat();
+        let outcome = Flame::record(&arguments).run().with_code(0);
+        let truth = Truth::read(&outcome.printed());
+        let (stated, profile) = (Stated::of(&outcome), outcome.heap());
+        let quantity = Quantity::AllocSpace;
+        let all = compare(&profile, &truth, quantity, 1, |site| stated.error(site, quantity));
+        let ratio = all.iter().map(|one| one.estimate).sum::<f64>()
+            / all.iter().map(|one| one.truth).sum::<f64>();
+        let each: Vec<_> = all.iter().map(|one| one.estimate / one.truth).collect();
+        measured(&format!("{sleep_us} us of sleep: {ratio:.3} of the truth, sites {each:.3?}"));
+        assert!((ratio - 1.0).abs() < 0.2, "{ratio:.3} of the truth");
+    }
+}
+
 /// Windows are not put off for longer than they can cost: a program of a second, which makes millions
 /// of blocks and is probed otherwise only for its first tens of milliseconds, is not lost.
 #[test]

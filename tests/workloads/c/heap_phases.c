@@ -1,10 +1,11 @@
 /* Allocates at two rates, a tenth of one the other, in phases and from functions of their own:
- * `heap_phases MILLISECONDS [WORK]`. The fast phase does WORK rounds of arithmetic for each block,
- * 100 by default, and the slow phase ten times as many. Phases have lengths of 40 to 400 ms of CPU
- * time, by chance. */
+ * `heap_phases MILLISECONDS [WORK [SLEEP]]`. The fast phase does WORK rounds of arithmetic for each
+ * block, 100 by default, and the slow phase ten times as many. Phases have lengths of 40 to 400 ms of
+ * CPU time, by chance. With SLEEP it works for 200 us at a time and sleeps for so many in between. */
 #include "heap.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #define SITES(each) each(fast_blocks) each(slow_blocks)
 #define DECLARE(name) static struct site *name##_site;
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
 {
 	uint64_t end = 1000ull * (argc > 1 ? strtoull(argv[1], 0, 10) : 1000);
 	uint64_t rounds = argc > 2 ? strtoull(argv[2], 0, 10) : 100;
+	useconds_t sleep_us = argc > 3 ? strtoull(argv[3], 0, 10) : 0;
 	uint64_t random = 0x9e3779b97f4a7c15ull ^ (uint64_t)time(0);
 	int fast = 1;
 	sites_begin();
@@ -56,11 +58,17 @@ int main(int argc, char **argv)
 		uint64_t until = now + 40000 + random_below(&random, 360000);
 		if (until > end)
 			until = end;
-		while (cpu_us() < until)
+		uint64_t woke = now;
+		while ((now = cpu_us()) < until) {
+			if (sleep_us && now >= woke + 200) {
+				usleep(sleep_us);
+				woke = cpu_us();
+			}
 			if (fast)
 				fast_blocks(&random, rounds);
 			else
 				slow_blocks(&random, 10 * rounds);
+		}
 	}
 	sites_tell();
 	return 0;

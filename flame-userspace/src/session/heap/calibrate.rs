@@ -1,7 +1,6 @@
 //! What a hit of a probe, and a tick of the clock of traps, cost on this machine: measured on
 //! flame's own code.
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,7 +10,7 @@ use flame_common::poisson::NEVER;
 
 use super::own_code::{self, OwnProbes};
 use crate::bpf::{HeapKernel, HeapPrograms, Pace, Probe, Programs, TrapClock};
-use crate::session::timeline::thread_cpu_ns;
+use crate::session::timeline::now_ns;
 
 /// Batches that are timed, and rounds in each.
 const BATCHES: usize = 100;
@@ -20,9 +19,8 @@ const ROUNDS: u32 = 20;
 /// for that, only the first of them is probed.
 const IN_A_ROW: u64 = 8;
 
-/// Pairs of stretches with and without the clock, and how long a stretch is.
-const STRETCHES: usize = 9;
-const STRETCH: Duration = Duration::from_millis(8);
+/// Ticks of the clock that are looked at.
+const TICKS: usize = 100;
 
 /// [`IN_A_ROW`] instructions that the kernel emulates, and nothing between two traps: an allocator
 /// of one byte, to the program on its probes.
@@ -79,43 +77,53 @@ fn time(round: impl Fn()) -> f64 {
     median(batches.collect())
 }
 
-/// What a tick of the clock costs at its fast pace, in nanoseconds of CPU time. (The timer's
-/// interrupt is most of it, and dear in a virtual machine.)
-pub(super) fn of_tick(clock: &TrapClock) -> Result<f64> {
-    let bare = Instant::now();
-    let mut rounds = 0u64;
-    while bare.elapsed() < STRETCH {
-        spin();
-        rounds += 1;
+/// What a tick of the clock costs at its fast pace, in nanoseconds of CPU time: how long this thread
+/// stands still for it. (The timer's interrupt is most of it, and dear in a virtual machine.)
+pub(super) fn of_tick(clock: &mut TrapClock) -> Result<f64> {
+    clock.start(Pace::Fast, now_ns())?;
+    let period = Duration::from_nanos(1_000_000_000 / Pace::Fast.frequency());
+    let began = Instant::now();
+    let mut before = began;
+    // In each period the longest time in which this thread stood still, which is its tick's unless
+    // another task ran.
+    let mut longest = vec![Duration::ZERO; TICKS];
+    let mut turns = 0u32;
+    loop {
+        let now = Instant::now();
+        let number = (now - began).as_nanos() / period.as_nanos();
+        let Some(still) = longest.get_mut(number as usize) else { break };
+        *still = (*still).max(now - before);
+        turns += 1;
+        before = now;
     }
-    let stretch = || {
-        let began = thread_cpu_ns();
-        (0..rounds).for_each(|_| spin());
-        (thread_cpu_ns() - began) as f64
-    };
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    for _ in 0..STRETCHES {
-        without.push(stretch());
-        clock.start(Pace::Fast)?;
-        with.push(stretch());
-        clock.stop()?;
-    }
-    let (without, with) = (median(without), median(with));
-    let ticks = with / 1e9 * Pace::Fast.frequency() as f64;
-    Ok(((with - without) / ticks).max(0.0))
+    clock.stop()?;
+    let still: Vec<f64> = longest.iter().map(|still| still.as_nanos() as f64).collect();
+    let turn_ns =
+        (period.as_nanos() as f64 - median(still.clone())) * TICKS as f64 / f64::from(turns);
+    Ok((mean_near_median(&still) - turn_ns).max(0.0))
 }
 
-/// Some microseconds of arithmetic.
-fn spin() {
-    let mut number = black_box(1u64);
-    for round in 0..5000 {
-        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round);
-    }
-    black_box(number);
+/// The mean of those values that are within a factor of two of the middle one.
+fn mean_near_median(values: &[f64]) -> f64 {
+    let middle = median(values.to_vec());
+    let near = values.iter().filter(|&&value| (0.5..2.0).contains(&(value / middle)));
+    let (sum, count) = near.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    if count > 0 { sum / f64::from(count) } else { middle }
 }
 
 /// The middle of values, of which there are some.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_far_from_the_median_is_left_out() {
+        assert!((mean_near_median(&[10.0, 11.0, 12.0, 300.0, 1.0]) - 11.0).abs() < 1e-9);
+        assert!(mean_near_median(&[0.0, 0.0]).abs() < 1e-9);
+    }
 }

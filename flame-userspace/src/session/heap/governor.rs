@@ -152,8 +152,14 @@ impl Usage {
     pub(super) fn window(self, usual_ns: f64) -> Option<Window> {
         let Self { hits, cpu_ns, ticks, ticks_in_traps, sampling_ns, .. } = self;
         let ticks_outside = ticks - ticks_in_traps;
-        let known = ticks > 0.0 && cpu_ns > 0.0;
-        known.then_some(Window { usual_ns, cpu_ns, ticks, ticks_outside, hits, sampling_ns })
+        (cpu_ns > 0.0).then_some(Window {
+            usual_ns,
+            cpu_ns,
+            ticks,
+            ticks_outside,
+            hits,
+            sampling_ns,
+        })
     }
 
     /// What a trap took without its sample, by the ticks in traps, whose number is binomial.

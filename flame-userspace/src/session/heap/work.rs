@@ -9,11 +9,11 @@ use flame_common::poisson::NEVER;
 use super::calibrate;
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
-use super::meter::{Meter, Ticking};
+use super::meter::Meter;
 use super::prober::{Cost, Order, Told, tell};
 use super::stratum::{Random, Stratum};
 use super::warmth::Loops;
-use crate::bpf::{HeapSwitch, Pace, TrapClock};
+use crate::bpf::{CpuUse, HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
 /// How often the cost of probes that are always open is looked at, and where it is high.
@@ -41,8 +41,8 @@ pub(super) struct Work {
     /// What had been used then.
     began: Usage,
     began_at: Instant,
-    /// From when on hits and ticks count for that.
-    counted_from: Instant,
+    /// What the targets had used then, by the clock of traps.
+    cpu_use: Option<CpuUse>,
     /// When the window was opened that is open, or was last.
     opened: Instant,
     /// How long the way to a window lately was, from the first look at the usual work.
@@ -52,9 +52,7 @@ pub(super) struct Work {
     /// What the last window used, and when it ended (`CLOCK_MONOTONIC`, nanoseconds).
     inside: Usage,
     ended_ns: u64,
-    /// The clock of traps, while it runs, and what a tick of it costs at its fast pace, in
-    /// nanoseconds, once it is known.
-    ticking: Option<Ticking>,
+    /// What a tick of the clock of traps costs at its fast pace, in nanoseconds, once it is known.
     tick_ns: Option<f64>,
     /// flame's own code that is probed to see what hits cost, once there are windows.
     loops: Option<Loops>,
@@ -93,7 +91,7 @@ impl Work {
     pub(super) fn new(
         links: Links,
         mut switch: HeapSwitch,
-        clock: TrapClock,
+        mut clock: TrapClock,
         governor: Governor,
         interval: u64,
         tell: Sender<Told>,
@@ -101,7 +99,7 @@ impl Work {
         let windows = governor.probing() == Probing::Windows;
         switch.set_interval(if windows { 0 } else { interval })?;
         if !windows {
-            clock.start(Pace::Slow)?;
+            clock.start(Pace::Slow, now_ns())?;
         }
         let meter = Meter::new(&switch);
         Ok(Self {
@@ -116,13 +114,12 @@ impl Work {
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
             began_at: Instant::now(),
-            counted_from: Instant::now(),
+            cpu_use: None,
             opened: Instant::now(),
             lead: BEFORE,
             usual_ns: 0.0,
             inside: Usage::default(),
             ended_ns: 0,
-            ticking: None,
             tick_ns: None,
             loops: None,
             stratum: Stratum::plan(Instant::now(), Duration::ZERO, std::iter::empty()),
@@ -293,7 +290,7 @@ impl Work {
         let before = self.used();
         self.loops =
             Loops::probe(self.links.programs()).inspect_err(|error| log::debug!("{error:#}")).ok();
-        let tick_ns = calibrate::of_tick(&self.clock).unwrap_or_else(|error| {
+        let tick_ns = calibrate::of_tick(&mut self.clock).unwrap_or_else(|error| {
             tell(&self.tell, Told::Failed(format!("{error:#}")));
             0.0
         });
@@ -311,7 +308,7 @@ impl Work {
 
     fn begin(&mut self) {
         self.began = self.used();
-        self.counted_from = self.meter.counted_at();
+        self.cpu_use = self.clock.cpu_use(now_ns());
         self.began_at = Instant::now();
     }
 
@@ -342,9 +339,9 @@ impl Work {
     /// What was used from the last beginning to a moment that has just been, while the clock ran,
     /// without its own time.
     fn used_until(&mut self, end: Instant) -> Usage {
+        let cpu_use = self.clock.cpu_use(now_ns()).zip(self.cpu_use);
+        let cpus = cpu_use.and_then(|(now, began)| now.cpus_since(began));
         let mut used = self.used().since(self.began);
-        let (from, to) = (self.counted_from, self.meter.counted_at());
-        let cpus = self.ticking.and_then(|clock| clock.cpus(used.ticks, from, to));
         let elapsed_ns = end.saturating_duration_since(self.began_at).as_nanos() as f64;
         used.cpu_ns = cpus.map_or(used.cpu_ns, |cpus| cpus * elapsed_ns);
         used.without_ticks(self.tick_ns.unwrap_or(0.0))
@@ -354,8 +351,15 @@ impl Work {
         let contrast = self.governor.wants_contrast();
         // In a contrast bytes are counted down as in the window.
         self.sample(if contrast { NEVER } else { 0 });
-        self.inside = self.used_until(Instant::now());
+        let ends = Instant::now();
+        self.inside = self.used_until(ends);
         self.ended_ns = now_ns();
+        log::debug!(
+            "a window of {:?}, looked at at {} ns: {:?}",
+            ends - self.opened,
+            self.ended_ns,
+            self.inside
+        );
         if contrast {
             self.links.open_frees();
             self.begin();
@@ -431,8 +435,10 @@ impl Work {
 
     /// Has the clock of traps run, or stops it.
     fn run_clock(&mut self, pace: Option<Pace>) {
-        let done = pace.map_or_else(|| self.clock.stop(), |pace| self.clock.start(pace));
-        self.ticking = pace.map(|pace| Ticking::begun(Instant::now(), pace));
+        let done = match pace {
+            Some(pace) => self.clock.start(pace, now_ns()),
+            None => self.clock.stop(),
+        };
         if let Err(error) = done {
             tell(&self.tell, Told::Failed(format!("{error:#}")));
         }
