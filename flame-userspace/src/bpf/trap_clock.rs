@@ -103,6 +103,16 @@ impl TrapClock {
         self.events.iter().try_for_each(stop).context("stop the clock of probes' traps")
     }
 
+    /// What the targets used up to now, from which on what they use is to be told: what runs now does
+    /// so since a moment that is not known. `None` while it is not fast.
+    pub(crate) fn begin(&mut self, now_ns: u64) -> Result<Option<CpuUse>> {
+        if self.since_ns == 0 {
+            return Ok(None);
+        }
+        self.set_since(now_ns)?;
+        Ok(self.cpu_use(now_ns))
+    }
+
     /// What the targets used up to now; `None` while it is not fast.
     pub(crate) fn cpu_use(&self, now_ns: u64) -> Option<CpuUse> {
         let since = self.since_ns;

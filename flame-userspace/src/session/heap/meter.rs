@@ -26,7 +26,7 @@ impl Meter {
     /// What was used up to now by these processes (0 stands for all of the machine's).
     pub(super) fn read(&mut self, pids: impl Iterator<Item = u32>, switch: &HeapSwitch) -> Usage {
         // First what changes fastest.
-        let HeapCounts { hits, frees, ticks, ticks_in_traps, sampling_ns } = switch.counts();
+        let used = self.count(Usage::default(), switch);
         for pid in pids {
             let now = if pid == 0 { process::machine_cpu_ns() } else { process::cpu_ns(pid) };
             let Some(now) = now else { continue };
@@ -34,15 +34,21 @@ impl Meter {
             let before = self.seen.insert(pid, now).unwrap_or(now);
             self.cpu_ns += now.saturating_sub(before);
         }
-        let used = Usage {
+        Usage { cpu_ns: self.cpu_ns as f64, ..used }
+    }
+
+    /// The same with what was counted up to now.
+    pub(super) fn count(&self, used: Usage, switch: &HeapSwitch) -> Usage {
+        let HeapCounts { hits, frees, ticks, ticks_in_traps, sampling_ns } = switch.counts();
+        let counted = Usage {
             hits: hits as f64,
             frees: frees as f64,
-            cpu_ns: self.cpu_ns as f64,
+            cpu_ns: used.cpu_ns,
             ticks: ticks as f64,
             ticks_in_traps: ticks_in_traps as f64,
             sampling_ns: sampling_ns as f64,
         };
-        used.since(self.before)
+        counted.since(self.before)
     }
 
     /// A process has gone.

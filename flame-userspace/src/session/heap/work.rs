@@ -308,7 +308,12 @@ impl Work {
 
     fn begin(&mut self) {
         self.began = self.used();
-        self.cpu_use = self.clock.cpu_use(now_ns());
+        self.cpu_use = self.clock.begin(now_ns()).unwrap_or_else(|error| {
+            tell(&self.tell, Told::Failed(format!("{error:#}")));
+            None
+        });
+        // Hits last, since they are counted from now on.
+        self.began = self.meter.count(self.began, &self.switch);
         self.began_at = Instant::now();
     }
 
@@ -339,9 +344,9 @@ impl Work {
     /// What was used from the last beginning to a moment that has just been, while the clock ran,
     /// without its own time.
     fn used_until(&mut self, end: Instant) -> Usage {
+        let mut used = self.used().since(self.began);
         let cpu_use = self.clock.cpu_use(now_ns()).zip(self.cpu_use);
         let cpus = cpu_use.and_then(|(now, began)| now.cpus_since(began));
-        let mut used = self.used().since(self.began);
         let elapsed_ns = end.saturating_duration_since(self.began_at).as_nanos() as f64;
         used.cpu_ns = cpus.map_or(used.cpu_ns, |cpus| cpus * elapsed_ns);
         used.without_ticks(self.tick_ns.unwrap_or(0.0))
