@@ -12,6 +12,8 @@ pub struct CpuTime {
     pub task: u64,
     /// What it had run before, in nanoseconds.
     pub run_before_ns: u64,
+    /// 1 if it was known for a target when it came.
+    pub is_target: u64,
     /// When the last tick met a target, likewise.
     pub ticked_ns: u64,
     /// What targets ran up to switches, in nanoseconds.
@@ -23,11 +25,10 @@ pub struct CpuTime {
 pub struct Switch {
     /// When it is (`CLOCK_MONOTONIC`, nanoseconds).
     pub at_ns: u64,
-    /// Whether it is a target that gives way.
-    pub from_target: bool,
-    /// The task that gives way.
+    /// The task that gives way, and whether it is a target.
     pub from: Run,
-    /// The task that comes.
+    /// The task that comes, and whether it is known for a target: where the current task alone can
+    /// be asked, a tick will tell.
     pub to: Run,
 }
 
@@ -38,13 +39,16 @@ pub struct Run {
     pub task: u64,
     /// By the scheduler's account, in nanoseconds.
     pub run_ns: u64,
+    /// Whether it is a target.
+    pub is_target: bool,
 }
 
 impl CpuTime {
     /// Takes in a switch, of a time that began at `since_ns`.
     #[inline(always)]
     pub fn switch(&mut self, switch: Switch, since_ns: u64) {
-        if switch.from_target {
+        let was_known = self.is_target != 0 && switch.from.task == self.task;
+        if switch.from.is_target || was_known {
             let ran_ns = if self.switched_ns <= since_ns {
                 // It ran when the time began.
                 switch.at_ns.wrapping_sub(since_ns)
@@ -59,6 +63,7 @@ impl CpuTime {
         }
         self.switched_ns = switch.at_ns;
         (self.task, self.run_before_ns) = (switch.to.task, switch.to.run_ns);
+        self.is_target = u64::from(switch.to.is_target);
     }
 
     /// A tick meets a target.
@@ -71,13 +76,14 @@ impl CpuTime {
     /// before.
     pub fn used_until(&self, now_ns: u64, since_ns: u64) -> u64 {
         let runs_since = self.switched_ns.max(since_ns);
-        let goes_on = self.ticked_ns >= runs_since;
+        let came = self.is_target != 0 && self.switched_ns > since_ns;
+        let goes_on = came || self.ticked_ns >= runs_since;
         let more = if goes_on { now_ns.saturating_sub(runs_since) } else { 0 };
         self.used_ns.wrapping_add(more)
     }
 }
 
-const _: () = assert!(size_of::<CpuTime>() == 40);
+const _: () = assert!(size_of::<CpuTime>() == 48);
 
 #[cfg(feature = "user")]
 mod pod {
@@ -94,32 +100,57 @@ mod tests {
 
     const IDLE: u64 = 1;
     const TARGET: u64 = 2;
+    const OTHER: u64 = 3;
 
-    fn switch(at_ns: u64, from: (u64, u64), to: (u64, u64)) -> Switch {
-        let run = |(task, run_ns)| Run { task, run_ns };
-        Switch { at_ns, from_target: from.0 != IDLE, from: run(from), to: run(to) }
+    /// A switch between tasks of which it is known at once what they are, or at their end alone.
+    fn switch(at_ns: u64, known: bool, from: (u64, u64), to: (u64, u64)) -> Switch {
+        let run = |(task, run_ns), known| Run { task, run_ns, is_target: known && task >= TARGET };
+        Switch { at_ns, from: run(from, true), to: run(to, known) }
     }
 
     #[test]
     fn a_target_runs_from_switch_to_switch() {
-        let mut time = CpuTime { ticked_ns: 90, switched_ns: 80, ..CpuTime::default() };
-        // What was before the beginning does not go on.
-        assert_eq!(time.used_until(1100, 1000), 0);
-        // A target runs from the beginning, is not there for a while, and comes again.
-        time.switch(switch(1300, (TARGET, 5000), (IDLE, 70)), 1000);
-        assert_eq!((time.used_ns, time.used_until(1400, 1000)), (300, 300));
-        time.switch(switch(1500, (IDLE, 270), (TARGET, 5000)), 1000);
-        assert_eq!(time.used_until(1550, 1000), 300);
-        time.tick(1600);
-        assert_eq!(time.used_until(1650, 1000), 450);
-        // By the scheduler's account it ran a little longer than from one switch to the other.
-        time.switch(switch(1700, (TARGET, 5210), (IDLE, 270)), 1000);
-        assert_eq!((time.used_ns, time.used_until(1800, 1000)), (510, 510));
-        // One that was not seen coming.
-        time.switch(switch(1900, (TARGET, 5410), (IDLE, 0)), 1000);
-        assert_eq!(time.used_ns, 510);
-        // The next time.
-        time.tick(9050);
-        assert_eq!(time.used_until(9060, 9000), 570);
+        for known in [false, true] {
+            let mut time = CpuTime { ticked_ns: 90, switched_ns: 80, ..CpuTime::default() };
+            let mut to = |at_ns, from, to| {
+                time.switch(switch(at_ns, known, from, to), 1000);
+                time
+            };
+            // A target runs from the beginning, is not there for a while, and comes again.
+            let after = to(1300, (TARGET, 5000), (IDLE, 70));
+            assert_eq!((after.used_ns, after.used_until(1400, 1000)), (300, 300));
+            let mut after = to(1500, (IDLE, 270), (TARGET, 5000));
+            assert_eq!(after.used_until(1550, 1000), if known { 350 } else { 300 });
+            after.tick(1600);
+            assert_eq!(after.used_until(1650, 1000), 450);
+            // By the scheduler's account it ran a little longer than from one switch to the other.
+            let after = to(1700, (TARGET, 5210), (OTHER, 80));
+            assert_eq!(after.used_ns, 510);
+            // From one target to another.
+            let after = to(1800, (OTHER, 180), (IDLE, 270));
+            assert_eq!((after.used_ns, after.used_until(1850, 1000)), (610, 610));
+            // One that was not seen coming.
+            let mut after = to(1900, (TARGET, 5410), (IDLE, 0));
+            assert_eq!(after.used_ns, 610);
+            // The next time.
+            after.tick(9050);
+            assert_eq!(after.used_until(9060, 9000), 670);
+        }
+    }
+
+    #[test]
+    fn what_was_before_the_beginning_does_not_go_on() {
+        let before = CpuTime { ticked_ns: 90, switched_ns: 80, is_target: 1, ..CpuTime::default() };
+        assert_eq!(before.used_until(1100, 1000), 0);
+    }
+
+    #[test]
+    fn a_thread_that_has_gone_when_it_gives_way_was_a_target_when_it_came() {
+        let mut time = CpuTime::default();
+        time.switch(switch(1100, true, (IDLE, 0), (TARGET, 50)), 1000);
+        let gone = Run { task: TARGET, run_ns: 150, is_target: false };
+        let to = Run { task: IDLE, run_ns: 0, is_target: false };
+        time.switch(Switch { at_ns: 1200, from: gone, to }, 1000);
+        assert_eq!(time.used_ns, 100);
     }
 }

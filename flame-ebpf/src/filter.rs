@@ -15,6 +15,15 @@ pub(crate) fn wanted(ids: Ids) -> bool {
     allowed() && (config!(all) != 0 || is_target() || in_target_cgroup())
 }
 
+/// Whether a task with these ids is known for a target whichever task is the current one: of users
+/// and cgroups that one alone can be asked.
+#[inline(always)]
+pub(crate) fn known_target(ids: Ids) -> bool {
+    // SAFETY: the value is not read; its slot may be reused meanwhile.
+    let is_target = || unsafe { TARGETS.get(ids.pid) }.is_some();
+    config!(only_uid) == 0 && ids.pid != 0 && (config!(all) != 0 || is_target())
+}
+
 /// Whether the current task may be sampled, if it is a target.
 #[inline(always)]
 pub(crate) fn allowed() -> bool {

@@ -7,7 +7,7 @@ use aya_ebpf::programs::{PerfEventContext, RawTracePointContext};
 use flame_common::cpu_time::{Run, Switch};
 use flame_common::stat::Stat;
 
-use crate::filter::wanted;
+use crate::filter::{known_target, wanted};
 use crate::maps::{CLOCK_SINCE, CPU_TIME, PROBED};
 use crate::stat::bump;
 use crate::task;
@@ -38,10 +38,13 @@ fn trap_switch(ctx: RawTracePointContext) -> i32 {
     {
         // SAFETY: the helper takes nothing and cannot fail.
         let at_ns = unsafe { bpf_ktime_get_ns() };
-        // Without the scheduler's account, by the time.
-        let run = |task| Run { task, run_ns: task::runtime(task).unwrap_or(at_ns) };
-        let (from, to) = (run(ctx.arg(1)), run(ctx.arg(2)));
-        let switch = Switch { at_ns, from_target: target_runs(), from, to };
+        let (from, to) = (ctx.arg(1), ctx.arg(2));
+        let run = |task, is_target| {
+            // Without the scheduler's account, by the time.
+            Run { task, run_ns: task::runtime(task).unwrap_or(at_ns), is_target }
+        };
+        let (from, to) = (run(from, target_runs()), run(to, is_target(to)));
+        let switch = Switch { at_ns, from, to };
         // SAFETY: as above.
         unsafe { (*time).switch(switch, since_ns) }
     }
@@ -54,6 +57,12 @@ fn fast_since() -> Option<u64> {
     // SAFETY: user space replaces the word as a whole.
     let since_ns = unsafe { since_ns.read_volatile() };
     (since_ns != 0).then_some(since_ns)
+}
+
+/// Whether a task that is not the current one is known for a target.
+#[inline(always)]
+fn is_target(task: u64) -> bool {
+    task::ids_of(task).is_some_and(known_target)
 }
 
 #[inline(always)]

@@ -133,7 +133,7 @@ impl HeapSwitch {
     /// What was counted up to now.
     pub(crate) fn counts(&self) -> HeapCounts {
         let count = |stat| count(&self.stats, stat);
-        // The ticks last, whose moment matters most.
+        // All ticks last, so that those in traps are among them.
         let frees = count(Stat::HeapFrees);
         HeapCounts {
             hits: count(Stat::HeapMakes) + frees,

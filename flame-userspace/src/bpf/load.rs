@@ -13,8 +13,8 @@ use flame_common::stat::Stat;
 
 use super::perf::{Event, SamplingEvent};
 use super::{
-    Counts, GrowthKernel, HeapKernel, SampleRing, TableRoom, TrapClock, UnwindMaps, btf, features,
-    online_cpus,
+    Counts, GrowthKernel, HeapKernel, MULTI_PROBES, SampleRing, TableRoom, TrapClock, UnwindMaps,
+    btf, features, online_cpus,
 };
 
 /// The object that `cargo xtask build-ebpf` made.
@@ -102,9 +102,9 @@ impl Programs {
         }
         let mut ebpf = loader.load(OBJECT).context("load the kernel programs")?;
         let heap = options.heap.then(|| {
-            let clock = trap_clock(&mut ebpf)?;
             let maps = descriptors(&ebpf);
             let version = options.heap_kernel.unwrap_or_else(features::kernel_version);
+            let clock = trap_clock(&mut ebpf, version)?;
             HeapKernel::load(OBJECT, &maps, version, clock, |name| take(&mut ebpf, name))
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
@@ -239,13 +239,16 @@ impl Programs {
 }
 
 /// Opens the clock of probes' traps on every CPU.
-fn trap_clock(ebpf: &mut Ebpf) -> Result<TrapClock> {
+fn trap_clock(ebpf: &mut Ebpf, version: (u32, u32)) -> Result<TrapClock> {
     let on_tick: &mut PerfEvent = program(ebpf, "trap_tick")?.try_into()?;
     on_tick.load().context("load the kernel program trap_tick")?;
     let on_tick = on_tick.fd()?.as_fd().try_clone_to_owned()?;
-    let on_switch: &mut RawTracePoint = program(ebpf, "trap_switch")?.try_into()?;
-    on_switch.load().context("load the kernel program trap_switch")?;
-    let on_switch = on_switch.fd()?.as_fd().try_clone_to_owned()?;
+    let mut on_switch = None;
+    if version >= MULTI_PROBES {
+        let program: &mut RawTracePoint = program(ebpf, "trap_switch")?.try_into()?;
+        program.load().context("load the kernel program trap_switch")?;
+        on_switch = Some(program.fd()?.as_fd().try_clone_to_owned()?);
+    }
     let since = Array::try_from(take(ebpf, "CLOCK_SINCE")?)?;
     let cpu_times = PerCpuArray::try_from(take(ebpf, "CPU_TIME")?)?;
     TrapClock::open(&on_tick, on_switch, since, cpu_times, &online_cpus()?)

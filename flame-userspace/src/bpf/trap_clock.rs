@@ -40,7 +40,8 @@ impl Pace {
 /// The clock. It stands still at first.
 pub(crate) struct TrapClock {
     events: Vec<SamplingEvent>,
-    on_switch: OwnedFd,
+    /// `None` where there are no windows.
+    on_switch: Option<OwnedFd>,
     /// The program in place, once the clock has been fast: the kernel runs it at each switch of the
     /// machine, where it asks whether the clock is.
     switches: Option<OwnedFd>,
@@ -71,7 +72,7 @@ impl TrapClock {
     /// Opens it on these CPUs, for the programs `trap_tick` and `trap_switch` and their maps.
     pub(super) fn open(
         on_tick: &OwnedFd,
-        on_switch: OwnedFd,
+        on_switch: Option<OwnedFd>,
         since: Array<MapData, u64>,
         cpu_times: PerCpuArray<MapData, CpuTime>,
         cpus: &[u32],
@@ -84,23 +85,30 @@ impl TrapClock {
 
     /// Has it run from now on (`CLOCK_MONOTONIC`, nanoseconds).
     pub(crate) fn start(&mut self, pace: Pace, now_ns: u64) -> Result<()> {
-        if pace == Pace::Fast {
-            self.watch_switches()?;
-            self.set_since(now_ns)?;
-        }
+        let watched = match pace {
+            Pace::Fast => self.watch_switches().and_then(|()| self.set_since(now_ns)),
+            Pace::Slow => self.set_since(0),
+        };
         let frequency = pace.frequency();
         let start = |event: &SamplingEvent| {
             event.set_clock_frequency(frequency)?;
             event.enable()
         };
-        self.events.iter().try_for_each(start).context("start the clock of probes' traps")
+        // Ticks tell something without the switches.
+        let started = self.events.iter().try_for_each(start);
+        started.context("start the clock of probes' traps").and(watched)
     }
 
     /// Stops it.
     pub(crate) fn stop(&mut self) -> Result<()> {
-        self.set_since(0)?;
-        let stop = |event: &SamplingEvent| event.disable();
-        self.events.iter().try_for_each(stop).context("stop the clock of probes' traps")
+        let stopped = self.events.iter().try_for_each(SamplingEvent::disable);
+        stopped.context("stop the clock of probes' traps").and(self.set_since(0))
+    }
+
+    /// Stops it for good: no switch runs its program any more.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.switches = None;
+        self.stop()
     }
 
     /// What the targets used up to now, from which on what they use is to be told: what runs now does
@@ -125,9 +133,10 @@ impl TrapClock {
         if self.switches.is_some() {
             return Ok(());
         }
+        let on_switch = self.on_switch.as_ref().context("this kernel has no windows")?;
         let mut attr = zeroed();
         attr.raw_tracepoint.name = c"sched_switch".as_ptr() as u64;
-        attr.raw_tracepoint.prog_fd = self.on_switch.as_raw_fd() as u32;
+        attr.raw_tracepoint.prog_fd = on_switch.as_raw_fd() as u32;
         let opened = bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr);
         self.switches = Some(opened.context("attach to the tracepoint sched_switch")?);
         Ok(())

@@ -7,10 +7,10 @@
 //! how cold the trap's own way through the kernel is. What comes behind it is taken to be as in
 //! other programs.
 //!
-//! In a window of `k` ticks of a clock, `t` of them in traps, the `h` traps took `cpu t / k`. One
-//! window's ticks are few, and to divide by what they leave would be biased: windows as dense as one
-//! another (within a factor of two) share a price, the ratio of the sums over all of them. Its
-//! relative variance is that of the binomial `t`, `(1 - t/k) / t`.
+//! In windows of `k` ticks of a clock, `t` of them in traps, the `h` traps took `cpu t / k`. One
+//! window's ticks are few, or none, and to divide by what they leave would be biased: windows as
+//! dense as one another (within a factor of two) share a price, the ratio of the sums over all of
+//! them. Its relative variance is that of the binomial `t`, `(1 - t/k) / t`.
 
 use super::price::Price;
 use super::windows::Window;
@@ -29,8 +29,6 @@ const ENOUGH: f64 = 4000.0;
 #[derive(Debug, Clone, Copy, Default)]
 struct Used {
     hits: f64,
-    /// In traps, in nanoseconds of CPU time.
-    in_traps_ns: f64,
     ticks: f64,
     ticks_in_traps: f64,
     cpu_ns: f64,
@@ -38,20 +36,13 @@ struct Used {
 
 impl Used {
     fn add(&mut self, window: &Window) {
-        if window.ticks <= 0.0 {
-            // The clock met none of it.
-            return;
-        }
-        let in_traps = window.ticks - window.ticks_outside;
         self.hits += window.hits;
-        self.in_traps_ns += window.cpu_ns * in_traps / window.ticks;
         self.ticks += window.ticks;
-        self.ticks_in_traps += in_traps;
+        self.ticks_in_traps += window.ticks - window.ticks_outside;
         self.cpu_ns += window.cpu_ns;
         if self.ticks_in_traps > ENOUGH {
             *self = Self {
                 hits: self.hits / 2.0,
-                in_traps_ns: self.in_traps_ns / 2.0,
                 ticks: self.ticks / 2.0,
                 ticks_in_traps: self.ticks_in_traps / 2.0,
                 cpu_ns: self.cpu_ns / 2.0,
@@ -61,14 +52,16 @@ impl Used {
 
     /// The price, and its variance: as if two ticks more had been in traps and two outside (Agresti
     /// and Coull, "Approximate is better than exact", 1998), since few ticks may all be on one side.
-    fn price(&self) -> (f64, f64) {
+    /// `None` where there is no tick or no hit.
+    fn price(&self) -> Option<(f64, f64)> {
         if self.hits <= 0.0 || self.ticks <= 0.0 {
-            return (0.0, 0.0);
+            return None;
         }
         let tick_ns = self.cpu_ns / self.ticks;
         let in_traps = (self.ticks_in_traps + 2.0) / (self.ticks + 4.0);
         let ticks = self.ticks * in_traps * (1.0 - in_traps);
-        (self.in_traps_ns / self.hits, ticks * (tick_ns / self.hits).powi(2))
+        let price = tick_ns * self.ticks_in_traps / self.hits;
+        Some((price, ticks * (tick_ns / self.hits).powi(2)))
     }
 }
 
@@ -91,24 +84,33 @@ impl Prices {
     /// What a hit cost in a window that was taken in; `told` is what a contrast told of hits
     /// without their samples.
     pub(super) fn of(&self, window: &Window, told: Option<Price>) -> Price {
-        let (ns, variance) = self.of_trap(window);
         let all_ns = window.cpu_ns / window.hits.max(1.0);
-        let by_ticks = Price { ns, standard_error: variance.sqrt() }.of_trap(all_ns);
-        let Some(told) = told.filter(|_| window.hits > 0.0) else { return by_ticks };
-        Price { ns: told.ns + window.sampling_ns / window.hits, ..told }.and(by_ticks)
+        let by_ticks = self
+            .of_trap(window)
+            .map(|(ns, variance)| Price { ns, standard_error: variance.sqrt() }.of_trap(all_ns));
+        let told = told.filter(|_| window.hits > 0.0);
+        let told =
+            told.map(|told| Price { ns: told.ns + window.sampling_ns / window.hits, ..told });
+        match (told, by_ticks) {
+            (Some(told), Some(by_ticks)) => told.and(by_ticks),
+            (Some(price), None) | (None, Some(price)) => price,
+            // Nothing but that it is not more than all of the time.
+            (None, None) => Price { ns: 0.0, standard_error: all_ns },
+        }
     }
 
-    /// What a trap took in a window that was taken in, in nanoseconds, and the variance of that.
-    fn of_trap(&self, window: &Window) -> (f64, f64) {
-        let Some(bin) = bin(window) else { return (0.0, 0.0) };
-        let dense = &self.by_density[bin];
-        let ((all, of_all), (own, of_own)) = (self.all.price(), dense.price());
+    /// What a trap took in a window that was taken in, in nanoseconds, and the variance of that;
+    /// `None` if it has no hits, or no window had a tick.
+    fn of_trap(&self, window: &Window) -> Option<(f64, f64)> {
+        let dense = &self.by_density[bin(window)?];
+        let (all, of_all) = self.all.price()?;
+        // The same ticks may be all that there are.
+        let (own, of_own) = dense.price().unwrap_or_default();
         let share = dense.ticks_in_traps / (dense.ticks_in_traps + SHRINK);
         let price = share * own + (1.0 - share) * all;
         let strange = (1.0 - share) * SPREAD * all;
-        // The same ticks may be all that there are.
         let error = share * of_own.sqrt() + (1.0 - share) * of_all.sqrt();
-        (price, error * error + strange * strange)
+        Some((price, error * error + strange * strange))
     }
 }
 
@@ -139,12 +141,12 @@ mod tests {
             prices.add(&dense);
             prices.add(&sparse);
         }
-        let (of_dense, variance) = prices.of_trap(&dense);
+        let (of_dense, variance) = prices.of_trap(&dense).expect("ticks");
         assert!((of_dense - 600.0).abs() < 3.0, "{of_dense}");
         // 3600 ticks of 100 us in traps, 40 % of all outside of them, by 600,000 hits.
         let told = (3600.0f64 * 0.4).sqrt() * 1e5 / 6e5;
         assert!((0.9..1.3).contains(&(variance.sqrt() / told)), "{variance} {told}");
-        let (of_sparse, _) = prices.of_trap(&sparse);
+        let (of_sparse, _) = prices.of_trap(&sparse).expect("ticks");
         assert!((of_sparse - 1000.0).abs() < 25.0, "{of_sparse}");
     }
 
@@ -156,10 +158,25 @@ mod tests {
         }
         let rare = Window { ticks_outside: 30.0, ..window(100.0, 0.0) };
         prices.add(&rare);
-        let (price, variance) = prices.of_trap(&rare);
+        let (price, variance) = prices.of_trap(&rare).expect("ticks");
         assert!((price - 600.0).abs() < 3.0, "{price}");
         assert!((variance.sqrt() / 180.0 - 1.0).abs() < 0.01, "{variance}");
-        assert_eq!(prices.of_trap(&window(0.0, 0.0)), (0.0, 0.0));
+        assert_eq!(prices.of_trap(&window(0.0, 0.0)), None);
+    }
+
+    #[test]
+    fn without_a_tick_it_is_what_contrasts_tell() {
+        let mut prices = Prices::default();
+        let seldom = Window { cpu_ns: 1e5, ticks: 0.0, ticks_outside: 0.0, ..window(50.0, 0.0) };
+        prices.add(&seldom);
+        let told = Price { ns: 500.0, standard_error: 50.0 };
+        let sampled = Window { sampling_ns: 1000.0, ..seldom };
+        assert_eq!(prices.of(&sampled, Some(told)), Price { ns: 520.0, ..told });
+        // It is not thought to be known that hits cost nothing.
+        assert!(prices.of(&seldom, None).standard_error > 1999.0);
+        // Ticks elsewhere tell something, and less surely than those of its own density.
+        prices.add(&window(3000.0, 600.0));
+        assert!(prices.of(&seldom, None).ns > 500.0);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 /* Allocates at two rates, a tenth of one the other, in phases and from functions of their own:
- * `heap_phases MILLISECONDS [WORK [SLEEP]]`. The fast phase does WORK rounds of arithmetic for each
- * block, 100 by default, and the slow phase ten times as many. Phases have lengths of 40 to 400 ms of
- * CPU time, by chance. With SLEEP it works for 200 us at a time and sleeps for so many in between. */
+ * `heap_phases MILLISECONDS [WORK [RUN SLEEP]]`. The fast phase does WORK rounds of arithmetic for
+ * each block, 100 by default, and the slow phase ten times as many. Phases have lengths of 40 to 400
+ * ms of CPU time, by chance. With RUN and SLEEP it works for so many microseconds at a time, or a
+ * little more, and sleeps in between. */
 #include "heap.h"
 
 #include <time.h>
@@ -48,7 +49,8 @@ int main(int argc, char **argv)
 {
 	uint64_t end = 1000ull * (argc > 1 ? strtoull(argv[1], 0, 10) : 1000);
 	uint64_t rounds = argc > 2 ? strtoull(argv[2], 0, 10) : 100;
-	useconds_t sleep_us = argc > 3 ? strtoull(argv[3], 0, 10) : 0;
+	uint64_t run_us = argc > 4 ? strtoull(argv[3], 0, 10) : 0;
+	useconds_t sleep_us = argc > 4 ? strtoull(argv[4], 0, 10) : 0;
 	uint64_t random = 0x9e3779b97f4a7c15ull ^ (uint64_t)time(0);
 	int fast = 1;
 	sites_begin();
@@ -60,7 +62,7 @@ int main(int argc, char **argv)
 			until = end;
 		uint64_t woke = now;
 		while ((now = cpu_us()) < until) {
-			if (sleep_us && now >= woke + 200) {
+			if (sleep_us && now >= woke + run_us) {
 				usleep(sleep_us);
 				woke = cpu_us();
 			}

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use flame_common::block::ARGUMENTS_SHIFT;
 use flame_common::heap::{Arguments, Role};
 use flame_common::poisson::NEVER;
@@ -19,8 +19,11 @@ const ROUNDS: u32 = 20;
 /// for that, only the first of them is probed.
 const IN_A_ROW: u64 = 8;
 
-/// Ticks of the clock that are looked at.
-const TICKS: usize = 100;
+/// Periods of the clock that are looked at: those in which the thread runs, of so many at most; and
+/// how many of them are too few.
+const PERIODS: usize = 100;
+const MOST_PERIODS: usize = 800;
+const FEWEST_PERIODS: usize = 20;
 
 /// [`IN_A_ROW`] instructions that the kernel emulates, and nothing between two traps: an allocator
 /// of one byte, to the program on its probes.
@@ -84,31 +87,52 @@ pub(super) fn of_tick(clock: &mut TrapClock) -> Result<f64> {
     let period = Duration::from_nanos(1_000_000_000 / Pace::Fast.frequency());
     let began = Instant::now();
     let mut before = began;
-    // In each period the longest time in which this thread stood still, which is its tick's unless
-    // another task ran.
-    let mut longest = vec![Duration::ZERO; TICKS];
-    let mut turns = 0u32;
+    let mut all = vec![Period::default(); MOST_PERIODS];
+    let mut seen = 0;
     loop {
         let now = Instant::now();
         let number = (now - began).as_nanos() / period.as_nanos();
-        let Some(still) = longest.get_mut(number as usize) else { break };
-        *still = (*still).max(now - before);
-        turns += 1;
+        let Some(of) = all.get_mut(number as usize) else { break };
+        seen += usize::from(of.turns == 0);
+        if seen > PERIODS {
+            break;
+        }
+        of.longest_ns = of.longest_ns.max((now - before).as_nanos() as f64);
+        of.turns += 1;
         before = now;
     }
     clock.stop()?;
-    let still: Vec<f64> = longest.iter().map(|still| still.as_nanos() as f64).collect();
-    let turn_ns =
-        (period.as_nanos() as f64 - median(still.clone())) * TICKS as f64 / f64::from(turns);
-    Ok((mean_near_median(&still) - turn_ns).max(0.0))
+    all.retain(|of| of.turns > 0);
+    // The last one is not over.
+    all.pop();
+    of_periods(&all, period.as_nanos() as f64).context(
+        "see what a tick of the clock of probes' traps costs: other tasks ran all the time",
+    )
 }
 
-/// The mean of those values that are within a factor of two of the middle one.
-fn mean_near_median(values: &[f64]) -> f64 {
-    let middle = median(values.to_vec());
-    let near = values.iter().filter(|&&value| (0.5..2.0).contains(&(value / middle)));
-    let (sum, count) = near.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
-    if count > 0 { sum / f64::from(count) } else { middle }
+/// A period of the clock, as the thread saw it that waited for its tick.
+#[derive(Debug, Clone, Copy, Default)]
+struct Period {
+    /// The longest time in which the thread stood still: its tick, unless another task ran.
+    longest_ns: f64,
+    /// How often it looked.
+    turns: u32,
+}
+
+/// How long the thread stood still for a tick: the mean of what is within a factor of two of the
+/// middle, without what a look takes itself. `None` if too few tell.
+fn of_periods(all: &[Period], period_ns: f64) -> Option<f64> {
+    if all.len() < FEWEST_PERIODS {
+        return None;
+    }
+    let turns = |of: &Period| (period_ns - of.longest_ns).max(0.0) / f64::from(of.turns);
+    let turn_ns = median(all.iter().map(turns).collect());
+    let middle = median(all.iter().map(|of| of.longest_ns).collect());
+    let near =
+        all.iter().map(|of| of.longest_ns).filter(|&ns| ns > middle / 2.0 && ns < middle * 2.0);
+    let near: Vec<f64> = near.collect();
+    let mean = near.iter().sum::<f64>() / near.len() as f64;
+    (near.len() * 2 >= FEWEST_PERIODS).then_some((mean - turn_ns).max(0.0))
 }
 
 /// The middle of values, of which there are some.
@@ -122,8 +146,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_far_from_the_median_is_left_out() {
-        assert!((mean_near_median(&[10.0, 11.0, 12.0, 300.0, 1.0]) - 11.0).abs() < 1e-9);
-        assert!(mean_near_median(&[0.0, 0.0]).abs() < 1e-9);
+    fn a_tick_is_what_most_periods_stand_still_for() {
+        let period = |longest_ns, turns| Period { longest_ns, turns };
+        let mut all = vec![period(16_050.0, 4679); 60];
+        assert!((of_periods(&all, 250_000.0).expect("a tick") - 16_000.0).abs() < 1.0);
+        // Other tasks ran for the rest of some, and a look stood still before its tick came.
+        all.extend([period(180_000.0, 700); 15]);
+        all.extend([period(400.0, 30); 10]);
+        assert!((of_periods(&all, 250_000.0).expect("a tick") - 16_000.0).abs() < 5.0);
+        assert!(of_periods(&all[..10], 250_000.0).is_none(), "too few");
     }
 }

@@ -104,12 +104,14 @@ pub(super) struct Usage {
 impl Usage {
     /// What was used since `earlier`.
     pub(super) fn since(self, earlier: Self) -> Self {
+        let ticks = (self.ticks - earlier.ticks).max(0.0);
         Self {
             hits: (self.hits - earlier.hits).max(0.0),
             frees: (self.frees - earlier.frees).max(0.0),
             cpu_ns: (self.cpu_ns - earlier.cpu_ns).max(0.0),
-            ticks: (self.ticks - earlier.ticks).max(0.0),
-            ticks_in_traps: (self.ticks_in_traps - earlier.ticks_in_traps).max(0.0),
+            ticks,
+            // A tick may come while they are read.
+            ticks_in_traps: (self.ticks_in_traps - earlier.ticks_in_traps).clamp(0.0, ticks),
             sampling_ns: (self.sampling_ns - earlier.sampling_ns).max(0.0),
         }
     }
@@ -148,7 +150,8 @@ impl Usage {
     }
 
     /// What the targets did about a window that used this, before which they did `usual_ns` of work
-    /// in as much time. `None` if there is nothing to tell the window's own work by.
+    /// in as much time. `None` if they did not run in it, or nobody knows how long: what is seen in no
+    /// time tells no rate.
     pub(super) fn window(self, usual_ns: f64) -> Option<Window> {
         let Self { hits, cpu_ns, ticks, ticks_in_traps, sampling_ns, .. } = self;
         let ticks_outside = ticks - ticks_in_traps;
@@ -164,7 +167,7 @@ impl Usage {
 
     /// What a trap took without its sample, by the ticks in traps, whose number is binomial.
     pub(super) fn trap(self) -> Option<Price> {
-        if self.ticks_in_traps <= 0.0 || self.hits <= 0.0 {
+        if self.ticks_in_traps <= 0.0 || self.ticks <= 0.0 || self.hits <= 0.0 {
             return None;
         }
         let tick_ns = self.cpu_ns / self.ticks;
@@ -325,7 +328,7 @@ impl Governor {
     }
 
     /// What was used while all probes were open, lately. (In a moment of some milliseconds the clock
-    /// of a process may stand still: see `meter`.)
+    /// of a process may stand still: `thread_group_cputime` in `kernel/sched/cputime.c`.)
     pub(super) fn while_open(&self) -> Usage {
         self.open
     }

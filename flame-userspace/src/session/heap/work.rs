@@ -171,7 +171,9 @@ impl Work {
             Order::Close => {
                 self.break_stratum();
                 self.now = Doing::Closed;
-                self.run_clock(None);
+                if let Err(error) = self.clock.end() {
+                    tell(&self.tell, Told::Failed(format!("{error:#}")));
+                }
                 self.links.close_all();
                 let used = self.used();
                 self.tell_cost(used);
@@ -282,7 +284,7 @@ impl Work {
         };
     }
 
-    /// Sees once what ticks cost: for an eighth of a second.
+    /// Sees once what ticks cost: for some 30 ms.
     fn calibrate(&mut self) {
         if self.tick_ns.is_some() {
             return;
@@ -344,11 +346,12 @@ impl Work {
     /// What was used from the last beginning to a moment that has just been, while the clock ran,
     /// without its own time.
     fn used_until(&mut self, end: Instant) -> Usage {
-        let mut used = self.used().since(self.began);
         let cpu_use = self.clock.cpu_use(now_ns()).zip(self.cpu_use);
+        let used = self.used().since(self.began);
         let cpus = cpu_use.and_then(|(now, began)| now.cpus_since(began));
         let elapsed_ns = end.saturating_duration_since(self.began_at).as_nanos() as f64;
-        used.cpu_ns = cpus.map_or(used.cpu_ns, |cpus| cpus * elapsed_ns);
+        // The processes' own clocks may stand still meanwhile: better nothing than that.
+        let used = Usage { cpu_ns: cpus.unwrap_or_default() * elapsed_ns, ..used };
         used.without_ticks(self.tick_ns.unwrap_or(0.0))
     }
 
