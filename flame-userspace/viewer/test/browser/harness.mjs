@@ -113,7 +113,16 @@ export async function sees(page, id, wanted) {
  * @param {number} level
  */
 export async function frameAt(page, level) {
-  const box = await page.locator('#graph').boundingBox();
+  const graph = page.locator('#graph');
+  let box = await graph.boundingBox();
+  // What is above it may come or go in the next picture.
+  for (let before; box && box.y !== before?.y;) {
+    before = box;
+    await page.evaluate(() => new Promise((drawn) => {
+      requestAnimationFrame(() => requestAnimationFrame(drawn));
+    }));
+    box = await graph.boundingBox();
+  }
   if (!box) throw new Error('the graph is not shown');
   return { x: box.x + 12, y: box.y + level * 20 + 10 };
 }
