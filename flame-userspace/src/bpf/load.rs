@@ -176,8 +176,7 @@ impl Programs {
     }
 
     fn attach(&mut self, name: &str, tracepoint: &str) -> Result<()> {
-        let program = self.ebpf.program_mut(name).ok_or_else(|| absent(name))?;
-        let program: &mut RawTracePoint = program.try_into()?;
+        let program: &mut RawTracePoint = program(&mut self.ebpf, name)?.try_into()?;
         program.load().with_context(|| format!("load the kernel program {name}"))?;
         let attached = program.attach(tracepoint);
         attached.with_context(|| format!("attach {name} to the tracepoint {tracepoint}"))?;
@@ -207,8 +206,7 @@ impl Programs {
         frequency: u64,
         cpus: &[u32],
     ) -> Result<()> {
-        let program = self.ebpf.program_mut("cpu_sample").ok_or_else(|| absent("cpu_sample"))?;
-        let program: &mut PerfEvent = program.try_into()?;
+        let program: &mut PerfEvent = program(&mut self.ebpf, "cpu_sample")?.try_into()?;
         program.load().context("load the kernel program cpu_sample")?;
         let fd = program.fd()?.as_fd();
         for &cpu in cpus {

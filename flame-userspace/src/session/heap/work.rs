@@ -172,7 +172,7 @@ impl Work {
                 self.break_stratum();
                 self.now = Doing::Closed;
                 if let Err(error) = self.clock.end() {
-                    tell(&self.tell, Told::Failed(format!("{error:#}")));
+                    self.failed(&error);
                 }
                 self.links.close_all();
                 let used = self.used();
@@ -293,7 +293,7 @@ impl Work {
         self.loops =
             Loops::probe(self.links.programs()).inspect_err(|error| log::debug!("{error:#}")).ok();
         let tick_ns = calibrate::of_tick(&mut self.clock).unwrap_or_else(|error| {
-            tell(&self.tell, Told::Failed(format!("{error:#}")));
+            self.failed(&error);
             0.0
         });
         log::debug!("a tick of the clock of traps: {tick_ns:.0} ns");
@@ -311,7 +311,7 @@ impl Work {
     fn begin(&mut self) {
         self.began = self.used();
         self.cpu_use = self.clock.begin(now_ns()).unwrap_or_else(|error| {
-            tell(&self.tell, Told::Failed(format!("{error:#}")));
+            self.failed(&error);
             None
         });
         // Hits last, since they are counted from now on.
@@ -448,13 +448,17 @@ impl Work {
             None => self.clock.stop(),
         };
         if let Err(error) = done {
-            tell(&self.tell, Told::Failed(format!("{error:#}")));
+            self.failed(&error);
         }
+    }
+
+    fn failed(&self, error: &anyhow::Error) {
+        tell(&self.tell, Told::Failed(format!("{error:#}")));
     }
 
     fn sample(&mut self, interval: u64) {
         if let Err(error) = self.switch.set_interval(interval) {
-            tell(&self.tell, Told::Failed(format!("{error:#}")));
+            self.failed(&error);
         }
     }
 
