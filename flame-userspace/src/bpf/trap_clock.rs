@@ -13,8 +13,8 @@ use flame_common::cpu_time::CpuTime;
 use super::perf::{Event, SamplingEvent};
 use super::uprobe::{bpf, zeroed};
 
-/// Ticks a second of a CPU: a dozen in a window. In a virtual machine one may take 15 us.
-const FAST: u64 = 4_000;
+/// Ticks a second of a CPU: eight in a window. In a virtual machine one may take 15 to 24 us.
+const FAST: u64 = 2_000;
 /// Likewise: thousandths of a CPU's time.
 const SLOW: u64 = 97;
 

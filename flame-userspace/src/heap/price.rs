@@ -25,6 +25,12 @@ impl Price {
         Self { ns: self.ns + after, standard_error }
     }
 
+    /// With what a hit costs beyond it, which is unsure for other reasons.
+    pub(crate) fn plus(self, beyond: Self) -> Self {
+        let standard_error = self.standard_error.hypot(beyond.standard_error);
+        Self { ns: self.ns + beyond.ns, standard_error }
+    }
+
     /// What both tell together, by how sure either is.
     pub(crate) fn and(self, other: Self) -> Self {
         // A standard error of 0 would leave the other no part, and be divided by.

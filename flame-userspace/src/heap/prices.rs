@@ -5,7 +5,8 @@
 //!
 //! The clock tells the trap alone, by how densely targets trap: what runs between two traps decides
 //! how cold the trap's own way through the kernel is. What comes behind it is taken to be as in
-//! other programs.
+//! other programs. A contrast tells all of it, but of few windows, and of dense ones most: what the
+//! clock tells of the densities' difference is added to that.
 //!
 //! In windows of `k` ticks of a clock, `t` of them in traps, the `h` traps took `cpu t / k`. One
 //! window's ticks are few, or none, and to divide by what they leave would be biased: windows as
@@ -32,6 +33,9 @@ struct Used {
     ticks: f64,
     ticks_in_traps: f64,
     cpu_ns: f64,
+    sampling_ns: f64,
+    /// How much they count in a contrast: the sum of the squares of their hits.
+    weight: f64,
 }
 
 impl Used {
@@ -40,28 +44,34 @@ impl Used {
         self.ticks += window.ticks;
         self.ticks_in_traps += window.ticks - window.ticks_outside;
         self.cpu_ns += window.cpu_ns;
-        if self.ticks_in_traps > ENOUGH {
-            *self = Self {
-                hits: self.hits / 2.0,
-                ticks: self.ticks / 2.0,
-                ticks_in_traps: self.ticks_in_traps / 2.0,
-                cpu_ns: self.cpu_ns / 2.0,
-            };
+        self.sampling_ns += window.sampling_ns;
+        self.weight += window.hits * window.hits;
+    }
+
+    fn halve(&mut self) {
+        let Self { hits, ticks, ticks_in_traps, cpu_ns, sampling_ns, weight } = self;
+        for value in [hits, ticks, ticks_in_traps, cpu_ns, sampling_ns, weight] {
+            *value /= 2.0;
         }
     }
 
-    /// The price, and its variance: as if two ticks more had been in traps and two outside (Agresti
-    /// and Coull, "Approximate is better than exact", 1998), since few ticks may all be on one side.
-    /// `None` where there is no tick or no hit.
-    fn price(&self) -> Option<(f64, f64)> {
+    /// What a trap took without its sample: the variance as if two ticks more had been in traps and
+    /// two outside (Agresti and Coull, "Approximate is better than exact", 1998), since few ticks may
+    /// all be on one side. `None` where there is no tick or no hit.
+    fn price(&self) -> Option<Price> {
         if self.hits <= 0.0 || self.ticks <= 0.0 {
             return None;
         }
         let tick_ns = self.cpu_ns / self.ticks;
         let in_traps = (self.ticks_in_traps + 2.0) / (self.ticks + 4.0);
         let ticks = self.ticks * in_traps * (1.0 - in_traps);
-        let price = tick_ns * self.ticks_in_traps / self.hits;
-        Some((price, ticks * (tick_ns / self.hits).powi(2)))
+        let ns = (tick_ns * self.ticks_in_traps - self.sampling_ns) / self.hits;
+        Some(Price { ns, standard_error: ticks.sqrt() * tick_ns / self.hits })
+    }
+
+    /// How much its own price counts beside that of all.
+    fn share(&self) -> f64 {
+        self.ticks_in_traps / (self.ticks_in_traps + SHRINK)
     }
 }
 
@@ -79,38 +89,70 @@ impl Prices {
         if let Some(bin) = bin(window) {
             self.by_density[bin].add(window);
         }
-    }
-
-    /// What a hit cost in a window that was taken in; `told` is what a contrast told of hits
-    /// without their samples.
-    pub(super) fn of(&self, window: &Window, told: Option<Price>) -> Price {
-        let all_ns = window.cpu_ns / window.hits.max(1.0);
-        let by_ticks = self
-            .of_trap(window)
-            .map(|(ns, variance)| Price { ns, standard_error: variance.sqrt() }.of_trap(all_ns));
-        let told = told.filter(|_| window.hits > 0.0);
-        let told =
-            told.map(|told| Price { ns: told.ns + window.sampling_ns / window.hits, ..told });
-        match (told, by_ticks) {
-            (Some(told), Some(by_ticks)) => told.and(by_ticks),
-            (Some(price), None) | (None, Some(price)) => price,
-            // Nothing but that it is not more than all of the time.
-            (None, None) => Price { ns: 0.0, standard_error: all_ns },
+        if self.all.ticks_in_traps > ENOUGH {
+            self.all.halve();
+            self.by_density.iter_mut().for_each(Used::halve);
         }
     }
 
-    /// What a trap took in a window that was taken in, in nanoseconds, and the variance of that;
-    /// `None` if it has no hits, or no window had a tick.
-    fn of_trap(&self, window: &Window) -> Option<(f64, f64)> {
+    /// What a hit cost in a window that was taken in; `told` is what contrasts told of hits without
+    /// their samples.
+    pub(super) fn of(&self, window: &Window, told: Option<Price>) -> Price {
+        let all_ns = window.cpu_ns / window.hits.max(1.0);
+        let by_ticks = self.of_trap(window).map(|price| price.of_trap(all_ns));
+        let told = told.filter(|_| window.hits > 0.0);
+        let told = told.map(|told| told.plus(self.beyond(window, told)));
+        let price = match (told, by_ticks) {
+            (Some(told), Some(by_ticks)) => told.and(by_ticks),
+            (Some(price), None) | (None, Some(price)) => price,
+            // Nothing but that it is not more than all of the time.
+            (None, None) => return Price { ns: 0.0, standard_error: all_ns },
+        };
+        Price { ns: price.ns + window.sampling_ns / window.hits, ..price }
+    }
+
+    /// What a trap took in a window that was taken in, without its sample; `None` if it has no hits,
+    /// or no window had a tick.
+    fn of_trap(&self, window: &Window) -> Option<Price> {
         let dense = &self.by_density[bin(window)?];
-        let (all, of_all) = self.all.price()?;
+        let all = self.all.price()?;
         // The same ticks may be all that there are.
-        let (own, of_own) = dense.price().unwrap_or_default();
-        let share = dense.ticks_in_traps / (dense.ticks_in_traps + SHRINK);
-        let price = share * own + (1.0 - share) * all;
-        let strange = (1.0 - share) * SPREAD * all;
-        let error = share * of_own.sqrt() + (1.0 - share) * of_all.sqrt();
-        Some((price, error * error + strange * strange))
+        let own = dense.price().unwrap_or_default();
+        let share = dense.share();
+        let ns = share * own.ns + (1.0 - share) * all.ns;
+        let strange = (1.0 - share) * SPREAD * all.ns;
+        let error = share * own.standard_error + (1.0 - share) * all.standard_error;
+        Some(Price { ns, standard_error: error.hypot(strange) })
+    }
+
+    /// How much more a hit cost in a window that was taken in than in those by which contrasts told
+    /// what it costs, by ticks.
+    fn beyond(&self, window: &Window, told: Price) -> Price {
+        let own_bin = bin(window);
+        let all: f64 = self.by_density.iter().map(|used| used.weight).sum();
+        let (mut weight, mut ns, mut variance) = (0.0, 0.0, 0.0);
+        let mut own = None;
+        for (bin, used) in self.by_density.iter().enumerate() {
+            let Some(price) = used.price() else { continue };
+            if Some(bin) == own_bin {
+                own = Some((price, used.share()));
+                continue;
+            }
+            weight += used.weight;
+            ns += used.weight * price.ns;
+            variance += (used.weight * price.standard_error).powi(2);
+        }
+        if weight <= 0.0 {
+            return Price::default();
+        }
+        let others = Price { ns: ns / weight, standard_error: variance.sqrt() / weight };
+        // Its own part of what contrasts told is not beyond that.
+        let apart = weight / all;
+        let (own, share) = own.unwrap_or_default();
+        let strange = (1.0 - share) * SPREAD * told.ns;
+        let error = share * own.standard_error.hypot(others.standard_error);
+        let standard_error = apart * error.hypot(strange);
+        Price { ns: apart * share * (own.ns - others.ns), standard_error }
     }
 }
 
@@ -137,17 +179,40 @@ mod tests {
     fn each_density_has_its_price_once_it_has_ticks() {
         let mut prices = Prices::default();
         let (dense, sparse) = (window(3000.0, 600.0), window(300.0, 1000.0));
-        for _ in 0..200 {
+        for _ in 0..180 {
             prices.add(&dense);
             prices.add(&sparse);
         }
-        let (of_dense, variance) = prices.of_trap(&dense).expect("ticks");
-        assert!((of_dense - 600.0).abs() < 3.0, "{of_dense}");
-        // 3600 ticks of 100 us in traps, 40 % of all outside of them, by 600,000 hits.
-        let told = (3600.0f64 * 0.4).sqrt() * 1e5 / 6e5;
-        assert!((0.9..1.3).contains(&(variance.sqrt() / told)), "{variance} {told}");
-        let (of_sparse, _) = prices.of_trap(&sparse).expect("ticks");
+        let of_dense = prices.of_trap(&dense).expect("ticks");
+        assert!((of_dense.ns - 600.0).abs() < 3.0, "{of_dense:?}");
+        // 3240 ticks of 100 us in traps, 40 % of all outside of them, by 540,000 hits.
+        let told = (3240.0f64 * 0.4).sqrt() * 1e5 / 5.4e5;
+        assert!((0.9..1.3).contains(&(of_dense.standard_error / told)), "{of_dense:?} {told}");
+        let of_sparse = prices.of_trap(&sparse).expect("ticks").ns;
         assert!((of_sparse - 1000.0).abs() < 25.0, "{of_sparse}");
+    }
+
+    #[test]
+    fn what_contrasts_tell_is_mostly_of_dense_windows() {
+        let mut prices = Prices::default();
+        let (dense, sparse) = (window(3000.0, 600.0), window(300.0, 1000.0));
+        for _ in 0..180 {
+            prices.add(&dense);
+            prices.add(&sparse);
+        }
+        // A hundredth of their weight is that of sparse windows.
+        let told = Price { ns: 654.0, standard_error: 1.0 };
+        let of_dense = told.plus(prices.beyond(&dense, told));
+        assert!((of_dense.ns - 650.0).abs() < 1.0, "{of_dense:?}");
+        assert!(of_dense.standard_error < 2.0, "{of_dense:?}");
+        // 600 ticks tell the difference, of which a twentieth is not believed.
+        let of_sparse = told.plus(prices.beyond(&sparse, told));
+        assert!((of_sparse.ns - 1031.0).abs() < 3.0, "{of_sparse:?}");
+        assert!((of_sparse.standard_error - 40.0).abs() < 5.0, "{of_sparse:?}");
+        // Where all windows are alike there is nothing beyond it.
+        let mut alike = Prices::default();
+        alike.add(&dense);
+        assert_eq!(alike.beyond(&dense, told), Price::default());
     }
 
     #[test]
@@ -158,9 +223,9 @@ mod tests {
         }
         let rare = Window { ticks_outside: 30.0, ..window(100.0, 0.0) };
         prices.add(&rare);
-        let (price, variance) = prices.of_trap(&rare).expect("ticks");
-        assert!((price - 600.0).abs() < 3.0, "{price}");
-        assert!((variance.sqrt() / 180.0 - 1.0).abs() < 0.01, "{variance}");
+        let Price { ns, standard_error } = prices.of_trap(&rare).expect("ticks");
+        assert!((ns - 600.0).abs() < 3.0, "{ns}");
+        assert!((standard_error / 180.0 - 1.0).abs() < 0.01, "{standard_error}");
         assert_eq!(prices.of_trap(&window(0.0, 0.0)), None);
     }
 
@@ -195,6 +260,6 @@ mod tests {
         let both = prices.of(&sampled, Some(Price { ns: 700.0, standard_error: 8.0 }));
         assert!((both.ns - 752.0).abs() < 3.0 && both.standard_error < 8.0, "{both:?}");
         let unsure = prices.of(&sampled, Some(Price { ns: 700.0, standard_error: 800.0 }));
-        assert!((unsure.ns - 904.0).abs() < 10.0, "{unsure:?}");
+        assert!((unsure.ns - 954.0).abs() < 10.0, "{unsure:?}");
     }
 }

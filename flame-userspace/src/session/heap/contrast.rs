@@ -39,10 +39,12 @@ const UNLIKE_LOOPS: f64 = 0.4;
 const LEAST_UNLIKE: f64 = 0.012;
 /// How far off the work of windows may be for not being sure, as a share of it.
 const SURE: f64 = 0.0075;
-/// One window in so many is followed by more traps, which cost as much as the window itself; and
-/// sure or not, once there are as many pairs.
+/// One window in so many is followed by more traps, which cost as much as the window itself; once
+/// there are as many pairs, while they are not sure; and then, since hits and ticks cost more or less
+/// by the hour.
 const OFTEN: u32 = 2;
 const SELDOM: u32 = 4;
+const RARELY: u32 = 16;
 const ENOUGH_PAIRS: usize = 32;
 
 /// A window and the moment behind it.
@@ -162,6 +164,9 @@ impl Contrast {
             return false;
         }
         let Some(outside_ns) = windows.outside_ns() else { return true };
+        if number.is_multiple_of(RARELY) {
+            return windows.hits > 0.0;
+        }
         // A few pairs do not tell well how far they are off.
         let told = self.told(windows).filter(|_| enough);
         let unsure = told.map_or(unsure_ns, |told| told.standard_error);
@@ -291,10 +296,12 @@ mod tests {
         let share = 400.0 / window.hits;
         let ticks_in_traps = window.ticks_in_traps * share;
         let seldom = Usage { hits: 400.0, ticks_in_traps, ..window };
-        assert!(!contrast.wants_more(seldom, 4 * SELDOM, 100.0));
+        assert!(!contrast.wants_more(seldom, 3 * SELDOM, 100.0));
+        // But for what may change.
+        assert!(contrast.wants_more(seldom, 2 * RARELY, 100.0));
         // Frees on other instructions are not as good.
         contrast.add(window, usage(3e6, 500.0, true), false, WARMTH);
         assert!(contrast.told(window).is_some_and(|told| told.standard_error > 100.0));
-        assert!(contrast.wants_more(seldom, 4 * SELDOM, 100.0));
+        assert!(contrast.wants_more(seldom, 3 * SELDOM, 100.0));
     }
 }

@@ -17,6 +17,7 @@ mod prober;
 mod report;
 mod residency;
 mod stratum;
+mod tick;
 mod unseen;
 mod warmth;
 mod work;

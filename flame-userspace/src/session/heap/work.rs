@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use flame_common::poisson::NEVER;
 
-use super::calibrate;
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
 use super::meter::Meter;
 use super::prober::{Cost, Order, Told, tell};
 use super::stratum::{Random, Stratum};
+use super::tick::Ticks;
 use super::warmth::Loops;
 use crate::bpf::{CpuUse, HeapSwitch, Pace, TrapClock};
 use crate::session::timeline::now_ns;
@@ -52,8 +52,8 @@ pub(super) struct Work {
     /// What the last window used, and when it ended (`CLOCK_MONOTONIC`, nanoseconds).
     inside: Usage,
     ended_ns: u64,
-    /// What a tick of the clock of traps costs at its fast pace, in nanoseconds, once it is known.
-    tick_ns: Option<f64>,
+    /// What ticks of the clock of traps cost.
+    ticks: Ticks,
     /// flame's own code that is probed to see what hits cost, once there are windows.
     loops: Option<Loops>,
     stratum: Stratum,
@@ -120,7 +120,7 @@ impl Work {
             usual_ns: 0.0,
             inside: Usage::default(),
             ended_ns: 0,
-            tick_ns: None,
+            ticks: Ticks::default(),
             loops: None,
             stratum: Stratum::plan(Instant::now(), Duration::ZERO, std::iter::empty()),
             next_stratum: None,
@@ -284,21 +284,23 @@ impl Work {
         };
     }
 
-    /// Sees once what ticks cost: for some 30 ms.
+    /// Sees for the first time what ticks cost: for some 30 ms.
     fn calibrate(&mut self) {
-        if self.tick_ns.is_some() {
+        if !self.ticks.are_new() {
             return;
         }
         let before = self.used();
         self.loops =
             Loops::probe(self.links.programs()).inspect_err(|error| log::debug!("{error:#}")).ok();
-        let tick_ns = calibrate::of_tick(&mut self.clock).unwrap_or_else(|error| {
+        self.look_at_ticks();
+        self.calibrating_ns = self.used().since(before).ticks * self.ticks.ns();
+    }
+
+    fn look_at_ticks(&mut self) {
+        if let Err(error) = self.ticks.look(&mut self.clock) {
             self.failed(&error);
-            0.0
-        });
-        log::debug!("a tick of the clock of traps: {tick_ns:.0} ns");
-        self.tick_ns = Some(tick_ns);
-        self.calibrating_ns = self.used().since(before).ticks * tick_ns;
+        }
+        log::debug!("a tick of the clock of traps: {:.0} ns", self.ticks.ns());
     }
 
     fn look_at_usual_work(&mut self) {
@@ -352,7 +354,7 @@ impl Work {
         let elapsed_ns = end.saturating_duration_since(self.began_at).as_nanos() as f64;
         // The processes' own clocks may stand still meanwhile: better nothing than that.
         let used = Usage { cpu_ns: cpus.unwrap_or_default() * elapsed_ns, ..used };
-        used.without_ticks(self.tick_ns.unwrap_or(0.0))
+        used.without_ticks(self.ticks.ns())
     }
 
     fn end_window(&mut self) {
@@ -386,13 +388,14 @@ impl Work {
         let warmth = self.loops.as_ref().map(Loops::look);
         log::debug!("loops of flame's own: {warmth:?}");
         self.governor.contrast(self.inside, behind, alike, warmth);
+        self.look_at_ticks();
     }
 
     /// Has nothing trap any more, and waits for the next window.
     fn close_window(&mut self) {
         self.sample(0);
-        self.run_clock(None);
         self.links.close_later();
+        self.run_clock(None);
         let soonest = Instant::now() + self.lead;
         let times = 1 + self.stratum.serve(self.opened, soonest, || self.random.next());
         let window = self.inside.window(self.usual_ns);
@@ -421,7 +424,7 @@ impl Work {
 
     fn end_stratum(&mut self) {
         let used = self.used();
-        let tick_ns = self.tick_ns.unwrap_or(0.0);
+        let tick_ns = self.ticks.ns();
         let in_all = used.since(self.stratum.used).without_ticks(tick_ns);
         let elapsed = self.stratum.began.elapsed().as_nanos() as f64;
         let spent_ns = in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
@@ -465,7 +468,7 @@ impl Work {
     fn tell_cost(&self, used: Usage) {
         log::debug!("probes of allocators: {used:?}");
         let Usage { hits, cpu_ns, ticks, .. } = used;
-        let clock_ns = ticks * self.tick_ns.unwrap_or(0.0);
+        let clock_ns = ticks * self.ticks.ns();
         let price_ns = self.governor.price_ns();
         let (attach_ns, detach_ns) = self.links.longest_ns();
         let cost = Cost { hits, price_ns, clock_ns, cpu_ns, attach_ns, detach_ns };
