@@ -21,6 +21,9 @@
 //! # }
 //! ```
 
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("flame profiles x86-64 Linux: registers and unwind rules are those of no other");
+
 pub mod analyze;
 pub mod format;
 pub mod profile;

@@ -53,7 +53,7 @@ pub(super) async fn record(args: &RecordArgs) -> Result<u8> {
     let done = {
         let end = async {
             child.ended(&mut signals, &talk, GRACE).await;
-            child.seen()
+            if args.recording.delay.is_none() { child.seen() } else { Seen::Part }
         };
         collector.collect(end, &talk).await
     };

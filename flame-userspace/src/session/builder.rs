@@ -285,11 +285,11 @@ impl SessionBuilder {
                 None => targets.push(pid),
             }
         }
+        targets.extend(self.target.named_pids());
         if self.children {
             let children = process::descendants(&targets);
             targets.extend(children);
         }
-        targets.extend(self.target.named_pids());
         targets.sort_unstable();
         targets.dedup();
         (targets, warnings)

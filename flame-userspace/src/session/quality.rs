@@ -71,6 +71,8 @@ impl Quality {
         let noted = [
             Stat::FreeRingFull,
             Stat::BlockReplaced,
+            Stat::BlocksFull,
+            Stat::NestedCall,
             Stat::GrowthRingFull,
             Stat::GrowthBusy,
             Stat::ResidentFull,

@@ -77,6 +77,28 @@ fn through_sudo_the_command_runs_as_the_user_and_the_files_are_the_users() {
 }
 
 #[test]
+fn through_sudo_a_session_that_began_late_is_not_the_commands_whole_run() {
+    let Some(_machine) = Machine::take() else { return };
+    let Some(user) = sudoer() else { return };
+    let shares = user.program("shares", Workload::c("shares").program());
+    for (delay, told) in [(None, "whole run"), (Some("--delay=300ms"), "cut by time")] {
+        let folder = user.folder(told);
+        let output = run(user
+            .command(user.flame())
+            .args(["record", "-t", "cpu"])
+            .args(delay)
+            .arg("-o")
+            .args([&folder, Path::new("--"), &shares, Path::new("900")]));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let profile = read_profile(&cpu_profiles(&folder)[0]);
+        let session: Vec<&str> =
+            profile.comments().iter().filter_map(|c| c.strip_prefix("session: ")).collect();
+        assert!(session.len() == 1 && session[0].contains(told), "{session:?}");
+    }
+}
+
+#[test]
 fn through_sudo_commands_that_cannot_run_have_their_status() {
     let Some(_machine) = Machine::take() else { return };
     let Some(user) = sudoer() else { return };

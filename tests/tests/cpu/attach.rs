@@ -103,6 +103,25 @@ fn processes_of_a_name_are_profiled_those_that_start_later_as_well() {
     assert_eq!(Vec::from_iter(seen.comms()), ["flame-named-one"]);
 }
 
+#[test]
+fn children_that_a_named_process_had_before_are_profiled() {
+    let Some(_machine) = Machine::take() else { return };
+    let folder = Folder::new();
+    let program = folder.join("flame-named-sh");
+    fs::copy("/bin/sh", &program).expect("copy the shell");
+    let shares = Workload::c("shares");
+    let script = format!("{} 600000 > {}; true", shares.path(), folder.join("out").display());
+    let parent = Guarded::spawn(Command::new(&program).args(["-c", &script]));
+    wait_for("the child", || !flame_tests::process::children(parent.pid()).is_empty());
+    let child = flame_tests::process::children(parent.pid())[0];
+    let flame = Flame::attach(&["-F", "499", "--name", "flame-named-sh"]).start_sampling();
+    sleep(HALF);
+    let seen = flame.interrupt().with_code(0).seen();
+    flame_tests::process::signal(child, libc::SIGKILL);
+    assert_burning(&seen);
+    assert!(seen.pids().contains(&child), "{}", seen.shown());
+}
+
 /// A cgroup of version 2, removed at the end.
 struct Cgroup(PathBuf);
 

@@ -126,7 +126,7 @@ fn heap(args: &HeapArgs) -> Result<()> {
     } else {
         heap::Effort { least: 9, most: args.rounds.max(9), others: args.others }
     };
-    // Seconds of work: flame lets the first 30 ms of cost pass.
+    // Seconds of work: flame lets the first 25 ms of cost pass.
     let scale = if args.quick { 0.2 } else { 4.0 };
     let programs = programs::prepare(programs::HEAP, &folder.0, &args.programs, scale)?;
     let mut table = heap::Table::default();
