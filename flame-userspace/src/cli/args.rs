@@ -12,6 +12,7 @@ use super::values::{
 };
 use crate::analyze::check::Limit;
 use crate::analyze::normalize::Normalize;
+use crate::symbolize;
 use crate::{
     Event, Frequency, HeapMode, HeapOptions, OwnFunction, ProfileType, Target, format::Format,
 };
@@ -41,9 +42,11 @@ pub(super) enum Command {
     /// The exit status is CMD's own (128+N if signal N ended it); 125 if flame failed, 126 if CMD
     /// cannot be executed, 127 if it was not found. Ctrl-C goes to CMD as always; flame waits for
     /// it and writes the profile. A second Ctrl-C asks CMD to end (SIGTERM), a third leaves it
-    /// running. SIGTERM to flame is passed on to CMD.
+    /// running. SIGTERM to flame is passed on to CMD, which is left running if it does not end within
+    /// 5 seconds.
     Record(RecordArgs),
-    /// Profile running processes until Ctrl-C, --duration, or their end.
+    /// Profile running processes: those of given pids until Ctrl-C, --duration, or their end;
+    /// --name, --cgroup and --all until Ctrl-C or --duration.
     ///
     /// Processes that the given ones have started, before or after, are profiled as well, unless
     /// --no-children is given.
@@ -71,6 +74,9 @@ pub(super) enum Command {
     /// The privileged part of `record`; not for people.
     #[command(hide = true)]
     Collect(CollectArgs),
+    /// Reads the symbols of the file that is standard input; not for people.
+    #[command(hide = true, name = symbolize::COMMAND)]
+    Symbolize,
 }
 
 #[derive(Debug, Args)]
@@ -225,13 +231,16 @@ pub(super) struct RecordingArgs {
     /// Samples per second and CPU, 1 to 10000.
     #[arg(short = 'F', long, value_name = "HZ", default_value = "99", value_parser = frequency)]
     pub(super) frequency: Frequency,
-    /// What is sampled by: cpu-clock, or a hardware counter such as cycles where there is one.
+    /// What is sampled by: cpu-clock, or a hardware counter where there is one, which is untested:
+    /// cycles, instructions, cache-references, cache-misses, branches, branch-misses.
     #[arg(long, value_name = "NAME", default_value = "cpu-clock", value_parser = event)]
     pub(super) event: Event,
     /// Mean bytes between two samples of the heap; if left out, flame follows what is allocated.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     pub(super) heap_interval: Option<u64>,
-    /// How much heap profiling may slow the targets down, in percent.
+    /// How much heap profiling may slow the targets down, in percent, with --heap-mode auto and
+    /// governed. The other modes cost what they cost: exact makes programs that allocate much two
+    /// to eight times as slow.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
     pub(super) heap_overhead: f64,
     /// What is recorded of the heap: exact (allocated and in use), alloc (allocated alone),
@@ -296,7 +305,7 @@ pub(super) struct RecordingArgs {
     /// Say more; twice: also what the kernel programs do.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Print one JSON summary object on stdout.
+    /// Print one JSON summary object on stdout: the last line, behind the command's own output.
     #[arg(long)]
     pub(super) json: bool,
     /// Colours in what flame says.

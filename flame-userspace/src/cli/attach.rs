@@ -4,6 +4,7 @@ use super::args::AttachArgs;
 use super::privilege::Privilege;
 use super::recorder::{Recorder, Seen, command_line};
 use super::signals::Signals;
+use super::talk::tell;
 use super::{files, status};
 use crate::{ErrorKind, Target};
 
@@ -12,7 +13,7 @@ pub(super) async fn run(args: AttachArgs) -> u8 {
     match attach(&args).await {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("flame: {error:#}");
+            tell(&error);
             match error.downcast_ref::<crate::Error>().map(crate::Error::kind) {
                 Some(ErrorKind::NoTarget) => status::NOTHING,
                 _ => status::FAILED,

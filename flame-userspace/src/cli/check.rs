@@ -8,6 +8,7 @@ use super::place::{IfThere, parent, place};
 use super::print::print;
 use super::read::{name_of, read};
 use super::status;
+use super::talk::tell;
 use crate::analyze::check::{Check, CheckOptions};
 use crate::analyze::normalize::NotComparable;
 use crate::format::change::{notes, told};
@@ -20,7 +21,7 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
         Ok(0) => 0,
         Ok(_) => status::REGRESSION,
         Err(error) => {
-            eprintln!("flame: {error:#}");
+            tell(&error);
             if error.is::<NotComparable>() { status::USAGE } else { status::NOTHING }
         }
     }

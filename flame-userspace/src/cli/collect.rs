@@ -13,6 +13,7 @@ use super::args::CollectArgs;
 use super::privilege::Privilege;
 use super::recorder::{Recorder, Seen};
 use super::signals::Signals;
+use super::talk::tell;
 use super::{files, status};
 use crate::{Progress, Target};
 
@@ -87,7 +88,7 @@ pub(super) async fn run(args: CollectArgs) -> u8 {
     match collect(args).await {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("flame: {error:#}");
+            tell(&error);
             status::FAILED
         }
     }

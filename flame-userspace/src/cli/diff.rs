@@ -14,8 +14,8 @@ use super::place::{IfThere, parent, place};
 use super::print::print;
 use super::read::{name_of, read};
 use super::status;
-use super::summary::link;
-use super::talk::shown;
+use super::summary::{link, through};
+use super::talk::{shown, tell};
 use crate::analyze::diff::{self, Diff};
 use crate::analyze::normalize::Pair;
 use crate::format::change::{comparison, held, presence, relative, signed, totals};
@@ -27,7 +27,7 @@ pub(super) fn run(args: &DiffArgs) -> u8 {
     match acting_for(Caller::of_sudo().as_ref(), || run_for_caller(args)) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("flame: {error:#}");
+            tell(&error);
             status::NOTHING
         }
     }
@@ -124,10 +124,9 @@ fn table(diff: &Diff, top: usize) -> String {
         let (base, new) = (row.base.self_value, row.new.self_value);
         let module = match row.module.as_str() {
             "" => String::new(),
-            module => format!("  ({module})"),
+            module => format!("  ({})", shown(module)),
         };
-        let through =
-            row.through.as_ref().map_or_else(String::new, |name| format!("  through {name}"));
+        let through = through(row.through.as_deref());
         table.row([
             signed(unit, row.self_change()),
             unit.format(diff.error(base, new) as i64),
@@ -136,7 +135,7 @@ fn table(diff: &Diff, top: usize) -> String {
             unit.format(new),
             signed(unit, row.total_change()),
             presence(row).to_owned(),
-            format!("{}{module}{through}", row.name),
+            format!("{}{module}{through}", shown(&row.name)),
         ]);
     }
     let mut text = format!("{}\n{}\n", shown(&totals(diff)), comparison(&diff.scale));
@@ -152,9 +151,10 @@ fn table(diff: &Diff, top: usize) -> String {
     let rest = &changed[changed.len().min(top)..];
     if !rest.is_empty() {
         let change = rest.iter().fold(0i64, |sum, row| sum.saturating_add(row.self_change()));
-        // Writing to a text cannot fail.
         let what = if diff.held { "held" } else { "self" };
-        _ = writeln!(text, "… {} more, {} {what}", rest.len(), signed(unit, change));
+        let change = shown(&signed(unit, change));
+        // Writing to a text cannot fail.
+        _ = writeln!(text, "… {} more, {change} {what}", rest.len());
     }
     text
 }

@@ -7,7 +7,7 @@ use super::args::DoctorArgs;
 use super::print::print;
 use super::privilege::{Privilege, capabilities_to_grant, program};
 use super::status;
-use super::talk::shown;
+use super::talk::{shown, tell};
 use crate::bpf::{self, Feature};
 use crate::process::{self, Named, Piece};
 use crate::unwind::{self, Way};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &DoctorArgs) -> u8 {
     match print(&lines.concat()) {
         Ok(()) => status,
         Err(error) => {
-            eprintln!("flame: {error:#}");
+            tell(&error);
             status::NOTHING
         }
     }
@@ -118,7 +118,7 @@ fn memory() -> Found {
 
 fn hardware() -> Found {
     let devices = "/sys/bus/event_source/devices";
-    let cpu = ["cpu", "cpu_core", "armv8_pmuv3_0"].map(|name| format!("{devices}/{name}"));
+    let cpu = ["cpu", "cpu_core"].map(|name| format!("{devices}/{name}"));
     if cpu.iter().any(|path| Path::new(path).exists()) {
         Found::Good("the CPU has hardware counters (--event cycles)".to_owned())
     } else {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +15,7 @@ use super::place::{IfThere, parent, place};
 use super::read::{name_of, read};
 use super::status;
 use super::summary::{first, link, through};
-use super::talk::shown;
+use super::talk::{shown, tell};
 use crate::format::{self, Format, Presentation, html, markdown};
 use crate::profile::Profile;
 
@@ -26,7 +27,7 @@ pub(super) fn run(args: &GenerateArgs) -> u8 {
         match acting_for(caller.as_ref(), || generate(file, args)) {
             Ok(()) => {}
             Err(error) => {
-                eprintln!("flame: {error:#}");
+                tell(&error);
                 status = status::NOTHING;
             }
         }
@@ -73,7 +74,7 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
         eprintln!("  {share:5.1} %  {}{through}", shown(&function.name));
     }
     if profile.sample_count() == 0 {
-        eprintln!("{} has no samples; the page says so", file.display());
+        eprintln!("{} has no samples; the page says so", shown(&file.to_string_lossy()));
     }
     Ok(())
 }
@@ -121,7 +122,8 @@ fn place_of(
     }
 }
 
-/// Whether flame made the file of the profile of this name, so that it may be made again.
+/// Whether flame made the file of the profile of this name, so that it may be made again. A link or
+/// anything that is no regular file it has not made, and does not wait for.
 pub(super) fn was_made_of(path: &Path, format: Format, name: &str) -> bool {
     let source_of: fn(&[u8]) -> Option<String> = match format {
         Format::Html => html::source_of,
@@ -129,7 +131,13 @@ pub(super) fn was_made_of(path: &Path, format: Format, name: &str) -> bool {
         _ => return false,
     };
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut head));
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
+    let opened = File::options().read(true).custom_flags(flags).open(path);
+    let Some(file) = opened.ok().filter(|file| file.metadata().is_ok_and(|file| file.is_file()))
+    else {
+        return false;
+    };
+    let read = file.take(64 << 10).read_to_end(&mut head);
     read.is_ok() && source_of(&head).as_deref() == Some(name)
 }
 
@@ -140,4 +148,44 @@ pub(super) fn several_processes(profile: &Profile) -> bool {
         profile.number_label(set, "pid")
     });
     pids.collect::<HashSet<_>>().len() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_was_made_by_flame() {
+        let folder = std::env::temp_dir().join(format!("flame-made-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let [page, link, pipe] = ["page.md", "link.md", "pipe.md"].map(|name| folder.join(name));
+        let head = "---\nschema: flame-report/1\nflame: \"1\"\nprofile: \"x.pb.gz\"\n";
+        fs::write(&page, head).expect("a page");
+        symlink("page.md", &link).expect("a link");
+        let name = CString::new(pipe.as_os_str().as_bytes()).expect("a path");
+        // SAFETY: the call reads a text that ends in NUL.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0, "a pipe");
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            let made = |path: &Path, name: &str| was_made_of(path, Format::Markdown, name);
+            let made = [
+                made(&page, "x.pb.gz"),
+                made(&page, "y.pb.gz"),
+                made(&link, "x.pb.gz"),
+                made(&pipe, "x.pb.gz"),
+            ];
+            // Nobody listens any more where it took too long.
+            _ = done.send(made);
+        });
+        let made = is_done.recv_timeout(Duration::from_secs(20)).expect("no wait for a pipe");
+        assert_eq!(made, [true, false, false, false]);
+        fs::remove_dir_all(&folder).expect("to clean up");
+    }
 }

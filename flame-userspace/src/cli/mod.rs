@@ -33,6 +33,8 @@ use clap::Parser as _;
 
 use args::{Cli, Command};
 
+use crate::symbolize;
+
 /// Exit statuses that are not CMD's own (as those of env(1) and timeout(1)).
 mod status {
     /// Nothing is left to profile, or a file cannot be read.
@@ -59,6 +61,7 @@ pub fn run() -> ExitCode {
         let printed = print::print(args::INTRODUCTION);
         return printed.map_or(ExitCode::from(status::FAILED), |()| ExitCode::SUCCESS);
     };
+    symbolize::read_files_apart();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -76,7 +79,19 @@ pub fn run() -> ExitCode {
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Collect(args) => collect::run(args).await,
+            Command::Symbolize => symbols(),
         }
     });
     ExitCode::from(code)
+}
+
+/// Reads a file's symbols for the flame that started this one.
+fn symbols() -> u8 {
+    match symbolize::serve() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("flame: this is no command for people: {error:#}");
+            status::FAILED
+        }
+    }
 }

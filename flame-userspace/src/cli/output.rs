@@ -52,7 +52,8 @@ impl Output {
     }
 
     /// Writes the files of a profile that began at `stamp`. If the folder refuses them, they go
-    /// to the folder for temporary files, and the error that this returns says so.
+    /// to the folder for temporary files, and the error that this returns says so. A format that the
+    /// profile cannot be written in is an error too, once all others are written.
     pub(super) fn write(
         &self,
         recorded: &Recorded,
@@ -61,6 +62,7 @@ impl Output {
         talk: &Talk,
     ) -> Result<Vec<Written>> {
         let mut written = Vec::new();
+        let mut refused = None;
         for (name, title, profile, by_process) in self.sets(recorded, title) {
             for &format in &self.formats {
                 let base = format!("{}-profile-{name}{stamp}", recorded.of.name());
@@ -71,14 +73,19 @@ impl Output {
                     flat_inlines: self.flat_inlines,
                 };
                 let mut bytes = Vec::new();
-                format::write(format, profile, &presentation, &mut bytes)
-                    .with_context(|| format!("make the {} of the profile", format.name()))?;
+                let made = format::write(format, profile, &presentation, &mut bytes)
+                    .with_context(|| format!("make the {} of the profile", format.name()));
+                if let Err(error) = made {
+                    // What one format has no room for, another may have.
+                    refused.get_or_insert(error);
+                    continue;
+                }
                 let file = OsString::from(format!("{base}.{}", format.ending()));
                 let path = self.put(&file, &bytes, talk)?;
                 written.push(Written { path, format, bytes: bytes.len() as u64 });
             }
         }
-        Ok(written)
+        refused.map_or(Ok(written), Err)
     }
 
     /// The sets of files: a part of their names, a title, the profile, and whether processes are

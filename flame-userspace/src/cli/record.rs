@@ -7,6 +7,7 @@ use super::child::{Child, GRACE, ended_waiting, exit_status, tell_left_behind};
 use super::privilege::Privilege;
 use super::recorder::{Outcome, Recorder};
 use super::signals::Signals;
+use super::talk::tell;
 use super::{files, front, status};
 use crate::{Error, ErrorKind, Target, Waiting};
 
@@ -19,7 +20,7 @@ pub(super) async fn run(args: RecordArgs) -> u8 {
         record(&args, privilege).await
     };
     done.unwrap_or_else(|error| {
-        eprintln!("flame: {error:#}");
+        tell(&error);
         status_of(&error)
     })
 }

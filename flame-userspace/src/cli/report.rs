@@ -7,6 +7,7 @@ use super::caller::{Caller, acting_for};
 use super::print::print;
 use super::read::{name_of, read};
 use super::status;
+use super::talk::tell;
 use crate::analyze::report::{Report, ReportOptions};
 use crate::format::{json, markdown};
 
@@ -15,7 +16,7 @@ pub(super) fn run(args: &ReportArgs) -> u8 {
     match report(args) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("flame: {error:#}");
+            tell(&error);
             status::NOTHING
         }
     }

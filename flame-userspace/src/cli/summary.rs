@@ -107,9 +107,10 @@ impl Summary {
     }
 
     /// What the total is of, for people.
-    fn meaning(&self) -> &'static str {
+    fn meaning(&self) -> &str {
         match (self.of, self.shown_type.as_str()) {
-            (ProfileType::Cpu, _) => "of CPU time",
+            (ProfileType::Cpu, "cpu") => "of CPU time",
+            (ProfileType::Cpu, event) => event,
             (ProfileType::Heap, "inuse_space") => "of heap in use at the end",
             (ProfileType::Heap, RESIDENT) => "of memory touched and still there at the end",
             (ProfileType::Heap, _) => "allocated",

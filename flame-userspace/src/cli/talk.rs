@@ -49,7 +49,7 @@ impl Talk {
 
     /// Says a line in any case.
     pub(super) fn error(&self, line: &str) {
-        put(&format!("{} {line}", self.bold("flame:")));
+        put(&format!("{} {}", self.bold("flame:"), shown_lines(line)));
     }
 
     /// Puts a line that the next one replaces; on a terminal alone.
@@ -73,14 +73,34 @@ impl Talk {
     }
 }
 
+/// Says an error with its causes, as every command that fails does.
+pub(super) fn tell(error: &anyhow::Error) {
+    put(&format!("flame: {}", shown_lines(&format!("{error:#}"))));
+}
+
 /// Passes on a line that another part of flame has said.
 pub(super) fn relay(line: &str) {
     put(line);
 }
 
+/// The most characters of a name that are shown: a path has as many at most.
+const LONGEST_NAME: usize = 4096;
+
 /// A name of somebody else's making, safe to show on a terminal.
 pub(super) fn shown(name: &str) -> String {
-    visible(name).into_owned()
+    let mut shown = visible(name).into_owned();
+    if let Some((end, _)) = shown.char_indices().nth(LONGEST_NAME) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
+/// A message, safe to show though it may quote what somebody else made. Lines after its first are
+/// indented, so that none of them passes for another message.
+fn shown_lines(message: &str) -> String {
+    let lines: Vec<_> = message.split('\n').map(visible).collect();
+    lines.join("\n  ")
 }
 
 /// Writes a line to stderr, past a live line. A closed stderr is no reason to lose a profile.
@@ -108,4 +128,26 @@ impl log::Log for Logger {
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_whole_and_a_longer_name_by_its_start() {
+        let path = "é".repeat(LONGEST_NAME);
+        assert_eq!(shown(&path), path);
+        assert_eq!(shown(&format!("{path}x")), format!("{path}…"));
+    }
+
+    #[test]
+    fn a_message_cannot_steer_the_terminal_or_pass_for_two() {
+        let error =
+            anyhow::anyhow!("no type \x1b]0;owned\x07\nflame: all is well\r").context("read x");
+        assert_eq!(
+            shown_lines(&format!("{error:#}")),
+            "read x: no type \\u{1b}]0;owned\\u{7}\n  flame: all is well\\r"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use flame_common::heap::Role;
 use object::elf::EM_X86_64;
 
@@ -21,6 +21,8 @@ const LARGEST_FUNCTION: u64 = 64 << 10;
 const DEPTH: usize = 4;
 /// The most instructions that are followed for that in one file.
 const MOST_STEPS: usize = 400_000;
+/// The most instructions of all functions of an allocator.
+const MOST_OF_ALL: usize = 1 << 20;
 
 /// What of this name a dynamic loader defines, and nothing else. A loader's own small allocator
 /// serves itself alone, before the program starts.
@@ -71,7 +73,7 @@ pub(crate) fn hooks(
     let family = family(&symbols, &names);
     let code = Code::new(file, &layout);
     let known = known(&symbols, &names, &functions, &tables.slots()?, &wanted);
-    Ok(Search { code, names: known, wanted: &wanted, functions, family }.run())
+    Search { code, names: known, wanted: &wanted, functions, family }.run()
 }
 
 /// A function to hook.
@@ -154,12 +156,15 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(self) -> Hooks {
-        let paths: BTreeMap<u64, Paths> = self
-            .functions
-            .keys()
-            .map(|&address| (address, follow(&self.code, &self.names, address)))
-            .collect();
+    fn run(self) -> anyhow::Result<Hooks> {
+        let mut paths: BTreeMap<u64, Paths> = BTreeMap::new();
+        let mut steps = 0;
+        for &address in self.functions.keys() {
+            let found = follow(&self.code, &self.names, address);
+            steps += found.steps;
+            ensure!(steps <= MOST_OF_ALL, "the allocator has more than {MOST_OF_ALL} instructions");
+            paths.insert(address, found);
+        }
         let mut found = Hooks::default();
         for (&address, function) in &self.functions {
             let paths = &paths[&address];
@@ -178,7 +183,7 @@ impl Search<'_> {
             .map(|(&address, _)| address)
             .collect();
         found.own_calls = self.own_calls(&kept, &paths);
-        found
+        Ok(found)
     }
 
     /// Whether a function needs no probe of its own, since another of its paths' ends has one.

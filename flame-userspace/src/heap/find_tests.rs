@@ -3,6 +3,11 @@
 use super::*;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use object::elf::{PF_X, PT_LOAD};
+
+use crate::process::test_elf::{TestSegment, function, with_symbols};
 
 /// The library whose name begins so; `None`, told, where it is not installed.
 fn library(name: &str) -> Option<PathBuf> {
@@ -173,4 +178,21 @@ fn what_is_no_program_is_an_error_and_no_panic() {
     std::fs::write(&path, &damaged).expect("room for it");
     let _either = hooks(&File::open(&path).expect("the temporary file"), None, &[]);
     std::fs::remove_file(&path).expect("the temporary file");
+}
+
+#[test]
+fn an_allocator_of_any_number_of_long_functions_is_refused() {
+    // Each of them is zeroes, which are instructions, to the end of the code.
+    let length = 2 << 30;
+    let code = TestSegment { kind: PT_LOAD, flags: PF_X, offset: 0, address: 1 << 20, length };
+    let functions = |count: u64| -> Vec<_> {
+        (1..=count).map(|number| function(0, (1 << 20) + (number << 17))).collect()
+    };
+    for (count, is_found) in [(10, true), (4000, false)] {
+        let file = with_symbols(&[code], b"malloc\0", &functions(count), length);
+        let began = Instant::now();
+        let found = hooks(&file, None, &[]);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert_eq!(found.is_ok(), is_found, "{found:?}");
+    }
 }

@@ -1,25 +1,37 @@
-//! Where functions and variables of given names lie in an ELF file. Symbol tables are read in pieces, so that
-//! what is held does not grow with the file: a program's names may take hundreds of MiB.
+//! Where functions and variables of given names lie in an ELF file. Symbol tables are read in
+//! pieces, so that what is held does not grow with the file: a program's names may take hundreds of
+//! MiB. What is read, and what is kept of it, has limits: the file may be anything.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, ensure};
+use object::Endianness;
 use object::elf::{
     FileHeader64, SHF_ALLOC, SHT_DYNSYM, SHT_RELA, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_OBJECT,
 };
 use object::read::elf::{FileHeader, SectionHeader as _};
-use object::{Endianness, ReadCache};
+
+use crate::process::Bounded;
 
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
-/// The largest table that is read, in bytes.
-const LARGEST: u64 = 1 << 30;
+/// The most bytes that a file's symbols, their names and its relocations may have together.
+const MOST_BYTES: u64 = 1 << 30;
+/// The most symbol tables of a file: linkers write one of all symbols and one for the loader.
+const MOST_TABLES: usize = 4;
 /// The largest number of relocations that are kept.
 const MOST_SLOTS: usize = 1 << 20;
+/// The most places where wanted names may be read. Names that end so count too: a program may
+/// have tens of thousands that end in `free`.
+const MOST_PLACES: usize = 1 << 20;
+/// The most functions or variables of the wanted names.
+const MOST_FOUND: usize = 4096;
 /// The most sections that are looked at.
-const MOST_SECTIONS: usize = 1 << 14;
+const MOST_SECTIONS: u64 = 1 << 14;
+/// Bytes of a section's header, and of the file's own.
+const HEADER: u64 = 64;
 /// The longest name that is read of a symbol outside the file, in bytes.
 const LONGEST_NAME: usize = 128;
 /// Length of an `Elf64_Sym` and of an `Elf64_Rela`.
@@ -58,15 +70,20 @@ pub(super) struct SymbolTables<'a> {
 impl<'a> SymbolTables<'a> {
     /// Finds the tables of a 64-bit little-endian file.
     pub(super) fn of(file: &'a File) -> anyhow::Result<Self> {
-        let cache = ReadCache::new(file);
-        let header = FileHeader64::<Endianness>::parse(&cache).context("read the ELF header")?;
+        // The file's header, section 0 where it tells the number of sections, and all of them.
+        let bytes = Bounded::new(file, HEADER * (MOST_SECTIONS + 2));
+        let header = FileHeader64::<Endianness>::parse(&bytes).context("read the ELF header")?;
         let endian = header.endian().context("read the byte order")?;
         ensure!(endian == Endianness::Little, "flame reads little-endian programs alone");
-        let sections = header.section_headers(endian, &cache).context("read the sections")?;
-        ensure!(sections.len() <= MOST_SECTIONS, "the file has {} sections", sections.len());
-        let part = |section: &object::elf::SectionHeader64<Endianness>| Part {
-            offset: section.sh_offset(endian),
-            length: section.sh_size(endian),
+        let sections = header.section_headers(endian, &bytes);
+        ensure!(!bytes.is_exceeded(), "the file has more than {MOST_SECTIONS} sections");
+        let sections = sections.context("read the sections")?;
+        let mut left = MOST_BYTES;
+        let mut part = |section: &object::elf::SectionHeader64<Endianness>| {
+            let (offset, length) = (section.sh_offset(endian), section.sh_size(endian));
+            let rest = left.checked_sub(length).context("the file has too many symbols")?;
+            left = rest;
+            anyhow::Ok(Part { offset, length })
         };
         let mut found = Self { file, tables: Vec::new(), dynamic: None, relocations: Vec::new() };
         for section in sections {
@@ -74,17 +91,15 @@ impl<'a> SymbolTables<'a> {
             if kind == SHT_SYMTAB || kind == SHT_DYNSYM {
                 let link = section.sh_link(endian) as usize;
                 let names = sections.get(link).context("a symbol table without names")?;
-                let table = (part(section), part(names));
-                for part in [table.0, table.1] {
-                    ensure!(part.length <= LARGEST, "a symbol table of {} bytes", part.length);
-                }
+                let table = (part(section)?, part(names)?);
                 found.tables.push(table);
+                ensure!(found.tables.len() <= MOST_TABLES, "the file has many symbol tables");
                 if kind == SHT_DYNSYM {
                     found.dynamic = Some(table);
                 }
             }
             if kind == SHT_RELA && section.sh_flags(endian) & u64::from(SHF_ALLOC) != 0 {
-                found.relocations.push(part(section));
+                found.relocations.push(part(section)?);
             }
         }
         Ok(found)
@@ -109,12 +124,13 @@ impl<'a> SymbolTables<'a> {
                 let (address, size) = (u64_at(entry, 8), u64_at(entry, 16));
                 let is_defined = entry[6..8] != [0, 0] && address != 0;
                 let Some(&name) = places.get(&u64::from(u32_at(entry, 0))) else { return };
-                if kind == wanted && is_defined {
+                if kind == wanted && is_defined && found.len() <= MOST_FOUND {
                     let is_local = binding == STB_LOCAL;
                     found.push(Symbol { name, address, size, is_local });
                 }
             };
             self.entries(symbols, visit).context("read the symbols")?;
+            ensure!(found.len() <= MOST_FOUND, "the file has many symbols of the same names");
         }
         Ok(found)
     }
@@ -138,7 +154,6 @@ impl<'a> SymbolTables<'a> {
         const JUMP_SLOT: u32 = 7;
         let mut slots = Vec::new();
         for &part in &self.relocations {
-            ensure!(part.length <= LARGEST, "relocations of {} bytes", part.length);
             let visit = |entry: &[u8; ENTRY]| {
                 let kind = u32_at(entry, 8);
                 if matches!(kind, GLOB_DAT | JUMP_SLOT) && slots.len() < MOST_SLOTS {
@@ -217,6 +232,7 @@ impl<'a> SymbolTables<'a> {
                     }
                 }
             }
+            ensure!(places.len() <= MOST_PLACES, "the file has many names that end alike");
             at += length as u64;
         }
         Ok(places)
@@ -230,3 +246,7 @@ fn u32_at(entry: &[u8; ENTRY], at: usize) -> u32 {
 fn u64_at(entry: &[u8; ENTRY], at: usize) -> u64 {
     entry[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
+
+#[cfg(test)]
+#[path = "symbols_tests.rs"]
+mod tests;

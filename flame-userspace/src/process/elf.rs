@@ -2,11 +2,13 @@
 //! lines are blazesym's.
 
 use std::fs::File;
-use std::ops::Range;
 
 use object::elf::{self, FileHeader32, FileHeader64};
-use object::read::elf::{FileHeader, ProgramHeader as _};
-use object::{Endianness, ReadCache, ReadRef, SectionIndex};
+use object::read::ReadCacheOps;
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
+use object::{Endianness, ReadRef, SectionIndex};
+
+use super::bounded::Bounded;
 
 /// A loadable part of an executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub(crate) struct ElfLayout {
     pub(crate) build_id: Option<Vec<u8>>,
     /// Whether function names can be had from the file itself: it has a `.symtab`.
     pub(crate) has_symbols: bool,
+    /// Whether lines can be had from the file itself: it has a `.debug_info`.
+    pub(crate) has_debug_info: bool,
+    /// Where the name of its separate debug file is in the file (`.gnu_debuglink`).
+    pub(crate) debug_link: Option<Section>,
     /// Address and length of the search table of its unwind information (`PT_GNU_EH_FRAME`).
     pub(crate) unwind_index: Option<(u64, u64)>,
     /// Where its unwind information is in the file (`.eh_frame`).
@@ -65,22 +71,37 @@ pub(crate) struct GoSections {
     pub(crate) text: u64,
 }
 
+/// The most that is read of a file for its layout, in bytes. Real files have far below a tenth.
+const MOST_BYTES: u64 = 16 << 20;
+/// The most loadable parts of a file: each look-up goes through all of them. Linkers make fewer
+/// than 20.
+const MOST_SEGMENTS: usize = 256;
+/// The most segments of notes that are looked at, and the most bytes of one: linkers make two or
+/// three of some hundred bytes.
+const MOST_NOTES: usize = 64;
+const LARGEST_NOTES: u64 = 64 << 10;
+
 /// The sections of Go's functions: the second is that of position-independent programs.
 const GO_FUNCTIONS: [&[u8]; 2] = [b".gopclntab", b".data.rel.ro.gopclntab"];
 
 impl ElfLayout {
-    /// Reads the layout of a file; `None` if it is no ELF file or damaged.
+    /// Reads the layout of a file; `None` if it is no ELF file, damaged, or has more of anything
+    /// than linkers make.
     pub(crate) fn read(file: &File) -> Option<Self> {
-        let cache = ReadCache::new(file);
-        let bytes = Bounded(&cache);
-        match bytes.read_bytes_at(0, 16).ok()?.get(4)? {
-            1 => Self::parse::<FileHeader32<Endianness>>(bytes),
-            2 => Self::parse::<FileHeader64<Endianness>>(bytes),
-            _ => None,
-        }
+        Self::read_from(file)
     }
 
-    fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: Bounded<'_>) -> Option<Self> {
+    fn read_from(file: impl ReadCacheOps) -> Option<Self> {
+        let bytes = Bounded::new(file, MOST_BYTES);
+        let layout = match (&bytes).read_bytes_at(0, 16).ok()?.get(4)? {
+            1 => Self::parse::<FileHeader32<Endianness>>(&bytes),
+            2 => Self::parse::<FileHeader64<Endianness>>(&bytes),
+            _ => None,
+        };
+        layout.filter(|_| !bytes.is_exceeded())
+    }
+
+    fn parse<'a, Elf: FileHeader<Endian = Endianness>>(bytes: impl ReadRef<'a>) -> Option<Self> {
         let header = Elf::parse(bytes).ok()?;
         let endian = header.endian().ok()?;
         let entry: u64 = header.e_entry(endian).into();
@@ -89,29 +110,33 @@ impl ElfLayout {
             entry: (entry != 0).then_some(entry),
             ..Self::default()
         };
+        let mut notes = 0;
         for segment in header.program_headers(endian, bytes).ok()? {
-            if segment.p_type(endian) == elf::PT_LOAD {
-                layout.segments.push(Segment {
-                    address: segment.p_vaddr(endian).into(),
-                    offset: segment.p_offset(endian).into(),
-                    length: segment.p_filesz(endian).into(),
-                    executable: segment.p_flags(endian) & elf::PF_X != 0,
-                });
-            }
-            if segment.p_type(endian) == elf::PT_GNU_EH_FRAME {
-                layout.unwind_index =
-                    Some((segment.p_vaddr(endian).into(), segment.p_filesz(endian).into()));
-            }
-            if layout.build_id.is_none()
-                && let Ok(Some(mut notes)) = segment.notes(endian, bytes)
-            {
-                while let Ok(Some(note)) = notes.next() {
-                    if note.name() == elf::ELF_NOTE_GNU
-                        && note.n_type(endian) == elf::NT_GNU_BUILD_ID
-                    {
-                        layout.build_id = Some(note.desc().to_owned());
+            let length: u64 = segment.p_filesz(endian).into();
+            match segment.p_type(endian) {
+                elf::PT_LOAD => {
+                    if layout.segments.len() == MOST_SEGMENTS {
+                        return None;
                     }
+                    layout.segments.push(Segment {
+                        address: segment.p_vaddr(endian).into(),
+                        offset: segment.p_offset(endian).into(),
+                        length,
+                        executable: segment.p_flags(endian) & elf::PF_X != 0,
+                    });
                 }
+                elf::PT_GNU_EH_FRAME => {
+                    layout.unwind_index = Some((segment.p_vaddr(endian).into(), length));
+                }
+                elf::PT_NOTE
+                    if layout.build_id.is_none()
+                        && notes < MOST_NOTES
+                        && length <= LARGEST_NOTES =>
+                {
+                    notes += 1;
+                    layout.build_id = build_id(segment, endian, bytes);
+                }
+                _ => {}
             }
         }
         if let Ok(sections) = header.sections(endian, bytes) {
@@ -137,8 +162,18 @@ impl ElfLayout {
                     compressed: found.sh_flags(endian).into() & u64::from(elf::SHF_COMPRESSED) != 0,
                 })
             };
+            if layout.build_id.is_none() {
+                // Debug files of eu-strip have the program's headers of segments, and their notes
+                // elsewhere.
+                let notes = sections.iter().find(|s| is_named(s, b".note.gnu.build-id"));
+                let notes = notes.filter(|notes| notes.sh_size(endian).into() <= LARGEST_NOTES);
+                let notes = notes.and_then(|notes| notes.notes(endian, bytes).ok().flatten());
+                layout.build_id = notes.and_then(|notes| build_id_of(notes, endian));
+            }
             layout.unwind_section = section(b".eh_frame");
             layout.debug_frame = section(b".debug_frame");
+            layout.debug_link = section(b".gnu_debuglink");
+            layout.has_debug_info = section(b".debug_info").is_some();
             layout.go = GO_FUNCTIONS.iter().find_map(|name| section(name)).map(|functions| {
                 let text = section(b".text").map_or(0, |text| text.address);
                 GoSections { functions, module: section(b".go.module"), text }
@@ -186,80 +221,29 @@ impl ElfLayout {
     }
 }
 
-/// Most bytes that one table of the file may have: real ones stay far below.
-const LARGEST_TABLE: u64 = 16 << 20;
+/// The build ID in a segment of notes.
+fn build_id<'a, Header: ProgramHeader>(
+    segment: &Header,
+    endian: Header::Endian,
+    bytes: impl ReadRef<'a>,
+) -> Option<Vec<u8>> {
+    build_id_of(segment.notes(endian, bytes).ok()??, endian)
+}
 
-/// Reads parts of a file without mapping it: a file that shrinks meanwhile gives an error and not
-/// a signal.
-#[derive(Clone, Copy)]
-struct Bounded<'a>(&'a ReadCache<&'a File>);
-
-impl<'a> ReadRef<'a> for Bounded<'a> {
-    fn len(self) -> Result<u64, ()> {
-        self.0.len()
-    }
-
-    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
-        if size > LARGEST_TABLE {
-            return Err(());
+/// The build ID among notes.
+fn build_id_of<Elf: FileHeader>(
+    mut notes: NoteIterator<'_, Elf>,
+    endian: Elf::Endian,
+) -> Option<Vec<u8>> {
+    let mut found = None;
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+            found = Some(note.desc());
         }
-        self.0.read_bytes_at(offset, size)
     }
-
-    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
-        let end = range.end.min(range.start.saturating_add(LARGEST_TABLE));
-        self.0.read_bytes_at_until(range.start..end, delimiter)
-    }
+    found.map(<[u8]>::to_owned)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    #[test]
-    fn the_layout_of_this_test_binary_is_read() {
-        let file = File::open("/proc/self/exe").expect("this test binary");
-        let layout = ElfLayout::read(&file).expect("an ELF file");
-        let code = layout.segments.iter().find(|s| s.executable).expect("it has code");
-        assert!(layout.has_symbols);
-        assert_eq!(layout.address_of_offset(code.offset), Some(code.address));
-        assert_eq!(layout.offset_of_address(code.address + 1), Some(code.offset + 1));
-        assert_eq!(layout.code_segment(code.address + code.length - 1), Some(*code));
-        assert_eq!(layout.code_segment(code.address + code.length), None);
-        assert_eq!(layout.address_of_offset(u64::MAX), None);
-    }
-
-    #[test]
-    fn a_mapping_of_code_may_begin_where_another_segment_ends() {
-        // As lld lays out: the code's addresses are a page above its offsets.
-        let segment =
-            |address, offset, length, executable| Segment { address, offset, length, executable };
-        let segments = vec![segment(0, 0, 0x11bbc, false), segment(0x12bc0, 0x11bc0, 0x9000, true)];
-        let layout = ElfLayout { segments, ..ElfLayout::default() };
-        assert_eq!(layout.address_of_mapping(0x11000, 0xa000), Some(0x12000));
-        assert_eq!(layout.address_of_mapping(0x13000, 0x1000), Some(0x14000), "a part of it");
-        assert_eq!(layout.address_of_mapping(0, 0x11000), None, "no code");
-        assert_eq!(layout.address_of_mapping(u64::MAX, 0x1000), None);
-    }
-
-    #[test]
-    fn a_truncated_file_is_refused_at_any_length() {
-        let whole = std::fs::read("/proc/self/exe").expect("this test binary");
-        let path = std::env::temp_dir().join(format!("flame-elf-{}", std::process::id()));
-        for length in (0..4096).step_by(7).chain([whole.len() / 2]) {
-            let mut file = File::options()
-                .create(true)
-                .truncate(true)
-                .read(true)
-                .write(true)
-                .open(&path)
-                .expect("a temporary file");
-            file.write_all(&whole[..length]).expect("room for it");
-            // Without a panic; what can be read of half a file may be read.
-            let layout = ElfLayout::read(&file);
-            assert!(length > 64 || layout.is_none());
-        }
-        std::fs::remove_file(&path).expect("the temporary file");
-    }
-}
+#[path = "elf_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{ElfLayout, FileIdentity, procfs, root};
+use super::{ElfLayout, FileIdentity, debug_file, procfs, root};
 
 /// A handle of an [`Executable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub(crate) struct Executable {
     pub(crate) path: PathBuf,
     /// The file; `None` if it could not be opened, or is not the one that was mapped.
     pub(crate) file: Option<File>,
-    /// A separate debug file found by build ID in the process's own file system.
+    /// A separate debug file of the same build ID, where the file itself lacks what it may have.
     pub(crate) debug_file: Option<File>,
     pub(crate) layout: ElfLayout,
 }
@@ -95,9 +95,11 @@ impl Executables {
             return id;
         }
         let layout = file.as_ref().and_then(ElfLayout::read).unwrap_or_default();
-        let debug_file = if layout.has_symbols { None } else { debug_file(mapped.pid, &layout) };
-        let executable =
-            Executable { path: without_deleted(mapped.path), file, debug_file, layout };
+        let path = without_deleted(mapped.path);
+        let view = self.same_view(&mapped);
+        let debug_file =
+            file.as_ref().and_then(|file| debug_file::find(mapped.pid, view, &path, file, &layout));
+        let executable = Executable { path, file, debug_file, layout };
         // An earlier try that could not open the file gives way, under its own handle.
         let id = match self.by_sight.get(&sight) {
             Some(&id) => {
@@ -122,7 +124,7 @@ impl Executables {
     fn open(&self, mapped: Mapped<'_>) -> Option<File> {
         let Mapped { pid, start, end, path, .. } = mapped;
         let described = |file: &File| is_described(file, mapped.identity);
-        let link = format!("/proc/{pid}/map_files/{start:x}-{end:x}");
+        let link = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
         // The mapping may have been replaced by another since it was described. Where stat(2) tells
         // of another inode than the kernel (overlays), `/proc/PID/maps` tells of the same.
         let is_still_there = || {
@@ -130,13 +132,17 @@ impl Executables {
             mappings.any(|m| m.start == start && m.identity.agrees(mapped.identity))
         };
         let of_mapping =
-            || File::open(&link).ok().filter(|file| described(file) || is_still_there());
-        let same_view =
-            mapped.mount_namespace.is_none() || mapped.mount_namespace == self.own_mount_namespace;
+            || root::open_own(&link).filter(|file| described(file) || is_still_there());
+        let same_view = self.same_view(&mapped);
         let in_own_view = || root::open(std::process::id(), path, true);
         of_mapping()
             .or_else(|| root::open(pid, path, true).filter(described))
             .or_else(|| same_view.then(in_own_view).flatten().filter(described))
+    }
+
+    /// Whether a process has flame's own view of the file system, as far as known.
+    fn same_view(&self, mapped: &Mapped<'_>) -> bool {
+        mapped.mount_namespace.is_none() || mapped.mount_namespace == self.own_mount_namespace
     }
 }
 
@@ -152,24 +158,6 @@ pub(crate) fn reopened(file: &File) -> io::Result<File> {
 /// differs from the one that stat(2) tells: the inode alone has to do.
 fn is_described(file: &File, identity: &FileIdentity) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.ino() == identity.inode)
-}
-
-/// The debug file of a build ID, in the file system of a process, below its `/usr/lib/debug`.
-fn debug_file(pid: u32, layout: &ElfLayout) -> Option<File> {
-    let id = layout.build_id.as_ref().filter(|id| id.len() >= 8)?;
-    let path = debug_path(id);
-    [std::process::id(), pid].iter().find_map(|&pid| {
-        let file = root::open(pid, Path::new(&path), true)?;
-        let found = ElfLayout::read(&file)?;
-        (found.build_id.as_ref() == Some(id)).then_some(file)
-    })
-}
-
-/// Where distributions install the debug file of a build ID.
-pub(crate) fn debug_path(build_id: &[u8]) -> String {
-    let hex = super::executable::hex(build_id);
-    let (directory, name) = hex.split_at(2.min(hex.len()));
-    format!("/usr/lib/debug/.build-id/{directory}/{name}.debug")
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -199,7 +187,7 @@ pub(crate) fn can_open_map_files() -> bool {
     let Ok(entries) = fs::read_dir("/proc/self/map_files") else {
         return false;
     };
-    entries.flatten().any(|entry| File::open(entry.path()).is_ok())
+    entries.flatten().any(|entry| root::open_own(&entry.path()).is_some())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Processes and the files they run: who is who at a time, what is mapped where, and the
 //! executables behind the mappings, held open so that they outlive their process.
 
+mod bounded;
+mod debug_file;
 mod elf;
 mod event;
 mod executable;
@@ -12,12 +14,16 @@ mod procfs;
 mod range;
 mod root;
 mod table;
+#[cfg(test)]
+pub(crate) mod test_elf;
 mod vdso;
 
+pub(crate) use bounded::Bounded;
+pub(crate) use debug_file::{debug_path, is_installed as is_installed_debug_file};
 pub(crate) use elf::{ElfLayout, GoSections, Section, Segment};
 pub(crate) use event::{FileIdentity, ProcessEvent};
 pub(crate) use executable::{
-    Executable, ExecutableId, Executables, can_open_map_files, debug_path, hex, reopened,
+    Executable, ExecutableId, Executables, can_open_map_files, hex, reopened,
 };
 pub(crate) use inspect::{Named, Piece, inspect};
 pub(crate) use procfs::{

@@ -1,14 +1,14 @@
 //! From sums of addresses to a profile with names.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-
-use anyhow::Result;
+use std::fs::File;
+use std::io;
 
 use super::quality::Quality;
 use super::values::Values;
 use super::{UnnamedFile, advice};
 use crate::aggregate::{Aggregate, Key, Stack};
-use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, hex, reopened};
+use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, Segment, hex, reopened};
 use crate::profile::{
     Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile,
     SampleType, StackId,
@@ -41,12 +41,9 @@ pub(super) fn file_name(processes: &ProcessTable, id: ExecutableId) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The addresses of a sum that want names.
-pub(super) fn request(
-    sum: &Aggregate,
-    processes: &ProcessTable,
-    unwinder: &Unwinder,
-) -> Result<Request> {
+/// The addresses of a sum that want names. Files that cannot be opened once more cost their names
+/// alone.
+pub(super) fn request(sum: &Aggregate, processes: &ProcessTable, unwinder: &Unwinder) -> Request {
     let addresses: BTreeSet<CodeAddress> = sum.stacks.addresses().iter().copied().collect();
     let mut files: HashMap<ExecutableId, Vec<u64>> = HashMap::new();
     let mut generated: HashMap<ProcessId, Vec<u64>> = HashMap::new();
@@ -60,29 +57,40 @@ pub(super) fn request(
             CodeAddress::ReturnProbe(_) | CodeAddress::Unmapped(_) => {}
         }
     }
+    let mut unopened = Vec::new();
     for (executable, addresses) in files {
         let found = processes.executable(executable);
-        if let Some(file) = &found.file {
-            request.files.push(FileRequest {
+        match found.file.as_ref().map(reopened) {
+            Some(Ok(file)) => request.files.push(FileRequest {
                 executable,
                 name: found.path.display().to_string(),
-                file: reopened(file)?,
-                debug_file: found.debug_file.as_ref().map(reopened).transpose()?,
+                file,
+                debug_file: found.debug_file.as_ref().and_then(|file| reopened(file).ok()),
                 functions: functions(unwinder, executable, processes, &addresses),
                 addresses,
-            });
+            }),
+            Some(Err(error)) => unopened.push(error),
+            None => {}
         }
     }
     for (process, addresses) in generated {
-        if let Some(map) = &processes.get(process).perf_map {
-            request.generated.push(GeneratedRequest {
-                process,
-                perf_map: map.try_clone()?,
-                addresses,
-            });
+        match processes.get(process).perf_map.as_ref().map(File::try_clone) {
+            Some(Ok(perf_map)) => {
+                request.generated.push(GeneratedRequest { process, perf_map, addresses });
+            }
+            Some(Err(error)) => unopened.push(error),
+            None => {}
         }
     }
-    Ok(request)
+    request.problems.extend(note_unopened(&unopened));
+    request
+}
+
+/// Tells of files that could not be opened once more, all in one line: at the limit of open files
+/// they may be thousands.
+fn note_unopened(errors: &[io::Error]) -> Option<String> {
+    let first = errors.first()?;
+    Some(format!("no names from {} files that could not be opened again: {first}", errors.len()))
 }
 
 /// What unwind tables know of functions: where they begin, and the names that Go keeps there.
@@ -393,18 +401,9 @@ impl<'a> Assembly<'a> {
     /// The mapping of the part of an executable that an address lies in, in the file's own
     /// address space: processes map it at different places, and it is one in the profile.
     fn file_mapping(&mut self, id: ExecutableId, address: u64) -> MappingId {
-        /// Size of a page: what mappings start at.
-        const PAGE: u64 = 4096;
         let executable = self.processes.executable(id);
         let segment = executable.layout.code_segment(address);
-        let (start, limit, file_offset) = match segment {
-            Some(s) => {
-                let lead = s.address % PAGE;
-                let limit = s.address.saturating_add(s.length).next_multiple_of(PAGE);
-                (s.address - lead, limit, s.offset.saturating_sub(lead))
-            }
-            None => (0, u64::MAX, 0),
-        };
+        let (start, limit, file_offset) = segment.map_or((0, u64::MAX, 0), pages_of);
         let path = executable.path.to_string_lossy().into_owned();
         let build_id = executable.layout.build_id.as_deref().map(hex).unwrap_or_default();
         self.mapping(start, limit, file_offset, &path, &build_id)
@@ -437,9 +436,44 @@ impl<'a> Assembly<'a> {
     }
 }
 
+/// The pages that a segment is mapped by: their start and end in the file's address space, and
+/// their offset in the file. A segment may be said to lie anywhere.
+fn pages_of(segment: Segment) -> (u64, u64, u64) {
+    /// Size of a page: what mappings start at.
+    const PAGE: u64 = 4096;
+    let Segment { address, offset, length, .. } = segment;
+    let lead = address % PAGE;
+    let limit = address.saturating_add(length).checked_next_multiple_of(PAGE);
+    (address - lead, limit.unwrap_or(u64::MAX), offset.saturating_sub(lead))
+}
+
 /// Where the vDSO lies, by offset in it.
 const VDSO: (u64, u64) = (0, 0x10000);
 /// Where the kernel's code and its modules' lie: the upper half of the address space.
 const KERNEL: (u64, u64) = (0xffff_8000_0000_0000, u64::MAX);
 /// Where a process's own code can lie.
 const USER: (u64, u64) = (0x1000, 1 << 56);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_may_lie_anywhere() {
+        let pages = |address, offset, length| {
+            pages_of(Segment { address, offset, length, executable: true })
+        };
+        assert_eq!(pages(0x1_2bc0, 0x1_1bc0, 0x9000), (0x1_2000, 0x1_c000, 0x1_1000));
+        assert_eq!(pages(0x1000, 0x1000, 0), (0x1000, 0x1000, 0x1000));
+        assert_eq!(pages(u64::MAX - 5, 7, 4), (u64::MAX - 0xfff, u64::MAX, 0));
+        assert_eq!(pages(0x1001, 0, u64::MAX), (0x1000, u64::MAX, 0));
+    }
+
+    #[test]
+    fn files_that_cannot_be_opened_are_counted_in_one_line() {
+        assert_eq!(note_unopened(&[]), None);
+        let errors = [libc::EMFILE, libc::EMFILE].map(io::Error::from_raw_os_error);
+        let note = note_unopened(&errors).expect("a note");
+        assert!(note.contains("2 files") && note.contains("Too many open files"), "{note}");
+    }
+}

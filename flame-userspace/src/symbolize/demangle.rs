@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use cpp_demangle::{DemangleOptions, ParseOptions};
 
-/// The longest name that is written out, in bytes. A mangled name can expand to any length.
-const LONGEST: usize = 4096;
+/// The longest name that is kept, in bytes. A mangled name can expand to any length.
+pub(super) const LONGEST: usize = 4096;
 
 /// The name that the source code has for a linker's name, if it is a mangled one.
 pub(crate) fn demangle(name: &str) -> Option<String> {

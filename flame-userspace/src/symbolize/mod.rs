@@ -1,9 +1,12 @@
 //! From addresses to names: functions, inlined frames, files and lines.
 //!
-//! blazesym does the work, on a thread of its own: it cannot be shared between threads, and
-//! reading debug information takes long enough to hold up everything else.
+//! blazesym does the work, in a process of its own for each file: whoever is profiled may have made
+//! it. A thread waits for that, which would hold up everything else.
 
+mod apart;
+mod blind;
 mod demangle;
+mod message;
 mod native;
 mod texts;
 mod worker;
@@ -13,6 +16,7 @@ use std::sync::Arc;
 
 use crate::process::CodeAddress;
 
+pub(crate) use apart::{COMMAND, enable as read_files_apart, serve};
 use texts::Texts;
 pub(crate) use worker::{FileRequest, GeneratedRequest, KnownFunction, Request, Symbolizer};
 
@@ -34,7 +38,7 @@ pub(crate) struct Symbol {
 impl Symbol {
     /// A function of which nothing but its name is known.
     pub(crate) fn named(name: &str) -> Self {
-        let name: Arc<str> = Arc::from(name);
+        let name: Arc<str> = Arc::from(&*texts::cut(name));
         Self { system_name: Arc::clone(&name), name, file: Arc::from(""), line: 0, column: 0 }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::native::Native;
 use super::texts::Texts;
-use super::{Names, Symbol};
+use super::{Names, Symbol, apart};
 use crate::memory;
 use crate::process::{CodeAddress, ExecutableId, ProcessId};
 use crate::runtime::perf_map::PerfMap;
@@ -23,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) vdso: Vec<u64>,
     pub(crate) kernel: Vec<u64>,
     pub(crate) generated: Vec<GeneratedRequest>,
+    /// What is not asked for, and why: one line each.
+    pub(crate) problems: Vec<String>,
 }
 
 /// Addresses of one executable.
@@ -32,7 +34,8 @@ pub(crate) struct FileRequest {
     /// What to call it in messages.
     pub(crate) name: String,
     pub(crate) file: File,
-    /// A separate debug file, asked where the file itself has no name.
+    /// A separate debug file, asked first: it tells lines as well. The file itself is asked where
+    /// that has no name.
     pub(crate) debug_file: Option<File>,
     pub(crate) addresses: Vec<u64>,
     /// What else is known of functions, by address, where the files have no name.
@@ -68,7 +71,7 @@ impl Symbolizer {
         thread::Builder::new()
             .name("flame-symbols".into())
             .spawn(move || {
-                let mut worker = Worker::new(inlined);
+                let worker = Worker::new(inlined);
                 for (request, reply) in inbox {
                     // Nobody waits any more if the session was dropped meanwhile.
                     _ = reply.send(worker.answer(request));
@@ -90,18 +93,16 @@ impl Symbolizer {
 struct Worker {
     inlined: bool,
     vdso: Option<File>,
-    /// Open as long as the thread lives: blazesym knows files by their descriptors.
-    files: HashMap<ExecutableId, (File, Option<File>)>,
 }
 
 impl Worker {
     fn new(inlined: bool) -> Self {
         let vdso = crate::process::vdso();
-        Self { inlined, vdso, files: HashMap::new() }
+        Self { inlined, vdso }
     }
 
-    fn answer(&mut self, request: Request) -> Names {
-        let mut names = Names::default();
+    fn answer(&self, request: Request) -> Names {
+        let mut names = Names { problems: request.problems, ..Names::default() };
         for of in request.files {
             self.in_file(of, &mut names);
         }
@@ -128,24 +129,37 @@ impl Worker {
         names
     }
 
-    fn in_file(&mut self, of: FileRequest, names: &mut Names) {
+    fn in_file(&self, of: FileRequest, names: &mut Names) {
         let FileRequest { executable, name, file, debug_file, addresses, functions } = of;
-        let (file, debug_file) = self.files.remove(&executable).unwrap_or((file, debug_file));
         let place = |address| CodeAddress::Executable(executable, address);
-        let found = self.guard(|native| native.in_file(&file, &addresses, &mut names.texts));
-        names.add(&name, &addresses, place, found);
-        if let Some(debug) = &debug_file {
+        let debug_file = debug_file.map(|debug| (format!("the debug file of {name}"), debug));
+        for (name, file) in debug_file.into_iter().chain([(name, file)]) {
             let unnamed = |address: &u64| names.get(place(*address)).is_empty();
             let rest: Vec<u64> = addresses.iter().copied().filter(unnamed).collect();
-            let found = self.guard(|native| native.in_file(debug, &rest, &mut names.texts));
-            names.add(&format!("the debug file of {name}"), &rest, place, found);
+            let found = self.of_file(&file, &rest, &mut names.texts);
+            names.add(&name, &rest, place, found);
         }
         names.add_known(functions, place);
-        self.files.insert(executable, (file, debug_file));
         memory::trim();
     }
 
-    /// Runs a look-up in a file that anybody may have made; should it panic, its names alone are
+    /// The functions at addresses of a file that anybody may have made.
+    fn of_file(
+        &self,
+        file: &File,
+        addresses: &[u64],
+        texts: &mut Texts,
+    ) -> Result<Vec<Vec<Symbol>>> {
+        if addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        if apart::is_enabled() {
+            return apart::in_file(self.inlined, file, addresses);
+        }
+        self.guard(|native| native.in_file(file, addresses, texts))
+    }
+
+    /// Runs a look-up on this thread; should it panic, its names alone are
     /// lost. Each starts with a fresh symbolizer: one that is kept holds all that it has read of
     /// every file, and the debug information of a whole machine's programs is large.
     fn guard(

@@ -167,3 +167,37 @@ fn damaged_programs_that_a_process_maps_do_no_harm() {
         assert!(seen.share_of("run") > 80.0, "the rest has its names:\n{}", seen.shown());
     }
 }
+
+/// A program whose debug information claims to be an exabyte once it is unpacked, so that whoever
+/// unpacks it ends.
+fn with_endless_debug_information(folder: &Folder) -> PathBuf {
+    let shares = Workload::c_with("shares", &["-g", "-gz=zlib"]);
+    let program = folder.join("endless");
+    fs::copy(shares.program(), &program).expect("copy a workload");
+    let sections = Command::new("readelf").arg("-SW").arg(&program).output().expect("run readelf");
+    let sections = String::from_utf8_lossy(&sections.stdout).into_owned();
+    let line = sections.lines().find(|line| line.contains(" .debug_info ")).expect("a section");
+    let fields: Vec<&str> =
+        line.split_whitespace().skip_while(|field| *field != "PROGBITS").collect();
+    let offset = usize::from_str_radix(fields[2], 16).expect("an offset");
+    let mut bytes = fs::read(&program).expect("read a program");
+    // `ch_size` of the `Elf64_Chdr` at its head.
+    bytes[offset + 8..offset + 16].copy_from_slice(&(1u64 << 60).to_le_bytes());
+    fs::write(&program, bytes).expect("write a program");
+    program
+}
+
+#[test]
+fn debug_information_that_ends_its_reader_costs_its_names_alone() {
+    let Some(_machine) = Machine::take() else { return };
+    let folder = Folder::new();
+    let program = with_endless_debug_information(&folder);
+    let arguments = ["-t", "cpu", "-F", "499", "--", program.to_str().expect("a text"), "400"];
+    let outcome = Flame::record(&arguments).run().with_code(0);
+    let seen = outcome.seen();
+    assert!(seen.total() > 100, "{}", seen.shown());
+    let said = &outcome.stderr;
+    assert!(said.contains("no names from") && said.contains("endless"), "{said}");
+    // Other files have theirs.
+    assert!(seen.share_of("__libc_start_call_main") > 80.0, "{}", seen.shown());
+}

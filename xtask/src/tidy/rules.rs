@@ -10,7 +10,7 @@ pub(super) const MOST_LINES: usize = 500;
 /// library's root (lib.rs) may name all. A row for a part of a module adds to the module's.
 pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["session", "live", "analyze", "format", "profile", "error", "memory"]),
+    ("cli", &["session", "live", "analyze", "format", "profile", "symbolize", "error", "memory"]),
     // What this kernel and this user can do is asked where it is used.
     // What hostile bytes are fed to, for tests alone.
     ("fuzzing", &["analyze", "format", "process", "runtime", "unwind"]),
@@ -60,7 +60,7 @@ pub(super) const SINGLE_IMPORTERS: &[(&str, &[&str])] = &[
     ("blazesym", &["symbolize"]),
     ("gimli", &["unwind"]),
     ("iced_x86", &["heap", "unwind"]),
-    ("prost", &["format::pprof", "format::otlp"]),
+    ("prost", &["format::pprof", "format::otlp", "symbolize"]),
     ("fxprof_processed_profile", &["format::firefox"]),
     ("clap", &["cli"]),
     ("ratatui", &["live"]),

@@ -8,19 +8,18 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, bail, ensure};
 use iced_x86::{Code as Opcode, Instruction, OpKind};
-use object::elf::{FileHeader64, SHF_COMPRESSED};
-use object::read::elf::{FileHeader as _, SectionHeader as _};
-use object::{Endianness, ReadCache};
 
 use super::memory::{Memory, word};
 use crate::heap::code::Code;
 use crate::heap::symbols::SymbolTables;
-use crate::process::{ElfLayout, Section};
+use crate::process::{ElfLayout, GoSections, Section};
 
 /// The largest function table that is read, in bytes.
 const LARGEST_TABLE: u64 = 256 << 20;
 /// The most instructions of a function that are looked at.
 const MOST_STEPS: usize = 2000;
+/// The most functions of one name that are looked at: two are known.
+const MOST_NAMESAKES: usize = 16;
 
 /// The runtime's variables: addresses in the file's address space.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,8 +43,7 @@ pub(crate) fn locate(
     memory: &impl Memory,
     bias: u64,
 ) -> anyhow::Result<Option<Variables>> {
-    let sections = sections(file)?;
-    let Some(table) = sections.functions else { return Ok(None) };
+    let Some(go) = layout.go else { return Ok(None) };
     if let Some(found) = by_symbols(file)? {
         return Ok(Some(found));
     }
@@ -56,9 +54,8 @@ pub(crate) fn locate(
         "runtime.memProfileInternal",
         "runtime.MemProfile",
     ];
-    let text = text_start(&sections, table, memory, bias)
-        .context("find where the Go program's code begins")?;
-    let [flush, start, reader, old_reader] = functions(file, table, text, names)?;
+    let text = text_start(go, memory, bias).context("find where the Go program's code begins")?;
+    let [flush, start, reader, old_reader] = functions(file, go.functions, text, names)?;
     let code = Code::new(file, layout);
     let flush =
         *flush.first().context("the Go program has no function that publishes its heap profile")?;
@@ -83,41 +80,9 @@ fn by_symbols(file: &File) -> anyhow::Result<Option<Variables>> {
     }))
 }
 
-/// The sections that matter.
-#[derive(Debug, Default)]
-struct Sections {
-    /// `.gopclntab`.
-    functions: Option<Section>,
-    /// `.go.module`, from Go 1.26 on.
-    module: Option<Section>,
-    /// `.text`.
-    text: Option<Section>,
-}
-
-fn sections(file: &File) -> anyhow::Result<Sections> {
-    let cache = ReadCache::new(file);
-    let header = FileHeader64::<Endianness>::parse(&cache).context("read the ELF header")?;
-    let endian = header.endian().context("read the byte order")?;
-    let sections = header.sections(endian, &cache).context("read the sections")?;
-    let find = |name: &[u8]| {
-        let (_, section) = sections.section_by_name(endian, name)?;
-        Some(Section {
-            address: section.sh_addr(endian),
-            offset: section.sh_offset(endian),
-            length: section.sh_size(endian),
-            compressed: section.sh_flags(endian) & u64::from(SHF_COMPRESSED) != 0,
-        })
-    };
-    Ok(Sections {
-        functions: find(b".gopclntab").or_else(|| find(b".data.rel.ro.gopclntab")),
-        module: find(b".go.module"),
-        text: find(b".text"),
-    })
-}
-
 /// Where the program's code begins, which the entries of the table count from: as the table says,
 /// or (Go 1.26, where the word is 0) as the module's description says.
-fn text_start(sections: &Sections, table: Section, memory: &impl Memory, bias: u64) -> Option<u64> {
+fn text_start(go: GoSections, memory: &impl Memory, bias: u64) -> Option<u64> {
     const IN_TABLE: u64 = 24;
     // pcHeader; five slices; the slice ftab; findfunctab, minpc, maxpc.
     const IN_MODULE: u64 = 8 + 5 * 24 + 24 + 3 * 8;
@@ -126,9 +91,9 @@ fn text_start(sections: &Sections, table: Section, memory: &impl Memory, bias: u
         Some(value.wrapping_sub(bias))
     };
     let in_module = |module: Section| loaded(module.address.wrapping_add(IN_MODULE));
-    loaded(table.address.wrapping_add(IN_TABLE))
-        .or_else(|| sections.module.and_then(in_module))
-        .or_else(|| sections.text.map(|text| text.address))
+    loaded(go.functions.address.wrapping_add(IN_TABLE))
+        .or_else(|| go.module.and_then(in_module))
+        .or_else(|| Some(go.text).filter(|&text| text != 0))
 }
 
 /// The addresses of functions by their names. What assembly calls is there twice: the function,
@@ -170,7 +135,7 @@ fn functions<const N: usize>(
         let Some(rest) = bytes.get(at..) else { continue };
         for (found, name) in found.iter_mut().zip(names) {
             let is_it = rest.starts_with(name.as_bytes()) && rest.get(name.len()) == Some(&0);
-            if is_it {
+            if is_it && found.len() < MOST_NAMESAKES {
                 found.push(text.wrapping_add(u64::from(start)));
             }
         }

@@ -14,5 +14,5 @@ mod since;
 
 pub(crate) use locate::{Variables, locate};
 pub(crate) use memory::ProcessMemory;
-pub(crate) use read::{GoProfile, NoProfile, read};
+pub(crate) use read::{Cut, GoProfile, NoProfile, read};
 pub(crate) use since::GoBlocks;

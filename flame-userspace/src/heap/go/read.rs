@@ -1,4 +1,8 @@
-//! Walking the list of buckets, and what its counts stand for.
+//! Walking the list of buckets, and what its counts stand for. The program may have written any
+//! list: it is bounded in buckets and in the words of their stacks, and has no circle.
+
+use std::collections::HashSet;
+use std::fmt;
 
 use super::Variables;
 use super::memory::{Memory, word, words};
@@ -9,6 +13,8 @@ const TRIES: usize = 4;
 const DEFAULT_RATE: u64 = 512 << 10;
 /// The most buckets that are read.
 const MOST_BUCKETS: usize = 1 << 20;
+/// The most words of all stacks that are read: 64 MiB, where large programs have a tenth.
+const MOST_WORDS: usize = 8 << 20;
 /// The deepest stack that a bucket may have (`maxProfStackDepth` is 1024).
 const DEEPEST: u64 = 2048;
 /// Words of a bucket before its stack: next, allnext, typ, hash, size, nstk.
@@ -29,7 +35,25 @@ pub(crate) struct GoProfile {
     /// The rate is not known, and taken for Go's default.
     pub(crate) is_rate_assumed: bool,
     /// Why the list was not read to its end.
-    pub(crate) cut: Option<&'static str>,
+    pub(crate) cut: Option<Cut>,
+}
+
+/// Why a list was not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// More buckets, or words of their stacks, than are read.
+    TooMany,
+    /// A bucket is none.
+    Astray,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "it has more stacks than flame reads",
+            Self::Astray => "its list of stacks could not be followed to the end",
+        })
+    }
 }
 
 /// What was allocated with one stack in one size.
@@ -61,6 +85,8 @@ pub(crate) enum NoProfile {
     TurnedOff,
     /// Its memory cannot be read: it has gone, or flame may not.
     Unreadable,
+    /// Its list of stacks leads back to itself, as none of Go's own does.
+    Circular,
 }
 
 impl NoProfile {
@@ -74,6 +100,9 @@ impl NoProfile {
                 "this Go program takes no heap profile of itself: its runtime.MemProfileRate is 0"
             }
             Self::Unreadable => "this Go program's memory cannot be read",
+            Self::Circular => {
+                "this Go program's heap profile cannot be read: its list of stacks leads back to itself"
+            }
         }
     }
 }
@@ -96,7 +125,7 @@ pub(crate) fn read(
         return Err(NoProfile::TurnedOff);
     }
     let first = value(variables.buckets).ok_or(NoProfile::Unreadable)?;
-    let (buckets, cut) = buckets(memory, first);
+    let (buckets, cut) = buckets(memory, first)?;
     let cycle = variables.cycle.and_then(value).map(|word| word as u32);
     let published = published(&buckets, cycle);
     let known_rate = rate.unwrap_or(DEFAULT_RATE);
@@ -119,22 +148,28 @@ struct Bucket {
 
 /// The buckets from the first on, and why not all, if so. New ones are put before the first, so
 /// that the list as it was when the first was read stays whole.
-fn buckets(memory: &impl Memory, first: u64) -> (Vec<Bucket>, Option<&'static str>) {
-    let mut found = Vec::new();
+fn buckets(memory: &impl Memory, first: u64) -> Result<(Vec<Bucket>, Option<Cut>), NoProfile> {
+    let (mut found, mut words) = (Vec::new(), 0);
+    let mut seen = HashSet::new();
     let mut at = first;
     while at != 0 {
+        if !seen.insert(at) {
+            return Err(NoProfile::Circular);
+        }
         if found.len() == MOST_BUCKETS {
-            return (found, Some("it has more stacks than flame reads"));
+            return Ok((found, Some(Cut::TooMany)));
         }
-        match bucket(memory, at) {
-            Some((bucket, next)) => {
-                found.push(bucket);
-                at = next;
-            }
-            None => return (found, Some("its list of stacks could not be followed to the end")),
+        let Some((bucket, next)) = bucket(memory, at) else {
+            return Ok((found, Some(Cut::Astray)));
+        };
+        words += bucket.stack.len();
+        if words > MOST_WORDS {
+            return Ok((found, Some(Cut::TooMany)));
         }
+        found.push(bucket);
+        at = next;
     }
-    (found, None)
+    Ok((found, None))
 }
 
 /// A bucket and the address of the next.

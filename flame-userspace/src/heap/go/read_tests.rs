@@ -4,6 +4,7 @@ use super::*;
 use crate::heap::Estimate;
 use crate::heap::go::{ProcessMemory, locate};
 use crate::process::ElfLayout;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -105,15 +106,62 @@ fn a_list_that_goes_astray_or_in_a_circle_ends() {
     let mut astray = memory(1, 1);
     astray.put(0x2008, &[0xdead_0000]);
     let profile = read(&VARIABLES, &astray, 0).expect("a profile");
-    assert_eq!(profile.records.len(), 2);
-    assert!(profile.cut.is_some());
+    assert_eq!((profile.records.len(), profile.cut), (2, Some(Cut::Astray)));
     let mut deep = memory(1, 1);
     deep.put(0x2000 + 5 * 8, &[u64::MAX]);
     assert!(read(&VARIABLES, &deep, 0).expect("a profile").cut.is_some());
     let mut circle = memory(1, 1);
     circle.put(0x2008, &[0x1000]);
-    let profile = read(&VARIABLES, &circle, 0).expect("a profile");
-    assert_eq!((profile.records.len(), profile.cut.is_some()), (MOST_BUCKETS, true));
+    assert_eq!(read(&VARIABLES, &circle, 0), Err(NoProfile::Circular));
+}
+
+/// Buckets with the deepest of stacks wherever one looks, each `apart` from the next.
+struct Deep {
+    apart: u64,
+    reads: Cell<usize>,
+}
+
+impl Deep {
+    /// More than a bucket has.
+    const ROOM: u64 = 1 << 20;
+
+    const fn new(apart: u64) -> Self {
+        Self { apart, reads: Cell::new(0) }
+    }
+}
+
+impl Memory for Deep {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
+        self.reads.set(self.reads.get() + 1);
+        let (bucket, into) = (address - address % Self::ROOM, address % Self::ROOM);
+        for (chunk, at) in buffer.as_chunks_mut::<8>().0.iter_mut().zip(into / 8..) {
+            let word = match at {
+                _ if bucket == 0 => Self::ROOM,
+                1 => bucket + self.apart,
+                5 => DEEPEST,
+                _ => MEMORY_KIND,
+            };
+            *chunk = word.to_le_bytes();
+        }
+        buffer.len()
+    }
+}
+
+#[test]
+fn a_list_of_deep_stacks_is_read_up_to_a_number_of_words() {
+    let memory = Deep::new(Deep::ROOM);
+    let profile = read(&VARIABLES, &memory, 0).expect("a profile");
+    let words: usize = profile.records.iter().map(|record| record.stack.len()).sum();
+    assert_eq!((words, profile.cut), (MOST_WORDS, Some(Cut::TooMany)));
+    let most = (MOST_WORDS / DEEPEST as usize + 2) * (TRIES + 1);
+    assert!(memory.reads.get() <= most, "{} reads", memory.reads.get());
+}
+
+#[test]
+fn a_deep_stack_that_leads_to_itself_is_read_once() {
+    let memory = Deep::new(0);
+    assert_eq!(read(&VARIABLES, &memory, 0), Err(NoProfile::Circular));
+    assert!(memory.reads.get() <= TRIES + 4, "{} reads", memory.reads.get());
 }
 
 #[test]

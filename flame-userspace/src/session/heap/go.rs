@@ -165,7 +165,7 @@ impl GoPart {
                 None => CodeAddress::Unmapped(*address),
             }
         };
-        for blocks in profile.since(reading.base.as_ref()) {
+        for blocks in profile.since(reading.base.as_deref()) {
             let stack = blocks.stack.iter().map(place).collect();
             self.rows.push(Row { process: id, stack, blocks });
         }

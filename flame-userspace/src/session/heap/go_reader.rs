@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::heap::go::{GoProfile, NoProfile, ProcessMemory, Variables, locate, read};
+use crate::heap::go::{Cut, GoProfile, NoProfile, ProcessMemory, Variables, locate, read};
 use crate::process::{ElfLayout, ExecutableId, ProcessId, state};
 use crate::session::timeline::now_ns;
 
@@ -36,9 +36,9 @@ pub(super) struct Watched {
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
     /// The last reading, or why there is none.
-    pub(super) profile: Result<GoProfile, String>,
+    pub(super) profile: Result<Arc<GoProfile>, String>,
     /// What of it is not of this part of the session.
-    pub(super) base: Option<GoProfile>,
+    pub(super) base: Option<Arc<GoProfile>>,
     /// When it was read (`CLOCK_MONOTONIC`, nanoseconds).
     pub(super) read_ns: u64,
     /// When it was found to be readable no more.
@@ -187,12 +187,14 @@ impl Reader {
     fn read_one(&self, index: usize) -> bool {
         let Some((program, variables)) = self.watched.get(index) else { return false };
         let pid = program.pid;
-        let found = read(variables, &ProcessMemory { pid }, program.bias);
+        let found = read(variables, &ProcessMemory { pid }, program.bias).map(Arc::new);
         let mut readings = lock(&self.to);
         let last = readings.get_mut(&program.process);
         let had = last.as_ref().and_then(|last| last.profile.as_ref().ok());
-        // The list of stacks only grows: anything less is another program's memory.
+        // The list of stacks only grows, and what is read of it where it is too long does not:
+        // anything less is another program's memory.
         let is_other = match &found {
+            Ok(found) if found.cut == Some(Cut::TooMany) => false,
             Ok(found) => had.is_some_and(|had| found.records.len() < had.records.len()),
             Err(_) => had.is_some(),
         };

@@ -94,7 +94,7 @@ impl Pipeline {
 
     /// The names of a sum's addresses; after the `last` ones nobody asks for unwind tables.
     async fn names(&mut self, sum: &Aggregate, last: bool) -> Result<Names> {
-        let request = assemble::request(sum, &self.processes, &self.unwinder)?;
+        let request = assemble::request(sum, &self.processes, &self.unwinder);
         if last {
             self.unwinder = Unwinder::new(self.options.frequency.get());
         }
@@ -173,9 +173,11 @@ impl Pipeline {
             if options.kernel_stacks { "yes" } else { "no" },
             if options.children { "yes" } else { "no" },
         ));
-        comments.push(
-            "values: each sample stands for one period of CPU time; they are estimates".to_owned(),
-        );
+        let stands_for = match options.event {
+            Event::CpuClock => "one period of CPU time".to_owned(),
+            Event::Hardware(_) => format!("the {} since the one before it", options.event.name()),
+        };
+        comments.push(format!("values: each sample stands for {stands_for}; they are estimates"));
         Frame {
             sample_types: vec![samples, value.clone()],
             default: 1,
