@@ -2,6 +2,7 @@
 //! modules are.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::noise::{Estimate, Noise};
 use super::normalize::{Normalize, NotComparable, Pair, Scale};
@@ -41,8 +42,9 @@ pub struct DiffRow {
     pub base: Worth,
     /// What it is worth.
     pub new: Worth,
-    /// The function by which it asks for most of what it holds, or did.
-    pub through: Option<String>,
+    /// The function by which it asks for most of what it holds, or did. Very many rows may have the
+    /// same.
+    pub through: Option<Arc<str>>,
 }
 
 /// Where a function is to be found.
@@ -94,9 +96,9 @@ impl Diff {
                 let of = |worth| Holding { worth, through: None };
                 tree.worths().into_iter().map(of).collect()
             };
-            let names: Vec<String> = tree.functions.iter().map(|f| f.name.clone()).collect();
+            let names = tree.shared_names();
             for (function, Holding { worth, through }) in tree.functions.into_iter().zip(holdings) {
-                let through = through.map(|through| names[through as usize].clone());
+                let through = through.map(|through| Arc::clone(&names[through as usize]));
                 let key = (function.name, function.module);
                 let row = *known.entry(key).or_insert_with_key(|(name, module)| {
                     let (name, module) = (name.clone(), module.clone());

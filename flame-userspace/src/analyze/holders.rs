@@ -2,6 +2,7 @@
 //! what it is asked for. The page's viewer has the same rule (`viewer/holders.js`).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::functions::{FunctionTree, Worth, is_kernel};
 use super::noise::allocation_columns;
@@ -100,15 +101,20 @@ impl FunctionTree {
         }
         holdings
     }
+
+    /// The name of each function, for rows that have names in common.
+    pub(super) fn shared_names(&self) -> Vec<Arc<str>> {
+        self.functions.iter().map(|function| Arc::from(function.name.as_str())).collect()
+    }
 }
 
 /// The functions of a tree by what they hold in the place of their self value, most first.
 fn holders(profile: &Profile, tree: &CallTree) -> Vec<Heaviest> {
     let tree = FunctionTree::unmerged(profile, tree);
     let holdings = tree.holdings();
-    let through = |holding: &Holding| {
-        holding.through.map(|function| tree.functions[function as usize].name.clone())
-    };
+    let names = tree.shared_names();
+    let through =
+        |holding: &Holding| holding.through.map(|function| Arc::clone(&names[function as usize]));
     let rows = tree.functions.iter().zip(&holdings).map(|(function, holding)| Heaviest {
         name: function.name.clone(),
         module: function.module.clone(),
@@ -161,7 +167,7 @@ mod tests {
         b.finish()
     }
 
-    fn rows(profile: &Profile, by_process: bool) -> Vec<(String, i64, Option<String>)> {
+    fn rows(profile: &Profile, by_process: bool) -> Vec<(String, i64, Option<Arc<str>>)> {
         let tree = CallTree::build(profile, TreeOptions { sample_type: 1, by_process });
         let rows = first(profile, &tree, 1).into_iter();
         let held = rows.filter(|row| row.self_value > 0);
@@ -176,7 +182,7 @@ mod tests {
             (&["main", "put"], 5),
             (&["xmalloc"], 1),
         ]);
-        let through = |name: &str| Some(name.to_owned());
+        let through = |name: &str| Some(Arc::<str>::from(name));
         for by_process in [false, true] {
             assert_eq!(
                 rows(&profile, by_process),
@@ -192,7 +198,7 @@ mod tests {
             // The C library calls a program's main function, and a container its lambdas.
             (&["__libc_start_main", "[app+0x30]", "std::function::operator()", "[app+0x40]"], 4),
         ]);
-        let wanted = [("build".to_owned(), 8, Some("[app+0x20]".to_owned()))];
+        let wanted = [("build".to_owned(), 8, Some(Arc::<str>::from("[app+0x20]")))];
         assert_eq!(rows(&profile, false)[..1], wanted);
         assert_eq!(rows(&profile, false)[1..], [("[app+0x40]".to_owned(), 4, None)]);
     }

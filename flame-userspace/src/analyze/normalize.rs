@@ -63,6 +63,17 @@ impl NotComparable {
     }
 }
 
+/// The most sample types that an error lists, and the most characters that it tells of a name.
+const LISTED: usize = 20;
+const TOLD: usize = 60;
+
+/// The start of a name of a profile's making, on one line, without what steers a terminal.
+pub(super) fn told(name: &str) -> String {
+    let start: String = name.chars().take(TOLD).collect();
+    let cut = if start.len() < name.len() { "…" } else { "" };
+    format!("{}{cut}", start.escape_debug())
+}
+
 /// Two profiles and the sample type in which they are compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
@@ -89,9 +100,15 @@ impl<'a> Pair<'a> {
         };
         let column = |profile: &Profile, which: &str| {
             profile.sample_type_index(kind).ok_or_else(|| {
-                let kinds: Vec<&str> = profile.sample_types().iter().map(|t| &t.kind[..]).collect();
+                let types = profile.sample_types();
+                let mut kinds: Vec<String> =
+                    types.iter().take(LISTED).map(|t| told(&t.kind)).collect();
+                if types.len() > LISTED {
+                    kinds.push(format!("{} more", types.len() - LISTED));
+                }
                 NotComparable::new(format!(
-                    "the {which} profile has no sample type {kind:?}; it has: {}",
+                    "the {which} profile has no sample type \"{}\"; it has: {}",
+                    told(kind),
                     kinds.join(", ")
                 ))
             })
@@ -101,8 +118,10 @@ impl<'a> Pair<'a> {
         let units = (pair.base_unit(), pair.unit());
         if units.0 != units.1 {
             return Err(NotComparable::new(format!(
-                "{kind:?} is in {} in the base and in {} in the new profile",
-                units.0, units.1
+                "\"{}\" is in {} in the base and in {} in the new profile",
+                told(kind),
+                told(units.0.name()),
+                told(units.1.name())
             )));
         }
         Ok(pair)
@@ -149,7 +168,7 @@ impl<'a> Pair<'a> {
 
     fn usual(&self) -> Scale {
         let totals = |why: &str| Scale { by: Normalize::Totals, factor: 1.0, why: why.to_owned() };
-        if ["inuse", "peak"].iter().any(|gauge| self.kind().starts_with(gauge)) {
+        if ["inuse", "peak", "resident"].iter().any(|gauge| self.kind().starts_with(gauge)) {
             return totals("values of a moment");
         }
         let says = |comment: &str| {
@@ -209,13 +228,15 @@ mod tests {
 
     #[test]
     fn a_heap_in_use_has_no_rate_unless_asked() {
-        let of = |seconds| profile("inuse_space", "bytes", seconds, PART_OF_RUN, 100);
-        let (a, b) = (of(10), of(20));
-        let pair = Pair::by(&a, &b, None).expect("the same type");
-        assert_eq!(pair.scale(None).expect("comparable").by, Normalize::Totals);
-        for (by, expected) in [(Normalize::Rate, 2.0), (Normalize::Share, 1.0)] {
-            let factor = pair.scale(Some(by)).expect("comparable").factor;
-            assert!((factor - expected).abs() < 1e-9, "{by:?}: {factor}");
+        let of = |name, seconds| profile(name, "bytes", seconds, PART_OF_RUN, 100);
+        for gauge in ["inuse_space", "peak_space", "resident_space"] {
+            let (a, b) = (of(gauge, 10), of(gauge, 20));
+            let pair = Pair::by(&a, &b, None).expect("the same type");
+            assert_eq!(pair.scale(None).expect("comparable").by, Normalize::Totals, "{gauge}");
+            for (by, expected) in [(Normalize::Rate, 2.0), (Normalize::Share, 1.0)] {
+                let factor = pair.scale(Some(by)).expect("comparable").factor;
+                assert!((factor - expected).abs() < 1e-9, "{gauge}, {by:?}: {factor}");
+            }
         }
     }
 
@@ -230,5 +251,24 @@ mod tests {
         let other = profile("cpu", "count", 1, "", 1);
         let error = Pair::by(&a, &other, None).expect_err("another unit").to_string();
         assert!(error.contains("nanoseconds in the base and in count"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_told_in_a_line_whatever_it_is_called() {
+        let evil = "\u{1b}]0;owned\u{7}\n# heading\u{202e}";
+        let long = "n".repeat(10_000);
+        let types: Vec<SampleType> =
+            [evil, &long].into_iter().cycle().take(100).map(|t| SampleType::new(t, t)).collect();
+        let many = Builder::new(types, 0).finish();
+        let count = profile(evil, "count", 1, "", 1);
+        for error in [
+            Pair::by(&many, &count, Some("cpu")).expect_err("no such type"),
+            Pair::by(&count, &many, None).expect_err("another unit"),
+        ] {
+            let error = error.to_string();
+            assert!(!error.contains(['\u{1b}', '\u{7}', '\n', '\u{202e}']), "{error:?}");
+            assert!(error.len() < 3000, "{} bytes", error.len());
+            assert!(error.contains(r"\u{1b}]0;owned\u{7}\n# heading\u{202e}"), "{error}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The heaviest functions.
 
+use std::sync::Arc;
+
 use super::functions::FunctionTree;
 use crate::profile::Profile;
 use crate::profile::tree::{CallTree, FrameName};
@@ -15,8 +17,9 @@ pub struct Heaviest {
     pub self_value: i64,
     /// Value of the samples in which it stands at all, each counted once however often it recurs.
     pub total: i64,
-    /// Of a holder, the function by which it asked for most, if that is another.
-    pub through: Option<String>,
+    /// Of a holder, the function by which it asked for most, if that is another. Very many holders
+    /// may have the same.
+    pub through: Option<Arc<str>>,
 }
 
 /// The functions of a tree by self value, heaviest first; ties by name and module.

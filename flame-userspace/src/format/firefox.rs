@@ -18,13 +18,18 @@ use fxprof_processed_profile::{
 };
 
 use super::frame::{Side, describe};
+use super::pprof;
 use super::text::visible;
 use crate::analyze::noise::Noise;
+use crate::profile::size::tree_nodes;
 use crate::profile::tree::FrameName;
 use crate::profile::{LabelSetId, LocationId, Profile, Unit};
 
 /// The most samples that one stack's value is written as: the format's weights have 32 bits.
 const PIECES: i64 = 1 << 10;
+
+/// The most frames of the stacks of all threads.
+const MAX_FRAMES: u64 = pprof::MAX_FRAMES as u64;
 
 /// Writes `profile`, by its default sample type: as counts of samples where they are known, in
 /// bytes, or as milliseconds.
@@ -57,6 +62,8 @@ struct Converter<'a> {
     /// By process and thread, with the time up to which it is filled, in nanoseconds.
     threads: HashMap<(Option<i64>, Option<i64>), (ThreadHandle, u64)>,
     frames: HashMap<LocationId, Vec<FrameInfo>>,
+    /// The frames of all locations: very many may have one of a long name.
+    named: HashMap<FrameName, FrameInfo>,
 }
 
 impl<'a> Converter<'a> {
@@ -96,14 +103,24 @@ impl<'a> Converter<'a> {
             processes: HashMap::new(),
             threads: HashMap::new(),
             frames: HashMap::new(),
+            named: HashMap::new(),
         }
     }
 
     fn convert(mut self) -> io::Result<fxprof_processed_profile::Profile> {
+        // Threads have tables of their own, which share nothing.
+        let sets = (0..self.profile.label_sets().len()).map(LabelSetId::new);
+        let threads: Vec<_> = sets.map(|set| self.thread_ids(set)).collect();
+        if tree_nodes(self.profile, &threads, MAX_FRAMES) > MAX_FRAMES {
+            return Err(io::Error::other(format!(
+                "the stacks of all threads have more than {MAX_FRAMES} frames, the most that are \
+                 written for the Firefox Profiler"
+            )));
+        }
         for sample in self.profile.samples() {
             let value = match self.weight {
                 Weight::Column(column) => sample.values[column],
-                Weight::Milliseconds(column) => (sample.values[column] + 500_000) / 1_000_000,
+                Weight::Milliseconds(column) => milliseconds(sample.values[column]),
             };
             if value == 0 {
                 continue;
@@ -130,12 +147,17 @@ impl<'a> Converter<'a> {
         Ok(self.file)
     }
 
-    fn thread(&mut self, labels: LabelSetId) -> ((Option<i64>, Option<i64>), ThreadHandle) {
+    /// The process and the thread that samples with these labels are of.
+    fn thread_ids(&self, labels: LabelSetId) -> (Option<i64>, Option<i64>) {
         let number = |key| self.profile.number_label(labels, key);
+        (number("pid"), number("tid"))
+    }
+
+    fn thread(&mut self, labels: LabelSetId) -> ((Option<i64>, Option<i64>), ThreadHandle) {
         let text =
             |key| self.profile.text_label(labels, key).map(|text| visible(text).into_owned());
-        let (pid, tid) = (number("pid"), number("tid"));
-        let key = (pid, tid);
+        let key = self.thread_ids(labels);
+        let (pid, tid) = key;
         if let Some((thread, _)) = self.threads.get(&key) {
             return (key, *thread);
         }
@@ -171,23 +193,32 @@ impl<'a> Converter<'a> {
             let function = |function| FrameName::Function { function, mapping, inlined: false };
             location.lines.iter().rev().map(|line| function(line.function)).collect()
         };
-        let frames: Vec<FrameInfo> = names
-            .into_iter()
-            .map(|name| {
-                let shown = describe(self.profile, name);
-                let side = if shown.side == Side::Kernel { self.kernel } else { self.user };
-                let category_pair: CategoryPairHandle = if shown.module.is_empty() {
-                    side.into()
-                } else {
-                    self.file.add_subcategory(side, &shown.module)
-                };
-                let frame = Frame::Label(self.file.intern_string(&shown.name));
-                FrameInfo { frame, category_pair, flags: FrameFlags::empty() }
-            })
-            .collect();
+        let frames: Vec<FrameInfo> = names.into_iter().map(|name| self.frame(name)).collect();
         self.frames.insert(id, frames.clone());
         frames
     }
+
+    fn frame(&mut self, name: FrameName) -> FrameInfo {
+        if let Some(frame) = self.named.get(&name) {
+            return frame.clone();
+        }
+        let shown = describe(self.profile, name);
+        let side = if shown.side == Side::Kernel { self.kernel } else { self.user };
+        let category_pair: CategoryPairHandle = if shown.module.is_empty() {
+            side.into()
+        } else {
+            self.file.add_subcategory(side, &shown.module)
+        };
+        let frame = Frame::Label(self.file.intern_string(&shown.name));
+        let frame = FrameInfo { frame, category_pair, flags: FrameFlags::empty() };
+        self.named.insert(name, frame.clone());
+        frame
+    }
+}
+
+/// Nanoseconds as the nearest whole number of milliseconds.
+fn milliseconds(nanoseconds: i64) -> i64 {
+    nanoseconds.saturating_add(500_000) / 1_000_000
 }
 
 /// A value as weights of 32 bits.
@@ -268,6 +299,18 @@ mod tests {
         let huge = write(&heap(i64::MAX), "t", &mut Vec::new()).expect_err("2^63 bytes");
         assert!(huge.to_string().contains("too large"), "{huge}");
         assert!(write(&heap(i64::MIN), "t", &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn times_of_2_to_the_63_are_told_and_do_not_turn_below_zero() {
+        assert_eq!(milliseconds(i64::MAX), i64::MAX / 1_000_000);
+        assert_eq!(milliseconds(i64::MIN + 1), (i64::MIN + 500_001) / 1_000_000);
+        assert_eq!([499_999, 500_000, 1_499_999].map(milliseconds), [0, 1, 1]);
+        let mut b = Builder::new(vec![SampleType::new("cpu", "nanoseconds")], 0);
+        let none = b.label_set(Vec::new());
+        b.sample(None, none, &[i64::MAX]);
+        let error = write(&b.finish(), "t", &mut Vec::new()).expect_err("292 years");
+        assert!(error.to_string().contains("too large"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::bounded::{Bounded, MAX_BYTES};
 use super::text;
 use crate::analyze::frame_name;
 use crate::profile::Profile;
@@ -10,7 +11,19 @@ use crate::profile::tree::{CallTree, TreeOptions};
 /// Writes every call path in which samples end, with their value. Inlined functions are frames;
 /// with `by_process` the process name is the outermost frame. Paths that read the same (a function
 /// inlined and not) may take several lines; readers add them up.
+///
+/// More than a GiB is an error: every line says all its names, and stacks may be of millions.
 pub fn write(
+    profile: &Profile,
+    sample_type: usize,
+    by_process: bool,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut out = Bounded::new(out, "the folded stacks", MAX_BYTES);
+    write_lines(profile, sample_type, by_process, &mut out)
+}
+
+fn write_lines(
     profile: &Profile,
     sample_type: usize,
     by_process: bool,
@@ -85,6 +98,22 @@ mod tests {
     fn a_name_cannot_forge_a_frame_or_a_line() {
         let profile = example::of_names(&["a;b\nc 1\u{202e}", ""]);
         assert_eq!(folded(&profile, false), "a:b\\nc 1\\u{202e};[unknown] 1\n");
+    }
+
+    #[test]
+    fn long_names_in_a_deep_stack_are_refused_and_not_written_without_end() {
+        let names = ["a", "b"].map(|name| name.repeat(1 << 10));
+        let deep: Vec<&str> = names.iter().map(String::as_str).cycle().take(1000).collect();
+        let profile = example::of_names(&deep);
+        let whole = folded(&profile, false).len() as u64;
+        let within = |limit| {
+            let mut out = Vec::new();
+            let mut bounded = Bounded::new(&mut out, "the folded stacks", limit);
+            write_lines(&profile, 0, false, &mut bounded).map(|()| out.len() as u64)
+        };
+        assert_eq!(within(whole).expect("at the limit"), whole);
+        let error = within(whole - 1).expect_err("past the limit").to_string();
+        assert!(error.starts_with("the folded stacks would take more than"), "{error}");
     }
 
     #[test]

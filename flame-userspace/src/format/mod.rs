@@ -1,6 +1,7 @@
 //! Writers and readers of profiles: one file or folder a format, each on a
 //! [`Profile`](crate::profile::Profile) alone.
 
+mod bounded;
 pub mod change;
 pub mod date;
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod mapping;
 mod merge;
 mod passing;
 mod sample;
+pub mod size;
 mod stack;
 mod strings;
 pub mod tree;
@@ -31,7 +32,7 @@ pub use merge::{Merge, Part, scaled};
 pub use passing::{allocates, is_nameless, passes_on};
 pub use sample::{Sample, SampleRef};
 pub use stack::{Frames, StackNode};
-pub use strings::StringTable;
+pub use strings::{LONGEST_TEXT, StringTable};
 pub use value::{SampleType, Unit};
 
 /// A set of samples with everything needed to read them. Built by [`Builder`]; then only its

@@ -117,7 +117,8 @@ fn samples_by_root(
     groups
 }
 
-fn comm(profile: &Profile, labels: &[super::Label]) -> Option<StringId> {
+/// The name of the process that labels tell.
+pub(super) fn comm(profile: &Profile, labels: &[super::Label]) -> Option<StringId> {
     labels.iter().find_map(|label| match label.value {
         super::LabelValue::Text(text) if profile.string(label.key) == "comm" => Some(text),
         _ => None,

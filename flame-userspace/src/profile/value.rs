@@ -31,6 +31,9 @@ pub enum Unit {
     Other(String),
 }
 
+/// The most characters of another tool's unit that stand behind a value.
+const LONGEST_UNIT: usize = 40;
+
 impl Unit {
     /// The unit's name in pprof.
     pub fn name(&self) -> &str {
@@ -42,7 +45,8 @@ impl Unit {
         }
     }
 
-    /// A value in this unit for people: `1.25 s`, `3.4 MiB`, `12,345`.
+    /// A value in this unit for people: `1.25 s`, `3.4 MiB`, `12,345`. Of another tool's unit the
+    /// start is told, as it is: it may hold any character.
     pub fn format(&self, value: i64) -> String {
         match self {
             Self::Nanoseconds => {
@@ -58,7 +62,10 @@ impl Unit {
                 ],
             ),
             Self::Count => grouped(value),
-            Self::Other(name) => format!("{} {name}", grouped(value)),
+            Self::Other(name) => match name.char_indices().nth(LONGEST_UNIT) {
+                None => format!("{} {name}", grouped(value)),
+                Some((end, _)) => format!("{} {}…", grouped(value), &name[..end]),
+            },
         }
     }
 }
@@ -120,5 +127,7 @@ mod tests {
         assert_eq!(Unit::Count.format(-1_234_567), "-1,234,567");
         assert_eq!(Unit::Count.format(i64::MIN), "-9,223,372,036,854,775,808");
         assert_eq!(Unit::from("watts").format(1000), "1,000 watts");
+        let long = Unit::Other("é".repeat(41));
+        assert_eq!(long.format(1), format!("1 {}…", "é".repeat(40)));
     }
 }

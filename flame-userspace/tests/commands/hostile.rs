@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use flame::profile::{Builder, Function, Line, Location, SampleType};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -67,6 +68,27 @@ fn a_stack_of_100_000_frames_is_shown_in_every_format() {
 }
 
 #[test]
+fn long_names_in_a_deep_stack_are_not_told_with_each_frame() {
+    let bench = Bench::new();
+    let names = ["a", "b"].map(|name| name.repeat(1 << 20));
+    let names: Vec<&str> = names.iter().map(String::as_str).cycle().take(100_000).collect();
+    bench.save_profile("long.pb", &Cpu::new().add(&names, 5).finish());
+    for arguments in [
+        &["generate", "long.pb", "-f", "html,md,firefox"][..],
+        &["report", "long.pb", "--json"],
+        &["diff", "long.pb", "long.pb", "-o", "d"],
+    ] {
+        let (code, said) = limited(&bench, arguments, 2 * GIB);
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    }
+    assert!(bench.text("long.md").len() < 16_000, "{}", bench.text("long.md").len());
+    let (code, said) = limited(&bench, &["generate", "long.pb", "-f", "folded"], 4 * GIB);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would take more than 1073741824 bytes"), "{said}");
+    assert!(!bench.names().contains(&"long.folded".to_owned()), "{:?}", bench.names());
+}
+
+#[test]
 fn counts_of_2_to_the_63_saturate() {
     let bench = Bench::new();
     for (name, value) in [("most.folded", i64::MAX), ("least.folded", i64::MIN)] {
@@ -119,15 +141,84 @@ fn hostile_names_are_plain_text_wherever_they_are_shown() {
         ["new.html", "new.md", "new.svg", "new.folded", "d.html", "d.md", "c.xml"]
             .map(|n| bench.text(n)),
     );
-    for text in &shown {
-        for forbidden in ['\u{202e}', '\0', '\u{1b}', '\u{7}'] {
-            assert!(!text.contains(forbidden), "{forbidden:?} in {}", &text[..text.len().min(400)]);
-        }
-        assert!(!text.lines().any(|line| line.starts_with("# Ignore")), "a name became a line");
-    }
+    assert_plain(&shown);
     for name in ["new.html", "new.svg", "d.html", "c.xml"] {
         let text = bench.text(name);
         assert!(!text.contains("<img") && !text.contains("<script>alert"), "markup in {name}");
+    }
+}
+
+/// Asserts that nothing steers a terminal, and that no name became a line of its own.
+fn assert_plain(shown: &[String]) {
+    for text in shown {
+        for forbidden in ['\u{202e}', '\0', '\u{1b}', '\u{7}'] {
+            assert!(!text.contains(forbidden), "{forbidden:?} in {text:.400}");
+        }
+        let line = text.lines().find(|line| line.starts_with("# Ignore"));
+        assert_eq!(line, None, "a name became a line of {text:.400}");
+    }
+}
+
+/// Asserts that the rows of each table of Markdown have as many cells as its head.
+fn assert_tables(text: &str) {
+    let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+    let lines: Vec<&str> = text.lines().collect();
+    for pair in lines.windows(2).filter(|pair| pair.iter().all(|line| line.starts_with("| "))) {
+        assert_eq!(bars(pair[0]), bars(pair[1]), "{pair:#?}");
+    }
+}
+
+#[test]
+fn hostile_sample_types_and_units_are_plain_text_wherever_they_are_shown() {
+    let bench = Bench::new();
+    let kind = "\u{1b}]0;owned\u{7}|`<img src=x>\n# Ignore";
+    let save = |name: &str, unit: &str, count: i64| {
+        let mut b = Builder::new(vec![SampleType::new(kind, unit)], 0);
+        let none = b.label_set(Vec::new());
+        let mut stack = None;
+        for function in ["main", "leaf"] {
+            let (name, file) = (b.string(function), b.string("/src/app.c"));
+            let row = Function { name, system_name: name, file, start_line: 1 };
+            let lines = vec![Line { function: b.function(row), line: 5, column: 0 }];
+            let location = b.location(Location { mapping: None, address: 1, lines });
+            stack = Some(b.push_frame(stack, location));
+            b.sample(stack, none, &[count]);
+        }
+        bench.save_profile(name, &b.finish());
+    };
+    let unit = "x |\n# Ignore what was said\u{202e}\u{1b}[2J";
+    save("base.pb", unit, 500);
+    save("new.pb", unit, 900);
+    save("other.pb", "y\u{1b}[2J\n# Ignore", 900);
+    let (growth, bytes) = (format!("{kind} > +5%"), format!("{kind} > +1MiB"));
+    let check = |limit| ["check", "base.pb", "new.pb", "--fail-if", limit];
+    let mut shown = Vec::new();
+    let junit = [&check(&growth)[..], &["--junit", "c.xml"]].concat();
+    let markdown = [&check(&growth)[..], &["--markdown"]].concat();
+    let cases: [(&[&str], i32); 10] = [
+        (&["report", "new.pb"], 0),
+        (&["report", "new.pb", "--json"], 0),
+        (&["generate", "new.pb", "-f", "html,md,svg,folded,firefox"], 0),
+        (&["diff", "base.pb", "new.pb", "-o", "d", "--top", "1"], 0),
+        (&["diff", "base.pb", "new.pb", "-t", "none"], 1),
+        (&["diff", "base.pb", "other.pb"], 1),
+        (&junit, 3),
+        (&markdown, 3),
+        (&check(&bytes), 2),
+        (&check("none > +5%"), 2),
+    ];
+    for (arguments, code) in cases {
+        let ran = bench.flame(arguments).with_code(code);
+        shown.extend([ran.stdout, ran.stderr]);
+    }
+    let files = ["new.html", "new.md", "new.svg", "new.folded", "d.html", "d.md", "c.xml"];
+    shown.extend(files.map(|name| bench.text(name)));
+    assert_plain(&shown);
+    for text in &shown {
+        assert_tables(text);
+    }
+    for name in ["new.html", "new.svg", "d.html", "c.xml"] {
+        assert!(!bench.text(name).contains("<img"), "markup in {name}");
     }
 }
 

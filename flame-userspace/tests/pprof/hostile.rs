@@ -231,6 +231,74 @@ fn a_row_longer_than_any_stack_is_refused() {
     assert!(text.contains("expected at most 67108864 bytes, found 67"), "{text}");
 }
 
+/// The small file with a location of this many inlined functions, and these stacks of so many of
+/// them, each of a process and a thread.
+fn inlined(lines: usize, stacks: &[(usize, i64, i64)]) -> proto::Profile {
+    let mut message = small();
+    message.string_table.extend(["comm", "tid"].map(|text| text.as_bytes().to_vec()));
+    message.location[0].line = vec![message.location[0].line[0]; lines];
+    message.sample.clear();
+    for &(frames, process, thread) in stacks {
+        message.string_table.push(format!("process {process}").into_bytes());
+        let str = message.string_table.len() as i64 - 1;
+        message.sample.push(proto::Sample {
+            location_id: vec![1; frames],
+            value: vec![1],
+            label: vec![
+                proto::Label { key: 6, str, ..proto::Label::default() },
+                proto::Label { key: 7, num: thread, ..proto::Label::default() },
+            ],
+        });
+    }
+    message
+}
+
+#[test]
+fn a_few_lines_times_many_frames_are_refused_before_anything_is_made_of_them() {
+    let refused = |message: proto::Profile| {
+        let bytes = message.encode_to_vec();
+        assert!(bytes.len() < 3 << 20, "{} bytes stand for much more", bytes.len());
+        pprof::read(&bytes).expect_err("more frames than are read")
+    };
+    // 5 * 10^10 nodes.
+    let one = refused(inlined(100_000, &[(500_000, 1, 1)]));
+    assert!(matches!(one, ReadError::TooManyFrames { .. }), "{one}");
+    assert!(one.to_string().contains("too large a profile: expected at most 67108864"), "{one}");
+    // A million nodes, in each of a hundred processes.
+    let processes: Vec<_> = (0..100).map(|process| (1000, process, 1)).collect();
+    let each = refused(inlined(1000, &processes));
+    assert!(matches!(each, ReadError::TooManyFrames { .. }), "{each}");
+    // The same million nodes, of 1100 samples.
+    let threads: Vec<_> = (0..1100).map(|thread| (1000, 1, thread)).collect();
+    let shared = refused(inlined(1000, &threads));
+    assert!(matches!(shared, ReadError::TooMuchRepeated { .. }), "{shared}");
+    let read = pprof::read(&inlined(1000, &threads[..60]).encode_to_vec());
+    assert_eq!(read.expect("60 million frames of a million nodes").sample_count(), 60);
+}
+
+#[test]
+fn a_long_name_is_cut_and_refused_where_too_many_functions_have_it() {
+    let named = |functions: u64| {
+        let mut message = small();
+        message.string_table[3] = vec![b'n'; 1 << 20];
+        let function = message.function[0];
+        message.function = (1..=functions)
+            .map(|id| proto::Function { id, start_line: id as i64, ..function })
+            .collect();
+        message.location[0].line = (1..=functions)
+            .map(|function_id| proto::Line { function_id, ..proto::Line::default() })
+            .collect();
+        pprof::read(&message.encode_to_vec())
+    };
+    let profile = named(1000).expect("64 MiB of names");
+    let name = profile.string(profile.functions()[0].name);
+    assert_eq!(name.len(), flame::profile::LONGEST_TEXT);
+    assert!(name.ends_with("nnn..."));
+    let error = named(20_000).expect_err("more than a GiB of names");
+    assert!(matches!(error, ReadError::TooMuchRepeated { .. }), "{error}");
+    assert!(error.to_string().contains("bytes in the names of frames"), "{error}");
+}
+
 #[test]
 fn a_long_text_repeated_as_comment_is_refused() {
     let mut message = small();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Glob;
-use crate::analyze::normalize::NotComparable;
+use crate::analyze::normalize::{NotComparable, told};
 use crate::profile::Unit;
 
 /// A limit, as in `cpu:render_* > +3pp`.
@@ -203,8 +203,10 @@ impl Limit {
             return Ok(amount.value);
         }
         Err(NotComparable::new(format!(
-            "the limit of {:?} is of another unit: {} is in {unit}",
-            self.text, self.metric
+            "the limit of {:?} is of another unit: {} is in {}",
+            self.text,
+            told(&self.metric),
+            told(unit.name())
         )))
     }
 }
@@ -258,5 +260,8 @@ mod tests {
         }
         let wrong_unit = limit("cpu > +1MiB").amount(&Unit::Nanoseconds).expect_err("not bytes");
         assert!(wrong_unit.to_string().contains("another unit"), "{wrong_unit}");
+        let hostile = Unit::from("x\u{1b}[2J\n# heading");
+        let told = limit("cpu > +1MiB").amount(&hostile).expect_err("not bytes").to_string();
+        assert!(told.ends_with(r"cpu is in x\u{1b}[2J\n# heading"), "{told}");
     }
 }

@@ -1,10 +1,12 @@
 //! The value of what a limit is on, in one profile.
 
+use std::collections::HashMap;
+
 use super::limit::{Limit, Subject};
 use crate::analyze::noise::{Estimate, Noise};
 use crate::analyze::{frame_module, frame_name};
 use crate::profile::tree::FrameName;
-use crate::profile::{LocationId, Profile};
+use crate::profile::{LocationId, Profile, StringId};
 
 /// What a limit is on, and all there is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,8 +76,9 @@ impl Samples {
         if limit.subject == Subject::Whole {
             return Self::All;
         }
+        let mut known = HashMap::new();
         let locations: Vec<bool> = (0..profile.locations().len())
-            .map(|row| matches(profile, LocationId::new(row), limit))
+            .map(|row| matches(profile, LocationId::new(row), limit, &mut known))
             .collect();
         let mut stacks: Vec<bool> = Vec::with_capacity(profile.stacks().len());
         for node in profile.stacks() {
@@ -93,19 +96,22 @@ impl Samples {
     }
 }
 
-/// Whether the subject is among the functions of a location; for self values, the innermost.
-fn matches(profile: &Profile, id: LocationId, limit: &Limit) -> bool {
+/// Whether the subject is among the functions of a location; for self values, the innermost. Which
+/// names match is `known` from then on: very many locations may have one that is long.
+fn matches(
+    profile: &Profile,
+    id: LocationId,
+    limit: &Limit,
+    known: &mut HashMap<StringId, bool>,
+) -> bool {
     let location = profile.location(id);
     let mapping = location.mapping;
     match &limit.subject {
         Subject::Whole => true,
         Subject::Functions(glob) => {
             let lines = if limit.own { 1 } else { location.lines.len() };
-            let mut names = location
-                .lines
-                .iter()
-                .take(lines)
-                .map(|line| profile.string(profile.function(line.function).name));
+            let names = location.lines.iter().take(lines);
+            let mut names = names.map(|line| profile.function(line.function).name);
             if location.lines.is_empty() {
                 let frame = match mapping {
                     Some(mapping) => FrameName::Nameless { mapping },
@@ -113,7 +119,8 @@ fn matches(profile: &Profile, id: LocationId, limit: &Limit) -> bool {
                 };
                 return glob.matches(&frame_name(profile, frame));
             }
-            names.any(|name| glob.matches(name))
+            let is = |name| glob.matches(profile.string(name));
+            names.any(|name| *known.entry(name).or_insert_with(|| is(name)))
         }
         Subject::Modules(glob, by_path) => mapping.is_some_and(|mapping| {
             if *by_path {

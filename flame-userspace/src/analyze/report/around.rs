@@ -55,19 +55,21 @@ pub(super) fn of(tree: &FunctionTree, worths: &[Worth], functions: &[usize]) -> 
             add(&mut callees[at], (vec![node.function], false), node.total);
         }
     }
-    let name = |function: &u32| tree.functions[*function as usize].name.clone();
+    let name = |function: &u32| tree.functions[*function as usize].name.as_str();
     let rows = |values: HashMap<(Vec<u32>, bool), i64>| {
-        let rows = values.into_iter().map(|((path, cut), value)| CallPath {
-            names: path.iter().map(name).collect(),
+        let mut rows: Vec<_> = values.into_iter().collect();
+        rows.sort_by(|((a, a_cut), a_value), ((b, b_cut), b_value)| {
+            let names = || a.iter().map(name).cmp(b.iter().map(name));
+            b_value.cmp(a_value).then_with(names).then_with(|| a_cut.cmp(b_cut))
+        });
+        rows.truncate(MOST);
+        // There may be very many paths of long names: what is not told is not named.
+        let told = rows.into_iter().map(|((path, cut), value)| CallPath {
+            names: path.iter().map(|function| name(function).to_owned()).collect(),
             cut,
             value,
         });
-        let mut rows: Vec<CallPath> = rows.collect();
-        rows.sort_by(|a, b| {
-            b.value.cmp(&a.value).then_with(|| (&a.names, a.cut).cmp(&(&b.names, b.cut)))
-        });
-        rows.truncate(MOST);
-        rows
+        told.collect::<Vec<CallPath>>()
     };
     let around = functions.iter().zip(callers).zip(callees);
     around

@@ -53,14 +53,17 @@ impl Groups {
     }
 
     fn by_leaf(tree: &FunctionTree, name: impl Fn(&str) -> &str) -> Self {
-        let mut values = BTreeMap::new();
+        let mut own = vec![None; tree.functions.len()];
         for node in tree.nodes.iter().filter(|node| node.self_value != 0) {
-            let module = &tree.functions[node.function as usize].module;
-            add(&mut values, name(module), node.self_value);
+            put(&mut own[node.function as usize], node.self_value);
+        }
+        let mut values = BTreeMap::new();
+        for (function, value) in tree.functions.iter().zip(own) {
+            add(&mut values, name(&function.module), value);
         }
         let stackless = super::view::stackless(tree);
         if stackless != 0 {
-            add(&mut values, "[no stack]", stackless);
+            add(&mut values, "[no stack]", Some(stackless));
         }
         Self::new(values)
     }
@@ -86,18 +89,28 @@ impl Groups {
         column: usize,
         name: impl Fn(LabelSetId) -> Option<String>,
     ) -> Self {
-        let names: Vec<Option<String>> =
-            (0..profile.label_sets().len()).map(|row| name(LabelSetId::new(row))).collect();
-        let mut values = BTreeMap::new();
+        let mut of_set = vec![None; profile.label_sets().len()];
         for sample in profile.samples() {
-            let name = names[sample.labels.index()].as_deref().unwrap_or("[unknown]");
-            add(&mut values, name, sample.values[column]);
+            put(&mut of_set[sample.labels.index()], sample.values[column]);
+        }
+        let mut values = BTreeMap::new();
+        for (row, value) in of_set.into_iter().enumerate() {
+            let name = name(LabelSetId::new(row));
+            add(&mut values, name.as_deref().unwrap_or("[unknown]"), value);
         }
         if values.len() < 2 { Self::default() } else { Self::new(values) }
     }
 }
 
-fn add(values: &mut BTreeMap<String, i64>, name: &str, value: i64) {
+/// Adds to the value of something that need not have one.
+fn put(sum: &mut Option<i64>, value: i64) {
+    *sum = Some(sum.unwrap_or(0).saturating_add(value));
+}
+
+/// Adds a value by name. Names may be long: they are looked at once for all samples of a function
+/// or a set of labels.
+fn add(values: &mut BTreeMap<String, i64>, name: &str, value: Option<i64>) {
+    let Some(value) = value else { return };
     if let Some(sum) = values.get_mut(name) {
         *sum = sum.saturating_add(value);
     } else {

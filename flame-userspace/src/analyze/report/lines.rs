@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::profile::{FunctionId, Profile};
+use crate::profile::{FunctionId, Profile, StringId};
 
 /// A line of source code, with the value of the samples that were taken in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,16 +29,19 @@ pub(super) fn heaviest(profile: &Profile, column: usize, most: usize) -> Vec<Hot
             *sum = sum.saturating_add(sample.values[column]);
         }
     }
-    let mut lines: HashMap<(&str, i64, &str), i64> = HashMap::new();
+    let mut lines: HashMap<(StringId, i64, StringId), i64> = HashMap::new();
     for ((function, line), value) in values {
         let function = profile.function(function);
-        let file = profile.string(function.file);
-        if !file.is_empty() {
-            let sum = lines.entry((file, line, profile.string(function.name))).or_default();
+        if !profile.string(function.file).is_empty() {
+            let sum = lines.entry((function.file, line, function.name)).or_default();
             *sum = sum.saturating_add(value);
         }
     }
-    let mut lines: Vec<_> = lines.into_iter().filter(|(_, value)| *value > 0).collect();
+    let text = |id: StringId| profile.string(id);
+    let lines = lines.into_iter().filter(|(_, value)| *value > 0);
+    let mut lines: Vec<_> = lines
+        .map(|((file, line, function), value)| ((text(file), line, text(function)), value))
+        .collect();
     lines.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     lines.truncate(most);
     let row = |((file, line, function), value): ((&str, i64, &str), i64)| HotLine {

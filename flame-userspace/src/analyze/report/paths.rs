@@ -13,6 +13,8 @@ const CALLEES: usize = 3;
 const SMALLEST: f64 = 0.02;
 /// A callee with this much of its caller's value stands on the same row.
 const NEARLY_ALL: f64 = 0.98;
+/// Of a row with more functions so many are named at either end: a stack may have millions.
+const NAMED: usize = 32;
 
 /// A row of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +32,15 @@ pub struct PathRow {
 /// What a row stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathKind {
-    /// Functions that call each other and next to nothing else, the outermost first: the first has
-    /// the value, each other nearly all of its caller's. A function that calls itself stands once,
-    /// with how often in a row.
-    Calls(Vec<(String, usize)>),
+    /// Functions that call each other and next to nothing else: the first has the value, each other
+    /// nearly all of its caller's.
+    Calls {
+        /// Their names, the outermost first. A function that calls itself stands once, with how
+        /// often in a row.
+        named: Vec<(String, usize)>,
+        /// How many more stand in the middle of them, not named.
+        skipped: usize,
+    },
     /// The code of the function above.
     Own,
     /// Paths that are not shown, and how many they are.
@@ -149,9 +156,7 @@ impl Writer<'_> {
             let chain = chain(self.tree, self.children, row);
             let below: Vec<u32> = self.children.of(chain.end).collect();
             let opens = self.opened[chain.end as usize] && !below.is_empty();
-            let name = |function: u32| self.tree.functions[function as usize].name.clone();
-            let calls = chain.calls.into_iter().map(|(function, times)| (name(function), times));
-            let kind = PathKind::Calls(calls.collect());
+            let kind = self.calls(&chain.calls);
             rows.push(PathRow { depth, kind, value: total(row), ends: !opens });
             if opens {
                 let own = self.tree.nodes[chain.end as usize].self_value;
@@ -167,5 +172,15 @@ impl Writer<'_> {
         if own != 0 {
             rows.push(PathRow { depth, kind: PathKind::Own, value: own, ends: true });
         }
+    }
+
+    /// The functions of a row, those at its ends by name.
+    fn calls(&self, calls: &[(u32, usize)]) -> PathKind {
+        let skipped = calls.len().saturating_sub(2 * NAMED);
+        let (start, end) = calls.split_at(if skipped == 0 { calls.len() } else { NAMED });
+        let named = start.iter().chain(end.get(skipped..).unwrap_or_default());
+        let name = |function: u32| self.tree.functions[function as usize].name.clone();
+        let named = named.map(|&(function, times)| (name(function), times)).collect();
+        PathKind::Calls { named, skipped }
     }
 }

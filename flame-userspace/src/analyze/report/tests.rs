@@ -84,7 +84,8 @@ fn chains_are_one_row_and_recursion_is_counted() {
     let report = Report::of(&b.finish(), ReportOptions::default());
     let view = &report.views[0];
     let calls = |names: &[(&str, usize)]| {
-        PathKind::Calls(names.iter().map(|&(name, times)| (name.to_owned(), times)).collect())
+        let named = names.iter().map(|&(name, times)| (name.to_owned(), times)).collect();
+        PathKind::Calls { named, skipped: 0 }
     };
     let rows: Vec<_> = view.paths.iter().map(|r| (r.depth, &r.kind, r.value, r.ends)).collect();
     assert_eq!(
@@ -102,6 +103,23 @@ fn chains_are_one_row_and_recursion_is_counted() {
     assert!(leaf.callers[0].cut);
     assert_eq!(view.samples, Some(100.0));
     assert!(report.warnings[0].starts_with("few samples (100)"), "{:?}", report.warnings);
+}
+
+#[test]
+fn of_a_very_long_chain_the_ends_are_named() {
+    for (length, wanted) in [(64, 0), (65, 1), (100_000, 100_000 - 64)] {
+        let mut b = builder();
+        let frames = ["ping", "pong"].map(|name| location(&mut b, name));
+        let none = b.label_set(Vec::new());
+        let stack = b.stack(frames.into_iter().cycle().take(length));
+        b.sample(stack, none, &[1, 10]);
+        let report = Report::of(&b.finish(), ReportOptions::default());
+        let [row] = report.views[0].paths.as_slice() else { panic!("{length}: one path") };
+        let PathKind::Calls { named, skipped } = &row.kind else { panic!("{length}: calls") };
+        assert_eq!((named.len(), *skipped), (64, wanted), "{length}");
+        assert_eq!(named[0].0, "ping");
+        assert_eq!(named[63].0, ["pong", "ping"][length % 2], "{length}");
+    }
 }
 
 #[test]

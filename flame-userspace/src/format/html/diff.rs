@@ -173,11 +173,11 @@ impl Merging {
 /// scripts.
 fn differences(graph: &Graph, held: bool, ratio: f64) -> String {
     let unit = &graph.types[graph.shown].unit;
+    // Once for each frame: it takes as long as its name is, and there may be very many nodes.
+    let role = |frame: &Frame| if held { frame.shown.role() } else { Role::Own };
+    let roles: Vec<Role> = graph.frames.iter().map(role).collect();
     let nodes = graph.nodes.iter();
-    let holder = holding_nodes(nodes.map(|node| {
-        let role = graph.frames[node.frame as usize].shown.role();
-        (node.parent, if held { role } else { Role::Own })
-    }));
+    let holder = holding_nodes(nodes.map(|node| (node.parent, roles[node.frame as usize])));
     let mut rows: HashMap<(&str, &str), [f64; 2]> = HashMap::new();
     // The first samples are the new profile's.
     for (side, (Samples { nodes, values, .. }, factor)) in

@@ -97,20 +97,21 @@ fn holding(row: &HoldingRow) -> Value {
 }
 
 fn path(row: &PathRow) -> Value {
-    let (kind, calls, others) = match &row.kind {
-        PathKind::Calls(calls) => {
+    let (kind, calls, skipped, others) = match &row.kind {
+        PathKind::Calls { named, skipped } => {
             let call =
                 |(name, times): &(String, usize)| json!({ "name": text(name), "times": times });
-            ("calls", calls.iter().map(call).collect(), 0)
+            ("calls", named.iter().map(call).collect(), *skipped, 0)
         }
-        PathKind::Own => ("own", Vec::new(), 0),
-        PathKind::Others(count) => ("others", Vec::new(), *count),
-        PathKind::NoStack => ("no_stack", Vec::new(), 0),
+        PathKind::Own => ("own", Vec::new(), 0, 0),
+        PathKind::Others(count) => ("others", Vec::new(), 0, *count),
+        PathKind::NoStack => ("no_stack", Vec::new(), 0, 0),
     };
     json!({
         "depth": row.depth,
         "kind": kind,
         "calls": calls,
+        "skipped": skipped,
         "others": others,
         "value": row.value,
         "ends": row.ends,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{capped, cell};
-use super::{Sides, head};
+use super::{Sides, head, in_unit};
 use crate::analyze::check::Check;
 use crate::format::change::{notes, told};
 use crate::format::markdown::text::code;
@@ -29,10 +29,10 @@ pub fn check(check: &Check, sides: &Sides<'_>) -> String {
         _ = writeln!(
             out,
             "| {} | {} | {} | {} | {verdict} | {} |",
-            told.base,
-            told.new,
-            told.growth,
-            told.smallest,
+            in_unit(&outcome.unit, &told.base),
+            in_unit(&outcome.unit, &told.new),
+            in_unit(&outcome.unit, &told.growth),
+            in_unit(&outcome.unit, &told.smallest),
             cell(&told.limit),
         );
     }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::text::{capped, cell, code};
-use super::{front_matter, head, value};
+use super::text::{capped, cell, code, is_plain};
+use super::{front_matter, head, signed, value};
 use crate::analyze::diff::Diff;
-use crate::format::change::{comparison, held, presence, relative, signed, totals};
+use crate::format::change::{comparison, held, presence, relative, totals};
 
 /// What a difference says besides the profiles.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +26,12 @@ impl Sides<'_> {
 /// A difference as Markdown, with at most `top` functions.
 pub fn diff(diff: &Diff, sides: &Sides<'_>, top: usize) -> String {
     let mut out = front_matter("flame-diff/1", &sides.source_id());
+    let unit = &diff.sample_type.unit;
     // Writing to a text cannot fail, here and below.
     _ = writeln!(out, "---\n\n# From {} to {}\n", code(sides.base), code(sides.new));
-    _ = writeln!(out, "- {}", capped(&totals(diff)));
+    let totals = totals(diff);
+    let is_plain = [&diff.sample_type.kind[..], unit.name()].into_iter().all(is_plain);
+    _ = writeln!(out, "- {}", if is_plain { capped(&totals) } else { code(&totals) });
     _ = writeln!(out, "- {}", capped(&comparison(&diff.scale)));
     if let Some(held) = held(diff) {
         _ = writeln!(out, "- {held}");
@@ -38,7 +41,6 @@ pub fn diff(diff: &Diff, sides: &Sides<'_>, top: usize) -> String {
         out.push_str("- no function has changed\n");
         return out;
     }
-    let unit = &diff.sample_type.unit;
     let what = if diff.held { "what they hold" } else { "their self value" };
     _ = writeln!(out, "\n## Functions by the change of {what}\n");
     let last: &[&str] = if diff.held { &["", "through"] } else { &[""] };

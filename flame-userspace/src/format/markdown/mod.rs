@@ -11,6 +11,7 @@ pub use check::check;
 pub use diff::{Sides, diff};
 pub use report::{Heading, report};
 
+use super::change;
 use crate::profile::Unit;
 
 /// A share for people.
@@ -27,9 +28,19 @@ fn head(right: &[&str], left: &[&str]) -> String {
 
 /// A value of a unit of the profile's making.
 fn value(unit: &Unit, value: i64) -> String {
+    in_unit(unit, &unit.format(value))
+}
+
+/// A change with its sign, of a unit of the profile's making.
+fn signed(unit: &Unit, change: i64) -> String {
+    in_unit(unit, &change::signed(unit, change))
+}
+
+/// A text that tells values in `unit`, for a table's cell or a line.
+fn in_unit(unit: &Unit, told: &str) -> String {
     match unit {
-        Unit::Other(_) => text::capped(&unit.format(value)).replace('|', "\\|"),
-        _ => unit.format(value),
+        Unit::Other(name) if !text::is_plain(name) => text::cell(told),
+        _ => told.to_owned(),
     }
 }
 

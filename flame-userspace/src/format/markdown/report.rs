@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{block, capped, cell, code, pattern, quoted, short, short_cell};
+use super::text::{block, capped, cell, code, pattern, quoted, short, short_cell, word};
 use super::{front_matter, head, percent, value};
 use crate::analyze::report::{Around, CallPath, Groups, PathKind, PathRow, Report, View};
 use crate::format::date::Date;
@@ -30,7 +30,7 @@ pub fn report(report: &Report, heading: &Heading<'_>) -> String {
     }
     for (i, view) in report.views.iter().enumerate() {
         if report.views.len() > 1 {
-            _ = writeln!(out, "\n# {}\n", capped(&view.sample_type.kind));
+            _ = writeln!(out, "\n# {}\n", word(&view.sample_type.kind));
         }
         facts(report, view, &mut out);
         view_tables(view, i == 0, &mut out);
@@ -70,8 +70,7 @@ fn about_session(report: &Report, heading: &Heading<'_>) -> String {
 /// The first lines: how much there is, and what has most of it.
 fn facts(report: &Report, view: &View, out: &mut String) {
     let unit = &view.sample_type.unit;
-    let mut first =
-        format!("**{}** of {}", value(unit, view.total), capped(&view.sample_type.kind));
+    let mut first = format!("**{}** of {}", value(unit, view.total), word(&view.sample_type.kind));
     if report.duration_ns > 0 {
         _ = write!(first, " in {}", Unit::Nanoseconds.format(report.duration_ns));
         if *unit == Unit::Nanoseconds {
@@ -211,7 +210,7 @@ fn functions(title: &str, view: &View, rows: &[usize], full: bool, out: &mut Str
             } else {
                 (worth.total, objects.total)
             };
-            let mean = if objects > 0 { unit.format(bytes / objects) } else { String::new() };
+            let mean = if objects > 0 { value(unit, bytes / objects) } else { String::new() };
             _ = write!(out, "{} | {mean} | ", Unit::Count.format(objects));
         }
         // The first table that names a function names it in full.
@@ -255,16 +254,16 @@ fn path(row: &PathRow) -> String {
         PathKind::NoStack => "(no stack)".to_owned(),
         PathKind::Others(1) => "(1 other)".to_owned(),
         PathKind::Others(count) => format!("({count} others)"),
-        PathKind::Calls(calls) => {
+        PathKind::Calls { named, skipped } => {
             let name = |(name, times): &(String, usize)| match times {
                 1 => short(name),
                 times => format!("{} x{times}", short(name)),
             };
-            let names: Vec<String> = if calls.len() <= 5 {
-                calls.iter().map(name).collect()
+            let names: Vec<String> = if named.len() <= 5 {
+                named.iter().map(name).collect()
             } else {
-                let (start, end) = (&calls[..2], &calls[calls.len() - 2..]);
-                let between = std::iter::once(format!("(+{})", calls.len() - 4));
+                let (start, end) = (&named[..2], &named[named.len() - 2..]);
+                let between = std::iter::once(format!("(+{})", named.len() - 4 + skipped));
                 start.iter().map(name).chain(between).chain(end.iter().map(name)).collect()
             };
             names.join(" > ")

@@ -59,6 +59,18 @@ fn without_brackets(name: &str) -> Option<String> {
     open.is_empty().then_some(plain)
 }
 
+/// Whether a name of the profile's making is no more than words: nothing in it is markup, ends a
+/// table's cell, or becomes a link.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || " _-:%/".contains(c);
+    name.chars().count() <= LONGEST && name.chars().all(plain) && !name.contains("//")
+}
+
+/// A name that is a word as a rule, such as a sample type's: as it is, or else as a code span.
+pub(super) fn word(name: &str) -> String {
+    if is_plain(name) { name.to_owned() } else { code(name) }
+}
+
 /// `name` as a code span. It is delimited by more backticks than any run in it has.
 pub(super) fn code(name: &str) -> String {
     span(&capped(name))
@@ -136,6 +148,18 @@ mod tests {
         assert_eq!(capped(&long).chars().count(), LONGEST);
         assert_eq!(block(&["a ``` b".to_owned()]), "````text\na ``` b\n````\n");
         assert_eq!(quoted("a\"b\n"), r#""a\"b\\n""#);
+    }
+
+    #[test]
+    fn words_stay_words_and_all_else_is_code() {
+        for plain in ["cpu", "alloc_space", "sched:sched_switch", "bytes/s", "µs", "% of all", ""]
+        {
+            assert_eq!(word(plain), plain);
+        }
+        for hostile in ["a|b", "x\n# y", "**b**", "![](//x)", "http://x", "<img>", "\u{202e}", "`"]
+        {
+            assert!(word(hostile).starts_with('`'), "{hostile}");
+        }
     }
 
     #[test]

@@ -107,6 +107,13 @@ pub enum ReadError {
         /// The most frames that it takes.
         limit: u64,
     },
+    /// What rows share comes to more than the reader takes, told for each of them.
+    TooMuchRepeated {
+        /// The most that it takes.
+        limit: u64,
+        /// Of what.
+        what: &'static str,
+    },
     /// Sample types and comments repeat texts until they are longer than the whole file.
     TooMuchText {
         /// The most bytes of text that the reader copies out of this file.
@@ -123,7 +130,12 @@ impl fmt::Display for ReadError {
                  found {found}"
             );
         }
-        f.write_str("not a valid pprof profile: ")?;
+        f.write_str(match self {
+            Self::TooLarge { .. } | Self::TooManyFrames { .. } | Self::TooMuchRepeated { .. } => {
+                "too large a profile: "
+            }
+            _ => "not a valid pprof profile: ",
+        })?;
         match self {
             Self::NotPprof { .. } => Ok(()),
             Self::Gzip { decompressed, cause } if cause.kind() == io::ErrorKind::UnexpectedEof => {
@@ -172,7 +184,17 @@ impl fmt::Display for ReadError {
                  found {found} values"
             ),
             Self::TooManyFrames { limit } => {
-                write!(f, "expected at most {limit} frames in its stacks, found more")
+                write!(
+                    f,
+                    "expected at most {limit} frames in its stacks, inlined functions counted, \
+                     found more"
+                )
+            }
+            Self::TooMuchRepeated { limit, what } => {
+                write!(
+                    f,
+                    "expected at most {limit} {what}, shared ones counted each time, found more"
+                )
             }
             Self::TooMuchText { limit } => write!(
                 f,

@@ -7,7 +7,8 @@
 //! Memory is bounded by a factor of the decompressed size: every row that is kept was paid for by
 //! bytes in the file, and the texts that are copied wherever a file refers to them, those of sample
 //! types and comments, have a budget. What costs most for its bytes, a stack of one-byte ids, is
-//! bounded by numbers too, so that the largest file does not take the machine's memory.
+//! bounded by numbers too, so that the largest file does not take the machine's memory. What the
+//! finished profile comes to, [`check`] looks at.
 //!
 //! What a [`Profile`] has no place for is left out: `drop_frames` and `keep_frames` (the frames are
 //! kept), `doc_url`, `is_folded`.
@@ -15,6 +16,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::bounds::{MAX_FRAMES, check};
 use super::field::each;
 use super::head::Head;
 use super::inflate::{MAX_DECOMPRESSED_BYTES, inflate};
@@ -24,10 +26,6 @@ use crate::profile::{
     Builder, Function, FunctionId, Label, LabelValue, Line, Location, LocationId, Mapping,
     MappingId, Profile, StringId,
 };
-
-/// The most frames that a profile's stacks are made of, callers that stacks share counted once.
-/// A profile of a million frames is large.
-pub(in crate::format) const MAX_FRAMES: usize = 64 << 20;
 
 /// Reads a pprof file, compressed or not, of any tool.
 ///
@@ -53,7 +51,9 @@ pub(in crate::format) fn read_message(message: &[u8]) -> Result<Profile, ReadErr
     each(message, 5, |function| reader.function(function))?;
     each(message, 4, |location| reader.location(&location))?;
     each(message, 2, |sample| reader.sample(&sample))?;
-    Ok(reader.builder.finish())
+    let profile = reader.finish();
+    check(&profile)?;
+    Ok(profile)
 }
 
 /// Puts the rows of a file into a [`Builder`], and knows their ids.
@@ -207,6 +207,11 @@ impl<'a> Reader<'a> {
             LabelValue::Text(self.text(label.str, "label")?)
         };
         Ok(Label { key, value })
+    }
+
+    /// The profile; the ids are forgotten.
+    fn finish(self) -> Profile {
+        self.builder.finish()
     }
 }
 

@@ -2,7 +2,8 @@
 //! `perf script`; each compressed by gzip or not. Which one it is, the bytes tell.
 //!
 //! Like the reader of pprof, these are made for hostile bytes: every row that is kept was paid for
-//! by bytes of the file, whose size is bounded, and so is the number of frames.
+//! by bytes of the file, whose size is bounded, and so is the number of frames, inlined functions
+//! counted for each process.
 
 mod folded;
 mod perf_script;
@@ -19,7 +20,7 @@ pub const MAX_BYTES: u64 = pprof::MAX_DECOMPRESSED_BYTES;
 /// Why a file cannot be read as a profile.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It is no pprof file, or a broken one, and no text.
+    /// It is no pprof file, or a broken one, and no text; or it is too large, whatever it is.
     Pprof(pprof::ReadError),
     /// It is a text, but not one that is understood.
     Text {
@@ -62,10 +63,12 @@ pub fn read(bytes: &[u8]) -> Result<Profile, ReadError> {
         return Err(ReadError::Pprof(pprof::ReadError::NotPprof { found }));
     }
     let first = lines(&message).find(|(_, line)| !is_skipped(line));
-    match first {
+    let profile = match first {
         Some((_, line)) if perf_script::is_header(&line) => perf_script::read(&message),
         _ => folded::read(&message),
-    }
+    }?;
+    pprof::check(&profile).map_err(ReadError::Pprof)?;
+    Ok(profile)
 }
 
 /// The lines of a text with their numbers, from 1. Bytes that are not UTF-8 are replaced.

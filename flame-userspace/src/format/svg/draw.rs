@@ -6,7 +6,7 @@ use std::io;
 use super::Options;
 use super::layout::FrameBox;
 use crate::format::frame::{Description, Side, describe};
-use crate::format::text::markup;
+use crate::format::text::{markup, visible};
 use crate::profile::tree::CallTree;
 use crate::profile::{Profile, Unit};
 
@@ -57,9 +57,9 @@ pub(super) fn draw(
         summary = markup(&summary(profile, options, tree)),
     )?;
     if profile.sample_count() > 0 {
-        let mut frames = Frames::new(profile, tree, boxes);
-        frames.cut_names(longest_name);
-        let value = |value: i64| profile.sample_types()[options.sample_type].unit.format(value);
+        let frames = Frames::new(profile, tree, boxes, longest_name);
+        let unit = &profile.sample_types()[options.sample_type].unit;
+        let value = |value: i64| visible(&unit.format(value)).into_owned();
         for b in boxes {
             write_box(b, &frames, tree, &value, out)?;
         }
@@ -88,14 +88,16 @@ struct Frames {
 }
 
 impl Frames {
-    fn new(profile: &Profile, tree: &CallTree, boxes: &[FrameBox]) -> Self {
+    /// Of names longer than `longest` characters the start is kept: there may be very many frames
+    /// of one long name.
+    fn new(profile: &Profile, tree: &CallTree, boxes: &[FrameBox], longest: usize) -> Self {
         let mut descriptions = HashMap::new();
         let mut weights: HashMap<String, i64> = HashMap::new();
         for node in boxes.iter().filter_map(|b| b.node) {
             let node = &tree.nodes[node as usize];
-            let shown = descriptions
-                .entry(node.frame)
-                .or_insert_with(|| describe(profile, tree.frames[node.frame as usize]));
+            let shown = descriptions.entry(node.frame).or_insert_with(|| {
+                cut(describe(profile, tree.frames[node.frame as usize]), longest)
+            });
             if shown.side == Side::User && !shown.module.is_empty() {
                 let weight = weights.entry(shown.module.clone()).or_default();
                 *weight = weight.saturating_add(node.total);
@@ -107,17 +109,6 @@ impl Frames {
         Self { descriptions, colours }
     }
 
-    fn cut_names(&mut self, longest: usize) {
-        for Description { name, file, .. } in self.descriptions.values_mut() {
-            for text in [name, file] {
-                if let Some((end, _)) = text.char_indices().nth(longest) {
-                    text.truncate(end);
-                    text.push('…');
-                }
-            }
-        }
-    }
-
     fn colour(&self, frame: &Description) -> &'static str {
         match frame.side {
             Side::Process => PROCESS,
@@ -125,6 +116,16 @@ impl Frames {
             Side::User => self.colours.get(&frame.module).copied().unwrap_or(OTHER),
         }
     }
+}
+
+/// A frame with no text of more than `longest` characters.
+fn cut(mut frame: Description, longest: usize) -> Description {
+    for text in [&mut frame.name, &mut frame.module, &mut frame.file] {
+        if let Some((end, _)) = text.char_indices().nth(longest) {
+            *text = format!("{}…", &text[..end]);
+        }
+    }
+    frame
 }
 
 fn write_box(
@@ -233,6 +234,16 @@ mod tests {
         assert!(!image.contains("<script") && !image.contains(['\u{202e}', '\0', '\u{ffff}']));
         assert_eq!(image.matches("</svg>").count(), 1);
         assert!(image.contains("\\n]]&gt;&amp;"));
+    }
+
+    #[test]
+    fn long_names_are_told_by_their_start() {
+        let long = "n".repeat(10 * LONGEST_NAME);
+        let image = image(&example::of_names(&["main", &long]));
+        let start = &long[..LONGEST_NAME];
+        assert!(image.contains(&format!("<title>{start}… ({start}…)\n")), "{image:.3000}");
+        // The last name is the process's and the module's as well, and its frame's label is short.
+        assert!(image.len() < 8 * LONGEST_NAME, "{}", image.len());
     }
 
     #[test]

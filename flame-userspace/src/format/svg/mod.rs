@@ -6,6 +6,7 @@ mod layout;
 
 use std::io;
 
+use super::bounded::{Bounded, MAX_BYTES};
 use crate::profile::Profile;
 use crate::profile::tree::{CallTree, TreeOptions};
 
@@ -28,6 +29,8 @@ pub struct Options<'a> {
 }
 
 /// Writes `profile` as an image. Panics if it has no such sample type but has samples.
+///
+/// More than a GiB is an error: a stack of millions of frames is as many boxes.
 pub fn write(profile: &Profile, options: &Options, out: &mut impl io::Write) -> io::Result<()> {
     let tree = if profile.sample_count() == 0 {
         CallTree::default()
@@ -37,7 +40,8 @@ pub fn write(profile: &Profile, options: &Options, out: &mut impl io::Write) -> 
         CallTree::build(profile, options)
     };
     let boxes = layout::lay_out(&tree, draw::WIDTH, draw::NARROWEST);
-    draw::draw(profile, options, &tree, &boxes, draw::LONGEST_NAME, out)
+    let mut out = Bounded::new(out, "the image", MAX_BYTES);
+    draw::draw(profile, options, &tree, &boxes, draw::LONGEST_NAME, &mut out)
 }
 
 /// Writes the outermost and heaviest frames of `tree`, in few bytes: a picture within a page.
