@@ -7,18 +7,16 @@ use std::os::unix::fs::FileExt as _;
 
 use flame_common::limits::TEXT_PAGE_BITS;
 use flame_common::unwind::Rule;
-use gimli::{
-    BaseAddresses, CieOrFde, DebugFrame, FrameDescriptionEntry, LittleEndian, UnwindContext,
-    UnwindSection,
-};
+use gimli::{BaseAddresses, DebugFrame, LittleEndian, UnwindContext};
 
 use super::analyze::{Analysis, gaps};
+use super::entries::{Steps, cost_of_entry, for_each_function, rules_of_entry};
 use super::gopclntab::GoFunctions;
 use super::indexed::{Index, IndexedFunctions};
 use super::scan::for_each_entry;
 use super::section::FrameSection;
 use super::table::{Builder, UnwindTable};
-use super::translate::{Slice, rule_of};
+use super::translate::Slice;
 use crate::process::Segment;
 
 /// Between functions lie at most so many bytes of padding, which never run.
@@ -216,9 +214,12 @@ impl UnwindInformation {
 
     /// Compiles a slice.
     pub(super) fn compile(&self, slice: u32) -> UnwindTable {
+        self.compile_in(&mut Work::new(), slice)
+    }
+
+    fn compile_in(&self, work: &mut Work, slice: u32) -> UnwindTable {
         let start = self.extent().0 + u64::from(slice) * SLICE_BYTES;
         let mut builder = Builder::new();
-        let mut context = None;
         // The function that reaches into the slice from before is the last that begins there.
         let functions = self.around(&(start..start + SLICE_BYTES));
         let begins_before = functions.partition_point(|f| f.code.start <= start);
@@ -229,7 +230,7 @@ impl UnwindInformation {
             at += 1;
             let next = functions.get(at).map_or(u64::MAX, |next| next.code.start);
             let slice = start..start + SLICE_BYTES;
-            self.rows(function, next, slice, &mut context, |address, rule| {
+            self.rows(function, next, slice, work, |address, rule| {
                 let number = builder.number(rule);
                 builder.push(address, number);
             });
@@ -250,7 +251,7 @@ impl UnwindInformation {
         }
         let next = functions.get(behind).map_or(u64::MAX, |next| next.code.start);
         let mut found = Rule::GAP;
-        self.rows(function, next, address..address, &mut None, |from, rule| {
+        self.rows(function, next, address..address, &mut Work::new(), |from, rule| {
             if from <= address {
                 found = rule;
             }
@@ -259,15 +260,19 @@ impl UnwindInformation {
     }
 
     /// Calls back with a function's rows, of which those from `next` on are another's. Where it
-    /// ends, and nothing but padding comes behind, its last holds on.
+    /// ends, and nothing but padding comes behind, its last holds on. What cannot be understood, or
+    /// is more than `work` allows, has no rule.
     fn rows(
         &self,
         function: &Function,
         next: u64,
         slice: Range<u64>,
-        context: &mut Option<UnwindContext<usize>>,
+        work: &mut Work,
         mut row: impl FnMut(u64, Rule),
     ) {
+        if next <= function.code.start {
+            return;
+        }
         let mut from = function.code.start;
         let mut push = |address: u64, rule: Rule| {
             let address = address.clamp(function.code.start, function.code.end);
@@ -276,27 +281,36 @@ impl UnwindInformation {
                 from = address;
             }
         };
+        // Until its entry tells one: not the last rule of the function before.
+        push(function.code.start, Rule::GAP);
         match function.entry {
             Entry::Start => push(function.code.start, Rule::ROOT),
             Entry::EhFrame(offset) => {
+                let cost = |section: &FrameSection| {
+                    section.with_entry(offset, |s, bases| cost_of_entry(s, bases, offset))?
+                };
                 if let Some(section) = &self.sources.eh_frame
+                    && cost(section).is_some_and(|cost| work.steps.take(cost))
                     && section.usual_rows(offset, &mut push).is_none()
                 {
                     section.with_entry(offset, |section, bases| {
-                        let context = context.get_or_insert_default();
+                        let context = work.context.get_or_insert_default();
                         rules_of_entry(section, bases, offset, context, push);
                     });
                 }
             }
             Entry::DebugFrame(offset) => {
-                if let Some((section, bases)) = self.sources.debug_frame() {
-                    let context = context.get_or_insert_default();
+                if let Some((section, bases)) = self.sources.debug_frame()
+                    && let Some(cost) = cost_of_entry(&section, &bases, offset)
+                    && work.steps.take(cost)
+                {
+                    let context = work.context.get_or_insert_default();
                     rules_of_entry(&section, &bases, offset, context, push);
                 }
             }
             Entry::Go(number) => {
                 if let Some(go) = &self.sources.go {
-                    go.rules(number, push);
+                    go.rules(number, &mut work.steps, push);
                 }
             }
             Entry::Code => {
@@ -309,6 +323,20 @@ impl UnwindInformation {
         if next > end && next - end >= PADDING {
             row(end, Rule::GAP);
         }
+    }
+}
+
+/// What the functions of a slice share while they are compiled.
+#[derive(Debug)]
+struct Work {
+    steps: Steps,
+    /// Made for the first entry that needs it.
+    context: Option<UnwindContext<usize>>,
+}
+
+impl Work {
+    const fn new() -> Self {
+        Self { steps: Steps::of_a_slice(), context: None }
     }
 }
 
@@ -421,50 +449,6 @@ fn analyze(code: &Code, gap: &Range<u64>, slice: Range<u64>, push: impl FnMut(u6
     let end = gap.end.min(slice.end.saturating_add(MARGIN));
     if let Some(bytes) = code.read(start..end) {
         Analysis::new(&bytes, start).rules(start == gap.start, push);
-    }
-}
-
-/// Calls back with the rules of an entry.
-fn rules_of_entry<'a, Section: UnwindSection<Slice<'a>>>(
-    section: &Section,
-    bases: &BaseAddresses,
-    offset: usize,
-    context: &mut UnwindContext<usize>,
-    mut push: impl FnMut(u64, Rule),
-) {
-    let Ok(fde) = section.fde_from_offset(bases, offset.into(), Section::cie_from_offset) else {
-        return;
-    };
-    let Ok(mut rows) = fde.rows(section, bases, context) else { return };
-    // What was understood of a damaged entry stays; the rest of its code has the last rule.
-    while let Ok(Some(row)) = rows.next_row() {
-        push(row.start_address(), rule_of(row, section, &fde));
-    }
-}
-
-/// Calls back for each entry that can be understood.
-pub(super) fn for_each_function<'a, Section: UnwindSection<Slice<'a>>>(
-    section: &Section,
-    bases: &BaseAddresses,
-    mut each: impl FnMut(&FrameDescriptionEntry<Slice<'a>>, &mut UnwindContext<usize>),
-) {
-    let mut context = UnwindContext::new();
-    let mut entries = section.entries(bases);
-    // Most entries share a few headers, and their neighbours' above all.
-    let mut last_cie = None;
-    while let Ok(Some(entry)) = entries.next() {
-        let CieOrFde::Fde(partial) = entry else { continue };
-        let fde = partial.parse(|section, bases, offset| match &last_cie {
-            Some((known, cie)) if *known == offset => Ok(gimli::CommonInformationEntry::clone(cie)),
-            _ => {
-                let cie = section.cie_from_offset(bases, offset)?;
-                last_cie = Some((offset, cie.clone()));
-                Ok(cie)
-            }
-        });
-        if let Ok(fde) = fde {
-            each(&fde, &mut context);
-        }
     }
 }
 

@@ -9,12 +9,11 @@ use gimli::{
 };
 
 use super::compile::{Entry, UnwindInformation};
+use super::entries::{self, entry_at};
 use super::translate::{RA, Row, Slice};
 
 /// Most operations of one expression; the longest known has ten.
 const OPERATIONS: u32 = 256;
-/// Most bytes of an entry: those of the largest known functions have a few thousand.
-const LARGEST_ENTRY: usize = 64 << 10;
 
 /// A frame, with what is known of its registers.
 #[derive(Debug, Clone)]
@@ -66,7 +65,7 @@ impl Frame {
         }
     }
 
-    fn by_entry<'a, Section: UnwindSection<Slice<'a>>>(
+    fn by_entry<'a, Section: entries::Section<'a>>(
         &mut self,
         section: &Section,
         bases: &BaseAddresses,
@@ -74,10 +73,7 @@ impl Frame {
         address: u64,
         memory: &mut impl Memory,
     ) -> Option<Result<Step, StackEnd>> {
-        let entry = section.fde_from_offset(bases, offset.into(), Section::cie_from_offset).ok()?;
-        if entry.entry_len() > LARGEST_ENTRY || entry.cie().entry_len() > LARGEST_ENTRY {
-            return None;
-        }
+        let entry = entry_at(section, bases, offset)?;
         let mut context = UnwindContext::new();
         let row = entry.unwind_info_for_address(section, bases, &mut context, address).ok()?;
         if row.register(RA) == Some(RegisterRule::Undefined) {

@@ -10,7 +10,8 @@
 //! functions: pairs of u32 (start behind the start of text, offset of the record), one more at the
 //!        end; records: start u32, name u32, 2 × u32, stack pointers u32, ..., id u8, flags u8
 //! a program-counter table: from the function's start on, pairs of varints: change of the value
-//!        (zigzag, from -1 on), length of code
+//!        (zigzag, from -1 on), length of code; behind the last a 0. No pair but the last has a
+//!        length of 0: a new one begins with an instruction (cmd/internal/obj/pcln.go)
 //! ```
 //!
 //! The value of a function's table of stack pointers at an instruction is what the function has
@@ -23,6 +24,8 @@
 use std::ops::Range;
 
 use flame_common::unwind::{Rule, SP, SavedFp};
+
+use super::entries::Steps;
 
 /// Go 1.18 and 1.19.
 const MAGIC_1_18: u32 = 0xffff_fff0;
@@ -44,6 +47,8 @@ const SIGNAL_RETURNS: [&[u8]; 2] = [b"runtime.sigreturn__sigaction", b"runtime.s
 const RUNTIME: [&[u8]; 2] = [b"runtime.", b"internal/runtime/"];
 /// Names are at most so long; real ones of generic functions have some hundred bytes.
 const LONGEST_NAME: usize = 4096;
+/// So much of a name tells whether it is one of those above.
+const HEAD_OF_NAME: usize = 32;
 
 /// The functions of a Go program.
 #[derive(Debug)]
@@ -57,6 +62,14 @@ pub(super) struct GoFunctions {
     functions: usize,
     /// Where a record keeps its flags.
     flags_at: usize,
+}
+
+/// What comes next in a program-counter table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Pair { change: i64, length: u64 },
+    End,
+    Damaged,
 }
 
 /// What is known of a function.
@@ -111,7 +124,8 @@ impl GoFunctions {
 
     fn code(&self, function: u32) -> Option<Range<u64>> {
         let (start, end) = (self.start(function)?, self.start(function.checked_add(1)?)?);
-        let code = self.text + u64::from(start)..self.text + u64::from(end);
+        let at = |offset: u32| self.text.saturating_add(offset.into());
+        let code = at(start)..at(end);
         // As a return address it is looked up by the byte before.
         let early = u64::from(self.special(function)? == Special::SignalReturn);
         Some(code.start.saturating_sub(early)..code.end)
@@ -125,11 +139,12 @@ impl GoFunctions {
     /// Whether a function is one of the runtime.
     pub(super) fn is_runtime(&self, function: u32) -> bool {
         let package = |name: &[u8]| RUNTIME.iter().any(|package| name.starts_with(package));
-        self.name_bytes(function).is_some_and(package)
+        self.head_of_name(function).is_some_and(package)
     }
 
-    /// Calls back with a function's rules, each with the address from which on it holds.
-    pub(super) fn rules(&self, function: u32, mut push: impl FnMut(u64, Rule)) {
+    /// Calls back with a function's rules, each with the address from which on it holds. Code
+    /// beyond what `steps` allow has none.
+    pub(super) fn rules(&self, function: u32, steps: &mut Steps, mut push: impl FnMut(u64, Rule)) {
         let (Some(code), Some(special)) = (self.code(function), self.special(function)) else {
             return;
         };
@@ -138,12 +153,15 @@ impl GoFunctions {
             Special::SignalReturn => return push(code.start, Rule::SIGNAL),
             Special::Switches | Special::No => {}
         }
+        let switches = special == Special::Switches;
         let mut deepest = 0;
-        self.values(function, |_, value| deepest = value.max(deepest));
-        self.values(function, |address, value| {
+        if switches && !self.values(function, steps, |_, value| deepest = value.max(deepest)) {
+            return push(code.start, Rule::GAP);
+        }
+        self.values(function, steps, |address, value| {
             // Until Go 1.20 those that go to another stack save no frame pointer of their own: the
             // caller's then leads to the caller's caller.
-            let switched = special == Special::Switches && (value >= 8 || deepest < 8);
+            let switched = switches && value >= 0 && (value >= 8 || deepest < 8);
             push(
                 code.start.saturating_add(address),
                 if switched { Rule::CHAIN } else { rule(value) },
@@ -152,35 +170,63 @@ impl GoFunctions {
     }
 
     /// Calls back with what a function has put on the stack, each with the offset of the first
-    /// instruction at which it is so.
-    fn values(&self, function: u32, mut each: impl FnMut(u64, i64)) -> Option<()> {
-        let offset = number(&self.bytes, self.record(function)? + 16)?;
-        let length = self.start(function + 1)?.checked_sub(self.start(function)?)?;
-        if offset == 0 {
+    /// instruction at which it is so; with -1 where that is not known any more. Whether it was
+    /// known to the end.
+    fn values(&self, function: u32, steps: &mut Steps, mut each: impl FnMut(u64, i64)) -> bool {
+        let Some((length, mut at)) = self.stack_pointers(function) else {
             each(0, -1);
-            return None;
-        }
-        let mut at = self.counters.checked_add(offset as usize)?;
+            return false;
+        };
         let (mut pc, mut value) = (0_u64, -1_i64);
-        while pc < length.into() {
-            let (change, length) = self.change(&mut at, pc == 0)?;
-            value += change;
-            each(pc, value);
-            pc += length;
+        while pc < length {
+            let next = if steps.take(1) { self.next(&mut at, pc == 0) } else { Next::Damaged };
+            match next {
+                Next::Pair { change, length } => {
+                    value += change;
+                    each(pc, value);
+                    pc += length;
+                }
+                Next::End => return true,
+                Next::Damaged => {
+                    each(pc, -1);
+                    return false;
+                }
+            }
         }
-        Some(())
+        true
     }
 
-    /// The next pair of a program-counter table: the change and the length of code.
-    fn change(&self, at: &mut usize, is_first: bool) -> Option<(i64, u64)> {
-        let zigzag = varint(&self.bytes, at).filter(|&change| change != 0 || is_first)?;
-        let change = i64::from(zigzag >> 1) ^ -i64::from(zigzag & 1);
-        Some((change, varint(&self.bytes, at)?.into()))
+    /// How long a function is, and where its table of stack pointers is; `None` if it has none.
+    fn stack_pointers(&self, function: u32) -> Option<(u64, usize)> {
+        let offset = number(&self.bytes, self.record(function)?.checked_add(16)?)?;
+        let length = self.start(function.checked_add(1)?)?.checked_sub(self.start(function)?)?;
+        let table = self.counters.checked_add(offset as usize).filter(|_| offset != 0)?;
+        Some((length.into(), table))
+    }
+
+    /// What comes next in a table.
+    fn next(&self, at: &mut usize, is_first: bool) -> Next {
+        let zigzag = varint(&self.bytes, at);
+        if zigzag == Some(0) && !is_first {
+            return Next::End;
+        }
+        let (Some(zigzag), Some(length)) = (zigzag, varint(&self.bytes, at)) else {
+            return Next::Damaged;
+        };
+        match length {
+            // Of no code, and so behind all of it.
+            0 if self.bytes.get(*at) == Some(&0) => Next::End,
+            0 => Next::Damaged,
+            _ => Next::Pair {
+                change: i64::from(zigzag >> 1) ^ -i64::from(zigzag & 1),
+                length: length.into(),
+            },
+        }
     }
 
     fn special(&self, function: u32) -> Option<Special> {
         let flags = *self.bytes.get(self.record(function)? + self.flags_at)?;
-        let name = self.name_bytes(function)?;
+        let name = self.head_of_name(function)?;
         Some(if ORDINARY.contains(&name) {
             Special::No
         } else if flags & FLAG_FIRST != 0 || LEAVERS.contains(&name) || name.starts_with(b"_rt0_") {
@@ -194,11 +240,23 @@ impl GoFunctions {
         })
     }
 
+    /// The beginning of a function's name: many functions may share a long one, and all are asked.
+    fn head_of_name(&self, function: u32) -> Option<&[u8]> {
+        let rest = self.name_on(function)?;
+        let head = rest.get(..HEAD_OF_NAME).unwrap_or(rest);
+        head.split(|&byte| byte == 0).next()
+    }
+
     fn name_bytes(&self, function: u32) -> Option<&[u8]> {
-        let name = number(&self.bytes, self.record(function)? + 4)? as usize;
-        let rest = self.bytes.get(self.names.checked_add(name)?..)?;
+        let rest = self.name_on(function)?;
         let length = rest.iter().take(LONGEST_NAME).position(|&byte| byte == 0)?;
         rest.get(..length)
+    }
+
+    /// The bytes from a function's name on.
+    fn name_on(&self, function: u32) -> Option<&[u8]> {
+        let name = number(&self.bytes, self.record(function)?.checked_add(4)?)? as usize;
+        self.bytes.get(self.names.checked_add(name)?..)
     }
 
     /// Where a function begins, behind the start of text; of the one behind the last, where the

@@ -19,7 +19,8 @@ const USUAL: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
 const HEAD: usize = 12;
 const PAIR: usize = 8;
 
-/// How many entries beside the wanted one are tried where that cannot be understood.
+/// How many entries beside the wanted one are tried where that cannot be understood, and how many
+/// of one address.
 const TRIED: usize = 16;
 /// Entries of no code, one behind the other, that are looked at for what begins there, at most: of
 /// LLVM's own libraries 27 have been seen.
@@ -153,7 +154,7 @@ impl IndexedFunctions {
         let behind = (end..self.index.count.min(end + TRIED)).find_map(function);
         let low = before.as_ref().map_or(0, |function| function.code.start);
         let high = behind.as_ref().map_or(u64::MAX, |function| function.code.start);
-        let inner = (begin..end).filter_map(function);
+        let inner = (begin..end).filter(|&number| !self.is_hidden(number)).filter_map(function);
         let mut all: Vec<Function> = before.into_iter().chain(inner).chain(behind).collect();
         if let Some(code) = self.start.clone().filter(|start| (low..high).contains(&start.start)) {
             all.push(Function { code, entry: Entry::Start });
@@ -207,6 +208,12 @@ impl IndexedFunctions {
         let codes = behind.take(EMPTY).filter_map(|at| Some((section.code_of(at)?, at)));
         let mut same = codes.take_while(|(code, _)| code.start == start);
         same.find(|(code, _)| !code.is_empty())
+    }
+
+    /// Whether so many more functions begin where this one does that it is not looked at.
+    fn is_hidden(&self, number: usize) -> bool {
+        let other = number + TRIED;
+        other < self.index.count && self.index.start(other) == self.index.start(number)
     }
 
     fn is_text(&self, address: u64) -> bool {

@@ -105,6 +105,22 @@ fn entries_that_say_other_than_the_table_are_left_out() {
     assert!(around.iter().all(|function| function.code.start != second), "{around:?}");
 }
 
+#[test]
+fn of_many_functions_at_one_address_a_few_are_looked_at() {
+    let (file, layout, bytes, address, section) = own();
+    let mut index =
+        Index::read(bytes, address, section.address, section.length).expect("a usual table");
+    let first = index.bytes[HEAD..HEAD + PAIR].to_owned();
+    index.bytes[HEAD..].chunks_exact_mut(PAIR).for_each(|pair| pair.copy_from_slice(&first));
+    assert!(index.count > 10 * TRIED);
+    let start = index.start(0);
+    let frames =
+        FrameSection::in_file(file, section.offset, section.length as usize, section.address);
+    let indexed = IndexedFunctions::new(index, &frames, &text_of(&layout), None, false);
+    let around = indexed.expect("functions").within(&(start - 1..start + 1), &frames);
+    assert_eq!(around.iter().filter(|f| f.code.start == start).count(), TRIED);
+}
+
 /// As lld links what LLVM makes of a function that is never reached.
 #[test]
 fn a_function_of_no_code_does_not_hide_the_one_that_begins_there() {

@@ -5,6 +5,7 @@
 
 mod analyze;
 mod compile;
+mod entries;
 mod evaluate;
 mod extents;
 mod finish;

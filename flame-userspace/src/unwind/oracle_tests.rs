@@ -15,7 +15,8 @@ use gimli::{
 };
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 
-use super::compile::{Code, PADDING, SLICE_PAGES, Sources, UnwindInformation, for_each_function};
+use super::compile::{Code, PADDING, SLICE_PAGES, Sources, UnwindInformation};
+use super::entries::for_each_function;
 use super::evaluate::Frame;
 use super::section::FrameSection;
 use super::source::{self, read_section, text_of};

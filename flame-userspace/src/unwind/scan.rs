@@ -12,10 +12,14 @@ use flame_common::unwind::Rule;
 use foldhash::HashMap;
 use gimli::{BaseAddresses, DwEhPe, EhFrame, LittleEndian, UnwindSection as _, constants};
 
+use super::entries::{LARGEST_ENTRY, header_length};
 use super::usual::Common;
 
 /// Four bytes, signed, relative to where they are.
 const USUAL: DwEhPe = DwEhPe(constants::DW_EH_PE_pcrel.0 | constants::DW_EH_PE_sdata4.0);
+
+/// Headers of a section that are looked at, at most: linkers keep one of those that are the same.
+const MOST_HEADERS: usize = 1 << 18;
 
 /// What the headers of a section say of their entries.
 #[derive(Debug, Default)]
@@ -35,13 +39,26 @@ struct Header {
 
 impl Headers {
     fn of(&mut self, bytes: &[u8], address: u64, header: usize) -> Option<Header> {
-        *self.known.entry(header).or_insert_with(|| {
-            let section = EhFrame::new(bytes, LittleEndian);
-            let bases = BaseAddresses::default().set_eh_frame(address);
-            let header = section.cie_from_offset(&bases, header.into()).ok()?;
-            let is_usual = header.fde_address_encoding() == Some(USUAL);
-            Some(Header { is_usual, common: Common::read(&header, &section, &bases) })
-        })
+        if let Some(known) = self.known.get(&header) {
+            return *known;
+        }
+        if self.known.len() >= MOST_HEADERS {
+            return None;
+        }
+        let read = Header::read(bytes, address, header);
+        self.known.insert(header, read);
+        read
+    }
+}
+
+impl Header {
+    fn read(bytes: &[u8], address: u64, header: usize) -> Option<Self> {
+        header_length(bytes, header)?;
+        let section = EhFrame::new(bytes, LittleEndian);
+        let bases = BaseAddresses::default().set_eh_frame(address);
+        let header = section.cie_from_offset(&bases, header.into()).ok()?;
+        let is_usual = header.fde_address_encoding() == Some(USUAL);
+        Some(Self { is_usual, common: Common::read(&header, &section, &bases) })
     }
 }
 
@@ -74,13 +91,15 @@ pub(super) fn header_of_entry(bytes: &[u8], entry: usize) -> Option<usize> {
     id_at.checked_sub(back as usize)
 }
 
-/// The code that an entry speaks of; `None` for a header, and for what cannot be understood.
+/// The code that an entry speaks of; `None` for a header, and for what cannot be understood or is
+/// too large.
 pub(super) fn code_of_entry(
     bytes: &[u8],
     address: u64,
     entry: usize,
     headers: &mut Headers,
 ) -> Option<Range<u64>> {
+    extent_of_entry(bytes, entry).filter(|extent| extent.len() <= LARGEST_ENTRY)?;
     let header = header_of_entry(bytes, entry)?;
     if headers.of(bytes, address, header)?.is_usual {
         return usual_code(bytes.get(entry..)?, address, entry);
@@ -125,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::process::ElfLayout;
-    use crate::unwind::compile::for_each_function;
+    use crate::unwind::entries::for_each_function;
     use crate::unwind::source::read_section;
 
     #[test]

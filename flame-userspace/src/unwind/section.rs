@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use flame_common::unwind::Rule;
 use gimli::{BaseAddresses, EhFrame, LittleEndian};
 
+use super::entries::LARGEST_ENTRY;
 use super::scan::{Headers, code_of_entry, extent_of_entry, header_of_entry, usual_rows};
 use super::translate::Slice;
 
@@ -118,7 +119,8 @@ impl FrameSection {
 }
 
 impl Read {
-    /// Sees to it that an entry and its header are in memory; `None` if that cannot be.
+    /// Sees to it that an entry and its header are in memory; `None` if that cannot be, or they are
+    /// too large.
     fn load_entry(&mut self, entry: usize) -> Option<()> {
         if self.rest.is_none() {
             return Some(());
@@ -131,6 +133,9 @@ impl Read {
     fn load_one(&mut self, entry: usize) -> Option<()> {
         self.load(entry..entry.checked_add(8)?)?;
         let extent = extent_of_entry(&self.bytes, entry)?;
+        if extent.len() > LARGEST_ENTRY {
+            return None;
+        }
         self.load(extent)
     }
 

@@ -19,8 +19,10 @@ const SMALL: u32 = 8;
 const WALKS: u32 = 4;
 const OFTEN_HZ: u32 = 400;
 const TOGETHER: u32 = 4;
-/// The most functions of a Go program's runtime that are looked for at once: it has some thousand.
-const RUNTIME: u32 = 16_384;
+/// The most functions of a Go program's runtime that are looked for at once: it has some thousand;
+/// and the most slices that they lie in.
+const RUNTIME: usize = 16_384;
+pub(super) const RUNTIME_SLICES: usize = 512;
 
 /// The table of a file, as far as it was needed.
 #[derive(Debug)]
@@ -67,7 +69,14 @@ impl SlicedTable {
         let wanted: BTreeSet<u32> = if count <= SMALL {
             (0..count).collect()
         } else {
-            self.information.go_runtime().take(RUNTIME as usize).collect()
+            let mut wanted = BTreeSet::new();
+            for number in self.information.go_runtime().take(RUNTIME) {
+                if wanted.len() == RUNTIME_SLICES {
+                    break;
+                }
+                wanted.insert(number);
+            }
+            wanted
         };
         self.slices =
             wanted.iter().map(|&number| (number, self.information.compile(number))).collect();

@@ -155,8 +155,41 @@ fn decompress(bytes: &[u8]) -> Option<Vec<u8>> {
     (content.len() as u64 == size).then_some(content)
 }
 
-/// The addresses of a file's code.
+/// The addresses of a file's code, in order; segments that overlap are one piece: else the code
+/// between functions would be found once for each.
 pub(super) fn text_of(layout: &ElfLayout) -> Vec<Range<u64>> {
     let code = layout.segments.iter().filter(|segment| segment.executable);
-    code.map(|s| s.address..s.address.saturating_add(s.length)).collect()
+    let mut text: Vec<Range<u64>> =
+        code.map(|s| s.address..s.address.saturating_add(s.length)).collect();
+    text.sort_unstable_by_key(|piece| piece.start);
+    text.dedup_by(|next, last| {
+        let overlaps = next.start < last.end;
+        if overlaps {
+            last.end = last.end.max(next.end);
+        }
+        overlaps
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Segment;
+
+    #[test]
+    fn code_that_is_told_twice_is_there_once() {
+        let segment =
+            |address, length, executable| Segment { address, offset: 0, length, executable };
+        let mut segments = vec![segment(0x5000, 0x1000, true); 9];
+        segments.extend([
+            segment(0x1000, 0x2000, true),
+            segment(0x1800, 0x100, true),
+            segment(0x2fff, 0x1000, true),
+            segment(0x3fff, 0x100, true),
+            segment(0x4800, 0x10, false),
+        ]);
+        let text = text_of(&ElfLayout { segments, ..ElfLayout::default() });
+        assert_eq!(text, [0x1000..0x3fff, 0x3fff..0x40ff, 0x5000..0x6000]);
+    }
 }
