@@ -25,6 +25,12 @@ impl Price {
         Self { ns: self.ns + after, standard_error }
     }
 
+    /// Of samples that took this, with what is behind them: as much of it as behind traps.
+    pub(crate) fn of_samples(ns: f64) -> Self {
+        let (share, unsure) = AFTER;
+        Self { ns: ns * (1.0 + share), standard_error: ns * unsure }
+    }
+
     /// With what a hit costs beyond it, which is unsure for other reasons.
     pub(crate) fn plus(self, beyond: Self) -> Self {
         let standard_error = self.standard_error.hypot(beyond.standard_error);

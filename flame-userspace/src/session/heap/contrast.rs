@@ -83,7 +83,8 @@ impl Contrast {
         alike: bool,
         warmth: Option<Warmth>,
     ) {
-        let (c1, c2) = (window.cpu_ns - window.sampling_ns, behind.cpu_ns - behind.sampling_ns);
+        let without = |used: Usage| used.cpu_ns - Price::of_samples(used.sampling_ns).ns;
+        let (c1, c2) = (without(window), without(behind));
         let (m1, m2) = (window.hits - window.frees, behind.hits - behind.frees);
         let weight = behind.frees * m1;
         if weight <= 0.0 || c1 <= 0.0 || c2 <= 0.0 {
@@ -209,13 +210,13 @@ mod tests {
         let (traps, hit) = if frees { (2.0, 772.0 * times) } else { (1.0, 800.0 * times) };
         let made = cpu_ns / (work + traps * hit);
         let ticks = 1e6;
+        let all_ns = cpu_ns + Price::of_samples(SAMPLING_NS).ns;
         Usage {
             hits: made * traps,
             frees: made * (traps - 1.0),
-            cpu_ns: cpu_ns + SAMPLING_NS,
+            cpu_ns: all_ns,
             ticks,
-            ticks_in_traps: ticks * (made * traps * (hit - 100.0) + SAMPLING_NS)
-                / (cpu_ns + SAMPLING_NS),
+            ticks_in_traps: ticks * (made * traps * (hit - 100.0) + SAMPLING_NS) / all_ns,
             sampling_ns: SAMPLING_NS,
         }
     }
