@@ -175,14 +175,20 @@ mod tests {
         Window { usual_ns: cpu_ns, cpu_ns, ticks, ticks_outside, hits, sampling_ns }
     }
 
-    #[test]
-    fn each_density_has_its_price_once_it_has_ticks() {
+    /// The prices that as many dense windows and sparse ones tell, and one of each.
+    fn of_two_densities() -> (Prices, Window, Window) {
         let mut prices = Prices::default();
         let (dense, sparse) = (window(3000.0, 600.0), window(300.0, 1000.0));
         for _ in 0..180 {
             prices.add(&dense);
             prices.add(&sparse);
         }
+        (prices, dense, sparse)
+    }
+
+    #[test]
+    fn each_density_has_its_price_once_it_has_ticks() {
+        let (prices, dense, sparse) = of_two_densities();
         let of_dense = prices.of_trap(&dense).expect("ticks");
         assert!((of_dense.ns - 600.0).abs() < 3.0, "{of_dense:?}");
         // 3240 ticks of 100 us in traps, 40 % of all outside of them, by 540,000 hits.
@@ -194,12 +200,7 @@ mod tests {
 
     #[test]
     fn what_contrasts_tell_is_mostly_of_dense_windows() {
-        let mut prices = Prices::default();
-        let (dense, sparse) = (window(3000.0, 600.0), window(300.0, 1000.0));
-        for _ in 0..180 {
-            prices.add(&dense);
-            prices.add(&sparse);
-        }
+        let (prices, dense, sparse) = of_two_densities();
         // A hundredth of their weight is that of sparse windows.
         let told = Price { ns: 654.0, standard_error: 1.0 };
         let of_dense = told.plus(prices.beyond(&dense, told));
