@@ -163,10 +163,9 @@ impl Ledger {
         self.history.come_to(time_ns);
     }
 
-    /// A window is over, which was open in `times` of the moments drawn; `None` if nothing can be
-    /// told of it.
-    pub(crate) fn end_window(&mut self, window: Option<Window>, times: u32) {
-        self.windows.end_window(window, times);
+    /// A window is over; `None` if nothing can be told of it.
+    pub(crate) fn end_window(&mut self, window: Option<Window>) {
+        self.windows.end_window(window);
     }
 
     /// A stratum of windows is over, in which so much work was done; `told` is what a hit costs

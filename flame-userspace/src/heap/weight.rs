@@ -24,11 +24,6 @@ impl Estimate {
         Self { value: y / p, variance: y * y * (1.0 - p) / (p * p) }
     }
 
-    /// What it is of as much of everything as `factor` tells.
-    pub(super) fn times(self, factor: f64) -> Self {
-        Self { value: self.value * factor, variance: self.variance * factor * factor }
-    }
-
     /// The standard error, in the unit of the value.
     pub(crate) fn standard_error(self) -> f64 {
         self.variance.max(0.0).sqrt()

@@ -98,8 +98,8 @@ fn a_program_that_sleeps_in_between_is_seen_as_it_is() {
     let Some(_machine) = Machine::take() else { return };
     let program = Workload::c("heap_phases");
     for (length, work, run_us, sleep_us, most) in [
-        ("6000", "1000", "200", "200", 0.2),
-        ("4000", "200", "100", "400", 0.2),
+        ("6000", "1000", "200", "200", 0.3),
+        ("6000", "200", "100", "400", 0.3),
         ("700", "1000", "50", "2000", 0.4),
     ] {
         let options = ["-t", "heap", "--heap-mode", "governed", "--"];

@@ -8,9 +8,8 @@
 //!
 //! Time is cut into strata with two windows each: programs do for a while what they do, so that
 //! windows spread like that tell more than windows anywhere, and two are the fewest that tell how
-//! far off they may be. Where two moments drawn are nearer than windows can be, either one window
-//! serves both and counts twice, or the second is moved, so that the mean of their distance stays:
-//! all moved, windows would differ more than moments do. No decision depends on what a window is about to see: windows have one
+//! far off they may be. Where two moments drawn are nearer than windows can be, the second window
+//! comes as soon as it can. No decision depends on what a window is about to see: windows have one
 //! length, and a stratum's length is chosen before it begins.
 
 use std::time::Duration;
@@ -69,7 +68,7 @@ pub(super) const CONTRAST: Duration = Duration::from_millis(4);
 /// For how long targets trap about a window, its opening and the moment behind it with it, in
 /// nanoseconds: for the first stratum.
 const TRAPPING_NS: f64 = 9e6;
-/// Moments of a stratum for which a window is wanted.
+/// Windows of a stratum.
 pub(super) const STRATUM: usize = 2;
 /// A stratum's share of time for each: opening a window takes some 10 ms of flame's time, and looks
 /// at all processes that have mapped the allocator's file.
@@ -349,8 +348,8 @@ impl Governor {
         self.overdrawn_ns = (self.overdrawn_ns + beyond).max(-MOST_UNSPENT_NS);
     }
 
-    /// How long a stratum is, by what windows cost for each moment drawn before, in the mean, in
-    /// nanoseconds, and by how much CPU the targets use in a nanosecond.
+    /// How long a stratum is, by what windows cost before, in the mean, in nanoseconds, and by how
+    /// much CPU the targets use in a nanosecond.
     pub(super) fn stratum(&mut self, cost_ns: f64, cpus: f64) -> Duration {
         if cpus > 0.0 {
             let saved = if self.overdrawn_ns > SLACK_NS { SAVED } else { 0.0 };

@@ -107,7 +107,7 @@ pub(super) struct Heap {
 /// What happens at a time, between samples.
 enum Coming {
     Probing { how: Probing, rate: f64, slow_down: f64 },
-    Window { times: u32, window: Option<Window> },
+    Window(Option<Window>),
     Stratum { work_ns: f64, told: Option<Price> },
 }
 
@@ -307,8 +307,8 @@ impl Heap {
                 Told::Probing { at_ns, how, rate, slow_down } => {
                     self.coming.push_back((at_ns, Coming::Probing { how, rate, slow_down }));
                 }
-                Told::Window { end_ns, times, window } => {
-                    self.coming.push_back((end_ns, Coming::Window { times, window }));
+                Told::Window { end_ns, window } => {
+                    self.coming.push_back((end_ns, Coming::Window(window)));
                 }
                 Told::Stratum { end_ns, work_ns, told } => {
                     self.coming.push_back((end_ns, Coming::Stratum { work_ns, told }));
@@ -326,8 +326,8 @@ impl Heap {
             let Some((_, coming)) = self.coming.pop_front() else { return };
             match coming {
                 Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
-                Coming::Window { times, window } => {
-                    self.ledger.end_window(window, times);
+                Coming::Window(window) => {
+                    self.ledger.end_window(window);
                     let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
                     self.adapted_samples = self.ledger.samples();
                     self.choose(samples as f64 / SAMPLES_A_WINDOW);

@@ -57,7 +57,7 @@ pub(super) enum Told {
     Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
     /// A window was open up to this time, in so many of the moments drawn, and what the targets did
     /// about it, if that is known.
-    Window { end_ns: u64, times: u32, window: Option<Window> },
+    Window { end_ns: u64, window: Option<Window> },
     /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done; and what
     /// a hit costs without its sample, if a contrast told it.
     Stratum { end_ns: u64, work_ns: f64, told: Option<Price> },

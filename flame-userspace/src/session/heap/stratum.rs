@@ -1,4 +1,4 @@
-//! A stretch of time with windows at random moments, and which moments a window serves.
+//! A stretch of time with windows at random moments.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -47,29 +47,6 @@ impl Stratum {
     pub(super) fn take_moment(&mut self) {
         self.moments.pop_front();
     }
-
-    /// Leaves out the moments that a window serves which was `opened`, behind which none can open
-    /// before the `soonest` time; how many they are.
-    ///
-    /// Moments in that time come too near to it for windows of their own. Of two that are `a` apart
-    /// where windows are `d` apart, one window serves both with the probability `1 - a/d`, and else
-    /// the second is moved to the soonest time: the mean of the distance stays `a`. What windows
-    /// differ by then tells what moments differ by, in a program whose phases end at a steady rate,
-    /// which differs in proportion to the distance. `random` gives numbers from 0 to 1.
-    pub(super) fn serve(
-        &mut self,
-        opened: Instant,
-        soonest: Instant,
-        mut random: impl FnMut() -> f64,
-    ) -> u32 {
-        let room = soonest.saturating_duration_since(opened).as_secs_f64();
-        let left = self.moments.len();
-        self.moments.retain(|moment| {
-            let apart = moment.saturating_duration_since(opened).as_secs_f64();
-            random() * room < apart
-        });
-        (left - self.moments.len()) as u32
-    }
 }
 
 /// Random numbers.
@@ -92,22 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_moments_are_served_so_that_the_mean_of_their_distance_stays() {
-        let mut random = Random::default();
-        let length = Duration::from_millis(100);
-        let begins = Instant::now();
-        let mut served = 0;
-        for _ in 0..2000 {
-            let mut stratum = Stratum::plan(begins, length, [0.2, 0.1, 0.9].into_iter());
-            let first = stratum.moment().expect("the first moment");
-            assert_eq!(first, begins + length / 10);
+    fn windows_come_in_the_order_of_their_moments() {
+        let (begins, length) = (Instant::now(), Duration::from_millis(100));
+        let mut stratum = Stratum::plan(begins, length, [0.9, 0.1].into_iter());
+        assert_eq!(stratum.ends, begins + length);
+        for of_length in [0.1, 0.9] {
+            assert_eq!(stratum.moment(), Some(begins + length.mul_f64(of_length)));
             stratum.take_moment();
-            // Windows are 40 ms apart, the second moment 10.
-            served += stratum.serve(first, first + length.mul_f64(0.4), || random.next());
-            let later = stratum.moments.back().copied();
-            assert_eq!(later, Some(begins + length.mul_f64(0.9)), "one that is far off");
         }
-        let mean = f64::from(2000 - served) / 2000.0 * 40.0;
-        assert!((mean - 10.0).abs() < 2.0, "{mean}");
+        assert_eq!(stratum.moment(), None);
     }
 }

@@ -60,8 +60,8 @@ pub(super) struct Work {
     /// The next one, once the moments of this one are over, and how long those to come are.
     next_stratum: Option<Stratum>,
     stratum_length: Duration,
-    /// For how many moments there have been windows.
-    moments: f64,
+    /// How many windows there have been.
+    windows: f64,
     /// What strata that are over cost, in nanoseconds, without what calibrating did.
     cost_ns: f64,
     calibrating_ns: f64,
@@ -125,7 +125,7 @@ impl Work {
             stratum: Stratum::plan(Instant::now(), Duration::ZERO, std::iter::empty()),
             next_stratum: None,
             stratum_length: Duration::ZERO,
-            moments: 0.0,
+            windows: 0.0,
             cost_ns: 0.0,
             calibrating_ns: 0.0,
             random: Random::default(),
@@ -396,11 +396,9 @@ impl Work {
         self.sample(0);
         self.links.close_later();
         self.run_clock(None);
-        let soonest = Instant::now() + self.lead;
-        let times = 1 + self.stratum.serve(self.opened, soonest, || self.random.next());
         let window = self.inside.window(self.usual_ns);
-        tell(&self.tell, Told::Window { end_ns: self.ended_ns, times, window });
-        self.moments += f64::from(times);
+        tell(&self.tell, Told::Window { end_ns: self.ended_ns, window });
+        self.windows += 1.0;
         self.governor.window(self.inside);
         self.wait_for_window();
     }
@@ -429,7 +427,7 @@ impl Work {
         let elapsed = self.stratum.began.elapsed().as_nanos() as f64;
         let spent_ns = in_all.hits * self.governor.price_ns() + in_all.ticks * tick_ns;
         self.cost_ns += (spent_ns - std::mem::take(&mut self.calibrating_ns)).max(0.0);
-        let cost_ns = self.cost_ns / self.moments.max(1.0);
+        let cost_ns = self.cost_ns / self.windows.max(1.0);
         let work_ns = self.governor.work_ns(in_all);
         self.governor.spent(spent_ns, work_ns);
         let told = self.governor.told();
