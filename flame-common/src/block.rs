@@ -16,6 +16,12 @@ pub struct BlockKey {
 }
 
 impl BlockKey {
+    /// Of a block of a process.
+    #[inline(always)]
+    pub const fn of(pid: u32, address: u64) -> Self {
+        Self { address, pid, pad: 0 }
+    }
+
     /// Which counter of live blocks it is counted by. (Fibonacci hashing: Knuth, "The Art of Computer
     /// Programming", vol. 3, section 6.4.)
     #[inline(always)]

@@ -69,7 +69,8 @@ pub enum SampleKind {
     Begun = 3,
     /// Memory that a process got from the kernel by touching it.
     Growth = 4,
-    /// A thread of a target ends: the stack with which it does, before its memory is given back.
+    /// A thread of a target ends: the stack with which it does, before its memory is given back, and
+    /// the CPU time that it has used up to the scheduler's last look, in nanoseconds.
     Leaving = 5,
 }
 

@@ -62,8 +62,8 @@ pub(crate) fn collect(
     send(&mut scratch, measured, ids, kernel_frames, has_user, innermost);
 }
 
-/// Takes the user stack from the registers in `scratch.walk`, and sends all. `innermost` gives the
-/// same registers again.
+/// Takes the user stack from the registers in `scratch.walk`, and sends all; whether there was room.
+/// `innermost` gives the same registers again.
 #[inline(always)]
 pub(crate) fn send(
     scratch: &mut Scratch,
@@ -72,7 +72,7 @@ pub(crate) fn send(
     kernel_frames: usize,
     has_user: bool,
     innermost: impl FnOnce(&mut Registers),
-) {
+) -> bool {
     // SAFETY: the helper takes nothing and cannot fail.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
@@ -99,5 +99,5 @@ pub(crate) fn send(
     (*of_kernel, *of_user) = (kernel_frames as u16, user.frames as u16);
     (*user_end, *bytes) = (user.end, copied as u32);
     *comm = bpf_get_current_comm().unwrap_or_default();
-    emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind, user.is_news);
+    emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind, user.is_news)
 }

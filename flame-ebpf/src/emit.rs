@@ -20,6 +20,7 @@ const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
 /// Sends the header, the first `frames` frames, and `copied` bytes of stack with the registers in
 /// front of them. User space looks at the ring on its own clock; it is woken only when a quarter
 /// of the ring waits, or where the stack is of code that user space does not know (`is_news`).
+/// Whether there was room.
 #[inline(always)]
 pub(crate) fn send(
     buffer: &SampleBuffer,
@@ -27,7 +28,7 @@ pub(crate) fn send(
     copied: usize,
     kind: SampleKind,
     is_news: bool,
-) {
+) -> bool {
     let copy = if copied > 0 { REGISTER_WORDS * 8 + copied } else { 0 };
     let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8 + copy.min(MOST_COPY);
     // SAFETY: the buffer starts with the header and has room for all frames and the whole copy
@@ -36,8 +37,7 @@ pub(crate) fn send(
     let (sent, lost) = match kind {
         SampleKind::Leaving => {
             // No sample: without room those of the thread's end have shorter stacks.
-            _ = SAMPLES.output::<[u8]>(used, wakeup(is_news));
-            return;
+            return SAMPLES.output::<[u8]>(used, wakeup(is_news)).is_ok();
         }
         SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
         SampleKind::Growth => (Stat::GrowthSent, Stat::GrowthRingFull),
@@ -49,10 +49,9 @@ pub(crate) fn send(
     let astray = matches!(kind, SampleKind::Cpu)
         && (buffer.header.user_end == StackEnd::Unreadable as u32
             || buffer.header.user_end == StackEnd::Implausible as u32);
-    match SAMPLES.output::<[u8]>(used, wakeup(is_news || astray)) {
-        Ok(()) => bump(sent),
-        Err(_) => bump(lost),
-    }
+    let has_room = SAMPLES.output::<[u8]>(used, wakeup(is_news || astray)).is_ok();
+    bump(if has_room { sent } else { lost });
+    has_room
 }
 
 /// A header alone, of now.

@@ -49,7 +49,7 @@ mod unwind;
 pub use bpf::{Counter, Event};
 pub use error::{Error, ErrorKind};
 pub use session::{
-    Frequency, HeapFunction, HeapGrowth, HeapHolder, HeapMode, HeapOptions, OwnFunction, ProbeCost,
-    ProfileType, Progress, Quality, Recorded, Recording, Session, SessionBuilder, Target,
-    UnnamedFile, Waiting,
+    Frequency, HeapAges, HeapFunction, HeapGrowth, HeapHolder, HeapMode, HeapOptions, OwnFunction,
+    ProbeCost, ProfileType, Progress, Quality, Recorded, Recording, Session, SessionBuilder,
+    Target, UnnamedFile, Waiting,
 };

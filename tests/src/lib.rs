@@ -10,6 +10,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "in a test a panic is the message")]
 
+pub mod cgroup;
 pub mod distribution;
 pub mod files;
 pub mod flame;

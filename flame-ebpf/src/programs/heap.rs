@@ -279,6 +279,7 @@ fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
     let followed = keep_block(ids, made, block);
     let Some((mut scratch, slot)) = scratch::take() else {
         bump(Stat::HeapBusy);
+        forget(ids, made);
         return None;
     };
     let measured = Measured {
@@ -289,10 +290,13 @@ fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
         address: if followed { made } else { 0 },
     };
     task::returned_registers(regs, &mut scratch.walk.registers);
-    collect::send(&mut scratch, &measured, ids, 0, true, |registers| {
+    let sent = collect::send(&mut scratch, &measured, ids, 0, true, |registers| {
         task::returned_registers(regs, registers);
     });
     scratch::give_back(slot);
+    if !sent {
+        forget(ids, made);
+    }
     Some(())
 }
 
@@ -333,7 +337,7 @@ fn sampled(size: u64) -> Option<u64> {
 
 #[inline(always)]
 fn key(ids: Ids, address: u64) -> BlockKey {
-    BlockKey { address, pid: ids.pid, pad: 0 }
+    BlockKey::of(ids.pid, address)
 }
 
 /// Takes a block out of those that live; its number is 0 if there is none.
@@ -384,6 +388,13 @@ fn keep_block(ids: Ids, address: u64, block: Block) -> bool {
         bump(Stat::BlocksFull);
     }
     kept
+}
+
+/// Follows a block no more of which user space will not hear: nobody else would take it out.
+// verifier: a function of its own, which is looked at once.
+#[inline(never)]
+fn forget(ids: Ids, address: u64) {
+    _ = take_block(ids, address);
 }
 
 /// Adds to a block's counter, which other CPUs and user space change as well.

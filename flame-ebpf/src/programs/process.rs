@@ -111,7 +111,8 @@ fn thread_exit(_: RawTracePointContext) -> i32 {
     if !wanted(ids) {
         return 0;
     }
-    let leaving = Measured::plain(SampleKind::Leaving, 0);
+    let ran_ns = task::runtime(task::current()).unwrap_or_default();
+    let leaving = Measured::plain(SampleKind::Leaving, ran_ns);
     let Some((mut scratch, slot)) = scratch::take() else {
         return 0;
     };

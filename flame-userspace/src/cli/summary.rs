@@ -196,7 +196,7 @@ impl Summary {
         if quality.samples == 0 {
             talk.say(match self.of {
                 ProfileType::Cpu => "no samples: the targets did not run on a CPU meanwhile",
-                ProfileType::Heap => "no samples: the targets allocated nothing meanwhile, or too little to be sampled",
+                ProfileType::Heap => "no samples: the targets allocated nothing meanwhile where probes see it, or too little to be sampled",
             });
         } else if quality.samples < FEW_SAMPLES || self.duration < SHORT {
             talk.say(&format!(
@@ -286,8 +286,8 @@ fn holder_json(holder: &HeapHolder) -> Value {
         "bytes": holder.bytes,
         "standard_error": holder.standard_error,
         "objects": holder.objects,
-        "oldest_seconds": holder.oldest.as_secs_f64(),
-        "median_seconds": holder.median.as_secs_f64(),
+        "oldest_seconds": holder.ages.map(|ages| ages.oldest.as_secs_f64()),
+        "median_seconds": holder.ages.map(|ages| ages.median.as_secs_f64()),
         "growth": growth,
     })
 }

@@ -15,6 +15,13 @@ pub(crate) struct Holder {
     pub(crate) holds: Holds,
 }
 
+impl Holder {
+    /// One of whose blocks it is not known since when they live.
+    pub(super) fn without_history(process: ProcessId, stack: Stack, blocks: Blocks) -> Self {
+        Self { process, stack, holds: Holds { blocks, ..Holds::default() } }
+    }
+}
+
 /// Blocks that live.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holds {
@@ -54,14 +61,15 @@ impl Holds {
     pub(crate) fn join(&mut self, other: &Self) {
         self.blocks += other.blocks;
         self.ages.extend_from_slice(&other.ages);
-        self.at.resize(other.at.len(), Estimate::default());
-        self.common.resize(other.common.len(), 0.0);
+        self.at.resize(self.at.len().max(other.at.len()), Estimate::default());
+        self.common.resize(self.common.len().max(other.common.len()), 0.0);
         self.at.iter_mut().zip(&other.at).for_each(|(sum, at)| *sum += *at);
         self.common.iter_mut().zip(&other.common).for_each(|(sum, one)| *sum += one);
     }
 
-    /// The age of the oldest block, and that which half of the blocks have passed.
-    pub(crate) fn ages_ns(&self) -> (u64, u64) {
+    /// The age of the oldest block, and that which half of the blocks have passed; `None` if no
+    /// block's age is known.
+    pub(crate) fn ages_ns(&self) -> Option<(u64, u64)> {
         let mut ages = self.ages.clone();
         ages.sort_unstable_by_key(|(age, _)| *age);
         let half: f64 = ages.iter().map(|(_, blocks)| blocks).sum::<f64>() / 2.0;
@@ -70,7 +78,7 @@ impl Holds {
             passed += blocks;
             passed >= half
         });
-        (ages.last().map_or(0, |last| last.0), median.map_or(0, |median| median.0))
+        Some((ages.last()?.0, median?.0))
     }
 
     /// How it has grown since the middle of the time between the first moment and the end. `None`
@@ -171,9 +179,9 @@ mod tests {
         for (size, age) in [(1 << 20, 50), (16, 10), (16, 20), (16, 30)] {
             holds.add(Blocks::of_sample(size, 1 << 14), 0, age, &[]);
         }
-        assert_eq!(holds.ages_ns(), (50, 20));
+        assert_eq!(holds.ages_ns(), Some((50, 20)));
         let mut both = Holds::default();
         both.join(&holds);
-        assert_eq!(both.ages_ns(), (50, 20));
+        assert_eq!(both.ages_ns(), Some((50, 20)));
     }
 }

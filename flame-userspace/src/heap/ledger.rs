@@ -47,9 +47,12 @@ impl ClosedLedger {
         self.total.allocated += row.allocated;
         self.total.in_use += row.in_use;
         if let Some(key) = self.sum.add_known(process, innermost_first, samples) {
-            let sum = self.rows.entry(key).or_default();
+            let sum = self.rows.entry(key.clone()).or_default();
             sum.allocated += row.allocated;
             sum.in_use += row.in_use;
+            if row.in_use.space.value > 0.0 {
+                self.holders.push(Holder::without_history(process, key.stack, row.in_use));
+            }
         }
     }
 }
@@ -111,24 +114,24 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Takes in a sampled allocation of `process`; of a window, if allocations are sampled in
-    /// windows.
+    /// windows. `false` if there was no room for it.
     pub(crate) fn allocate(
         &mut self,
         sample: &RawSample,
         in_window: bool,
         process: ProcessId,
         processes: &mut ProcessTable,
-    ) {
-        let Some(key) = self.aggregator.add(sample, process, processes) else { return };
+    ) -> bool {
+        let Some(key) = self.aggregator.add(sample, process, processes) else { return false };
         let blocks = Blocks::of_sample(sample.value, sample.interval);
         if in_window {
             self.windows.add(&key, blocks);
-            return;
+            return true;
         }
         *self.allocated.entry(key.clone()).or_default() += blocks;
         if sample.address == 0 {
             self.not_followed += blocks;
-            return;
+            return true;
         }
         let live = Live {
             stack: self.aggregator.stack_of(&key),
@@ -136,7 +139,7 @@ impl Ledger {
             size: sample.value,
             sampled_at: sample.interval,
             interval: sample.interval,
-            at: BlockKey { address: sample.address, pid: sample.pid, pad: 0 },
+            at: BlockKey::of(sample.pid, sample.address),
             time_ns: sample.time_ns,
             ended_ns: None,
         };
@@ -144,6 +147,7 @@ impl Ledger {
         if let Some(known) = self.live.insert(sample.id, live) {
             self.end(&known);
         }
+        true
     }
 
     fn begin(&mut self, live: &Live) {

@@ -53,28 +53,43 @@ impl Runtime {
         found
     }
 
-    /// What is not seen of it, and where to see it: a sentence for the user.
-    pub(crate) const fn message(self) -> &'static str {
-        match self {
-            Self::V8 => {
-                "JavaScript's objects lie in V8's own heap, which no probe sees; the profile has native memory (buffers, addons), and the stacks that made the process grow. For objects: node --heap-prof"
-            }
-            Self::Jvm => {
-                "Java's objects lie in the JVM's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow. For objects: jcmd PID JFR.start settings=profile"
-            }
-            Self::DotNet => {
-                "managed objects lie in .NET's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow. For objects: dotnet-gcdump collect -p PID"
-            }
-            Self::JavaScriptCore => {
-                "JavaScript's objects lie in JavaScriptCore's own heap, which no probe sees; the profile has native memory, and the stacks that made the process grow"
-            }
-            Self::Python => {
-                "Python takes objects of up to 512 bytes from arenas of its own: the profile has larger ones, native memory, and the stacks that made the process grow. To see all: run it with PYTHONMALLOC=malloc"
-            }
-            Self::Php => {
-                "PHP takes its values from chunks of its own: the profile has native memory, and the stacks that made the process grow. To see all: run it with USE_ZEND_ALLOC=0"
-            }
-        }
+    /// What is not seen of it, and where to see it: a sentence for the user. `grows` tells whether the
+    /// profile has who made processes grow.
+    pub(crate) fn message(self, grows: bool) -> String {
+        let (lies, has, instead) = match self {
+            Self::V8 => (
+                "JavaScript's objects lie in V8's own heap, which no probe sees",
+                "native memory (buffers, addons)",
+                ". For objects: node --heap-prof",
+            ),
+            Self::Jvm => (
+                "Java's objects lie in the JVM's own heap, which no probe sees",
+                "native memory",
+                ". For objects: jcmd PID JFR.start settings=profile",
+            ),
+            Self::DotNet => (
+                "managed objects lie in .NET's own heap, which no probe sees",
+                "native memory",
+                ". For objects: dotnet-gcdump collect -p PID",
+            ),
+            Self::JavaScriptCore => (
+                "JavaScript's objects lie in JavaScriptCore's own heap, which no probe sees",
+                "native memory",
+                "",
+            ),
+            Self::Python => (
+                "Python takes objects of up to 512 bytes from arenas of its own",
+                "larger ones, native memory",
+                ". To see all: run it with PYTHONMALLOC=malloc",
+            ),
+            Self::Php => (
+                "PHP takes its values from chunks of its own",
+                "native memory",
+                ". To see all: run it with USE_ZEND_ALLOC=0",
+            ),
+        };
+        let grown = if grows { ", and the stacks that made the process grow" } else { "" };
+        format!("{lies}; the profile has {has}{grown}{instead}")
     }
 }
 
@@ -153,7 +168,9 @@ mod tests {
     #[test]
     fn every_runtime_that_can_be_found_says_what_is_not_seen() {
         for (_, _, runtime) in FILES {
-            assert!(runtime.message().contains("profile has"), "{runtime:?}");
+            let [with, without] = [true, false].map(|grows| runtime.message(grows));
+            assert!(with.contains("the profile has") && with.contains("grow"), "{with}");
+            assert!(!without.contains("grow"), "{without}");
         }
     }
 

@@ -33,6 +33,14 @@ impl Executable {
     }
 }
 
+/// What tells a file's contents: its device, inode and size, and when it was last written.
+type Contents = (u64, u64, u64, i64, i64);
+
+fn contents(file: &File) -> Option<Contents> {
+    let meta = file.metadata().ok()?;
+    Some((meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+}
+
 /// Where to look for a mapped file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mapped<'a> {
@@ -49,10 +57,11 @@ pub(crate) struct Mapped<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Executables {
     all: Vec<Executable>,
-    /// By what the kernel said, so that a file is opened once and not for each process.
+    /// By what the kernel said, so that a file is opened once and not for each process: as long as it
+    /// is not written anew in its place.
     by_sight: HashMap<(PathBuf, FileIdentity), ExecutableId>,
     /// By what the open file is.
-    by_inode: HashMap<(u64, u64, i64, i64), ExecutableId>,
+    by_contents: HashMap<Contents, ExecutableId>,
     own_mount_namespace: Option<u64>,
 }
 
@@ -81,16 +90,14 @@ impl Executables {
     pub(crate) fn intern(&mut self, mapped: Mapped<'_>) -> ExecutableId {
         let sight = (mapped.path.to_owned(), *mapped.identity);
         if let Some(&id) = self.by_sight.get(&sight)
-            && self.get(id).file.is_some()
+            && let Some(file) = &self.get(id).file
+            && contents(file).is_some_and(|now| self.by_contents.get(&now) == Some(&id))
         {
             return id;
         }
         let file = self.open(mapped);
-        let inode = file.as_ref().and_then(|file| {
-            let meta = file.metadata().ok()?;
-            Some((meta.dev(), meta.ino(), meta.size() as i64, meta.mtime_nsec() ^ meta.mtime()))
-        });
-        if let Some(&id) = inode.and_then(|key| self.by_inode.get(&key)) {
+        let contents = file.as_ref().and_then(contents);
+        if let Some(&id) = contents.and_then(|key| self.by_contents.get(&key)) {
             self.by_sight.insert(sight, id);
             return id;
         }
@@ -102,18 +109,18 @@ impl Executables {
         let executable = Executable { path, file, debug_file, layout };
         // An earlier try that could not open the file gives way, under its own handle.
         let id = match self.by_sight.get(&sight) {
-            Some(&id) => {
+            Some(&id) if self.get(id).file.is_none() => {
                 self.all[id.0 as usize] = executable;
                 id
             }
-            None => {
+            _ => {
                 self.all.push(executable);
                 ExecutableId(self.all.len() as u32 - 1)
             }
         };
         self.by_sight.insert(sight, id);
-        if let Some(key) = inode {
-            self.by_inode.insert(key, id);
+        if let Some(key) = contents {
+            self.by_contents.insert(key, id);
         }
         id
     }
@@ -215,5 +222,30 @@ mod tests {
         let wrong = FileIdentity { inode: code.identity.inode + 1, ..code.identity };
         let other = executables.intern(Mapped { identity: &wrong, ..mapped });
         assert!(executables.get(other).file.is_none(), "another file is not taken for it");
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_in_its_place_is_another() {
+        let own = std::process::id();
+        let path = std::env::temp_dir().join(format!("flame-anew-{own}"));
+        fs::write(&path, "a program").expect("write a file");
+        let meta = fs::metadata(&path).expect("its inode");
+        let identity = FileIdentity { inode: meta.ino(), ..FileIdentity::default() };
+        let mut executables = Executables::new();
+        let mapped = Mapped {
+            pid: own,
+            start: 0,
+            end: 4096,
+            path: &path,
+            identity: &identity,
+            mount_namespace: None,
+        };
+        let first = executables.intern(mapped);
+        assert_eq!(executables.intern(mapped), first);
+        fs::write(&path, "another program").expect("write it anew");
+        let second = executables.intern(mapped);
+        assert_ne!(second, first);
+        assert_eq!(executables.intern(mapped), second);
+        fs::remove_file(&path).expect("remove it");
     }
 }

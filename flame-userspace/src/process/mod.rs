@@ -27,8 +27,8 @@ pub(crate) use executable::{
 };
 pub(crate) use inspect::{Named, Piece, inspect};
 pub(crate) use procfs::{
-    Resident, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner, parent,
-    pids_named, process_name, resident, state,
+    Resident, cgroup, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner,
+    parent, pids_named, process_name, resident, state,
 };
 pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

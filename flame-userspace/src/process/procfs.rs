@@ -115,6 +115,13 @@ pub(crate) fn owner(pid: u32) -> Option<u32> {
     uids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// The cgroup of a process, of version 2: its path below the root of that file system.
+pub(crate) fn cgroup(pid: u32) -> Option<PathBuf> {
+    let text = String::from_utf8(read(&format!("/proc/{pid}/cgroup"))?).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(PathBuf::from(path))
+}
+
 /// A process's resident memory, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Resident {

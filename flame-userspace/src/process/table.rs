@@ -52,6 +52,8 @@ pub(crate) struct Process {
     owner: Option<u32>,
     /// Whether its first thread has ended.
     ended: bool,
+    /// Whether it was seen to begin.
+    pub(crate) born: bool,
 }
 
 /// The processes of a session.
@@ -273,6 +275,7 @@ impl ProcessTable {
             mount_namespace: procfs::mount_namespace(pid),
             owner: procfs::owner(pid),
             ended: false,
+            born: false,
         });
         self.current.insert(pid, id);
         id
@@ -288,6 +291,7 @@ impl ProcessTable {
             let (mount_namespace, owner) = (*mount_namespace, *owner);
             let id = self.begin(pid, comm);
             let child = self.get_mut(id);
+            child.born = true;
             child.program = program;
             child.mappings = mappings;
             child.mount_namespace = child.mount_namespace.or(mount_namespace);

@@ -10,6 +10,7 @@ use flame_common::config::Config;
 use flame_common::limits::COPIES_A_SECOND;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::cgroups::Cgroups;
 use super::heap::{Heap, HeapOptions, Priced};
 use super::pipeline::{Control, Pipeline, Progress, Sources};
 use super::target::Target;
@@ -347,7 +348,8 @@ impl SessionBuilder {
             return Err(failures.pop().context("nothing of the heap was asked for")?);
         }
         let probes = probes.map(|kernel| Priced::measure(kernel, programs)).transpose()?;
-        let mut heap = Heap::new(self.heap.clone(), probes, growth, every_process)?;
+        let cgroups = Cgroups::find(&self.target.cgroups)?;
+        let mut heap = Heap::new(self.heap.clone(), probes, growth, every_process, cgroups)?;
         for why in failures {
             heap.fail(format!("{why:#}"));
         }

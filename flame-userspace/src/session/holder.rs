@@ -20,12 +20,19 @@ pub struct HeapHolder {
     pub standard_error: f64,
     /// Blocks held.
     pub objects: f64,
-    /// The age of the oldest block that was sampled.
-    pub oldest: Duration,
-    /// The age that half of the blocks have passed.
-    pub median: Duration,
+    /// How old they are; `None` of a program that samples its own heap.
+    pub ages: Option<HeapAges>,
     /// How that grew; `None` of a session that was too short to tell.
     pub growth: Option<HeapGrowth>,
+}
+
+/// How old blocks are that are held.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeapAges {
+    /// The oldest block that was sampled.
+    pub oldest: Duration,
+    /// What half of the blocks have passed.
+    pub median: Duration,
 }
 
 /// How much more is held at the end than before.
@@ -69,12 +76,13 @@ impl HeapHolder {
     /// How much, since when, and how it grew.
     pub fn holdings(&self) -> String {
         let mut text = format!(
-            "{} in {} blocks, the oldest {}, half of them over {}",
+            "{} in {} blocks",
             Unit::Bytes.format(self.bytes.round() as i64),
             Unit::Count.format(self.objects.round() as i64),
-            seconds(self.oldest),
-            seconds(self.median),
         );
+        text += &self.ages.map_or_else(String::new, |HeapAges { oldest, median }| {
+            format!(", the oldest {}, half of them over {}", seconds(oldest), seconds(median))
+        });
         if let Some(growth) = &self.growth {
             text += "; ";
             text += &growth.text();
@@ -122,8 +130,10 @@ mod tests {
             bytes: 3.0 * 1024.0 * 1024.0,
             standard_error: 1000.0,
             objects: 49_152.0,
-            oldest: Duration::from_millis(9_800),
-            median: Duration::from_millis(4_900),
+            ages: Some(HeapAges {
+                oldest: Duration::from_millis(9_800),
+                median: Duration::from_millis(4_900),
+            }),
             growth: Some(HeapGrowth {
                 bytes: -1024.0,
                 standard_error: 10.0,
@@ -140,6 +150,8 @@ mod tests {
         assert_eq!(holder().callers(), "serve < main");
         assert_eq!(holder().way(), ", through xmalloc");
         assert_eq!(HeapHolder { through: None, ..holder() }.way(), "");
+        let of_go = HeapHolder { ages: None, growth: None, ..holder() };
+        assert_eq!(of_go.holdings(), "3.00 MiB in 49,152 blocks");
         assert_eq!(
             holder().holdings(),
             "3.00 MiB in 49,152 blocks, the oldest 9.8 s, half of them over 4.9 s; -1.00 KiB in the last 5.0 s"

@@ -9,6 +9,7 @@
 mod advice;
 mod assemble;
 mod builder;
+mod cgroups;
 mod cost;
 mod heap;
 mod holder;
@@ -23,7 +24,7 @@ mod values;
 
 pub use builder::{Frequency, Session, SessionBuilder};
 pub use heap::{HeapMode, HeapOptions};
-pub use holder::{HeapGrowth, HeapHolder};
+pub use holder::{HeapAges, HeapGrowth, HeapHolder};
 pub use pipeline::Progress;
 pub use quality::{Quality, UnnamedFile};
 pub use recording::{HeapFunction, ProbeCost, ProfileType, Recorded, Recording};

@@ -99,7 +99,8 @@ impl Quality {
                 .filter(|(_, count)| *count > 0)
                 .map(|(end, count)| (end.meaning().to_owned(), count))
                 .collect(),
-            truncated: sum.ends[StackEnd::Truncated as usize],
+            truncated: sum.ends[StackEnd::Truncated as usize]
+                + sum.ends[StackEnd::CopyTooShort as usize],
             ..Self::default()
         };
         let all = [Stat::TargetsFull, Stat::Copied, Stat::NotCopied, Stat::ProcessesFull];

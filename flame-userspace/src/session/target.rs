@@ -1,14 +1,13 @@
 //! What a session profiles.
 
 use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
-use flame_common::config::{Cgroup, Config};
+use anyhow::{Result, bail};
+use flame_common::config::Config;
 use flame_common::limits::{CGROUPS, COMM, NAMES};
 
+use super::cgroups::Cgroups;
 use crate::process;
 
 /// Which processes a session profiles. The parts add up.
@@ -83,10 +82,9 @@ impl Target {
         if self.names.len() > NAMES {
             bail!("at most {NAMES} names can be profiled at one time");
         }
-        for (slot, path) in config.cgroups.iter_mut().zip(&self.cgroups) {
-            *slot = cgroup(path)?;
-        }
-        config.cgroup_count = self.cgroups.len() as u32;
+        let cgroups = Cgroups::find(&self.cgroups)?.for_kernel()?;
+        config.cgroup_count = cgroups.len() as u32;
+        config.cgroups.iter_mut().zip(cgroups).for_each(|(slot, cgroup)| *slot = cgroup);
         Ok(())
     }
 
@@ -95,34 +93,6 @@ impl Target {
         let pids = self.names.iter().flat_map(|name| process::pids_named(name));
         pids.collect::<HashSet<_>>().into_iter().collect()
     }
-}
-
-/// Where the cgroup file system of version 2 is mounted.
-fn cgroup_mount() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (_, place, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(place))
-    })
-}
-
-/// A cgroup by its path: its id is its directory's inode number, its level how deep it lies.
-fn cgroup(path: &Path) -> Result<Cgroup> {
-    let mount = cgroup_mount().context("no cgroup file system of version 2 is mounted")?;
-    let directory = if path.starts_with(&mount) {
-        path.to_owned()
-    } else {
-        mount.join(path.strip_prefix("/").unwrap_or(path))
-    };
-    let directory = fs::canonicalize(&directory)
-        .with_context(|| format!("find the cgroup {} ({})", path.display(), directory.display()))?;
-    let below = directory.strip_prefix(&mount).ok().with_context(|| {
-        format!("{} is not below the cgroup file system {}", directory.display(), mount.display())
-    })?;
-    let meta =
-        fs::metadata(&directory).with_context(|| format!("look at {}", directory.display()))?;
-    Ok(Cgroup { id: meta.ino(), level: below.components().count() as u32, pad: 0 })
 }
 
 #[cfg(test)]
@@ -135,11 +105,5 @@ mod tests {
         assert_eq!(target.names, ["a-name-of-twent"]);
         assert!(!target.is_empty());
         assert!(Target::default().is_empty());
-    }
-
-    #[test]
-    fn a_cgroup_that_is_not_there_is_an_error_that_names_it() {
-        let error = cgroup(Path::new("/no/such/group")).expect_err("no such cgroup");
-        assert!(format!("{error:#}").contains("cgroup"), "{error:#}");
     }
 }

@@ -1,11 +1,12 @@
 //! `flame attach`: which running processes are profiled, and until when.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use flame_tests::cgroup::Cgroup;
 use flame_tests::files::cpu_profiles;
 use flame_tests::flame::read_profile;
 use flame_tests::machine::{Machine, measured, skip};
@@ -122,52 +123,16 @@ fn children_that_a_named_process_had_before_are_profiled() {
     assert!(seen.pids().contains(&child), "{}", seen.shown());
 }
 
-/// A cgroup of version 2, removed at the end.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(path: PathBuf) -> Self {
-        fs::create_dir(&path).unwrap_or_else(|e| panic!("make the cgroup {}: {e}", path.display()));
-        Self(path)
-    }
-
-    fn put(&self, pid: u32) {
-        fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("put into a cgroup");
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // Its processes have been ended, but may not have left yet.
-        for _ in 0..100 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn cgroup_mount() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/mounts").expect("read /proc/mounts");
-    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    mounts.find(|fields| fields[2] == "cgroup2").map(|fields| PathBuf::from(fields[1]))
-}
-
 #[test]
 fn processes_of_a_cgroup_are_profiled_and_of_those_below_it() {
     let Some(_machine) = Machine::take() else { return };
-    let Some(mount) = cgroup_mount() else {
-        return skip("no cgroup file system of version 2 is mounted");
-    };
-    let name = format!("flame-tests-{}", std::process::id());
-    let group = Cgroup::new(mount.join(&name));
-    let below = Cgroup::new(mount.join(&name).join("below"));
+    let Some(group) = Cgroup::new() else { return };
+    let below = group.below("below");
     let (inside, deep, outside) = (burner(), burner(), burner());
     group.put(inside.pid());
     below.put(deep.pid());
     // By its directory, and by its path below the mount.
-    for path in [group.0.to_str().expect("a text"), &format!("/{name}")] {
+    for path in [group.directory(), &group.path()] {
         let arguments = ["-F", "499", "-d", "0.6", "--cgroup", path];
         let seen = Flame::attach(&arguments).run().with_code(0).seen();
         assert_burning(&seen);

@@ -14,3 +14,4 @@ mod redis_shares;
 mod rounds;
 mod stated;
 mod traces;
+mod whose;

@@ -22,12 +22,15 @@ impl Heap {
         let has_samples = books.sum.samples > 0;
         let mut in_use = go::in_use(&books.rows);
         go.add_in_use(&mut in_use);
-        let explained = self.residency.explained(&in_use, processes);
+        let mut explained = self.residency.explained(&in_use, processes);
+        // Of all that have the allocator mapped those of the cgroups alone were asked for.
+        explained.retain(|(process, _)| self.cgroups.is_empty() || in_use.contains_key(process));
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
         let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
             || (!has_samples && go.knows());
         let unseen = if self.blocks.is_some() {
-            self.unseen.sentences(&go.processes, &explained, processes)
+            let grows = self.growth.is_some();
+            self.unseen.sentences(&go.processes, &explained, grows, processes)
         } else {
             Vec::new()
         };

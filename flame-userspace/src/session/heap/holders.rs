@@ -8,7 +8,7 @@ use crate::heap::{ClosedLedger, Growth, Holder, Holds};
 use crate::process::{CodeAddress, ProcessTable};
 use crate::profile::{allocates, is_nameless, passes_on};
 use crate::session::assemble::{file_name, nameless};
-use crate::session::{HeapGrowth, HeapHolder};
+use crate::session::{HeapAges, HeapGrowth, HeapHolder};
 use crate::symbolize::Names;
 
 /// The most holders, and the most whose holdings grow, that are told.
@@ -132,7 +132,10 @@ fn named(holder: &Holder, books: &ClosedLedger, names: &Names, processes: &Proce
 
 fn told(named: Named, holds: &Holds, growth: Option<Growth>) -> HeapHolder {
     let Named { stack, module, through } = named;
-    let (oldest_ns, median_ns) = holds.ages_ns();
+    let ages = holds.ages_ns().map(|(oldest_ns, median_ns)| HeapAges {
+        oldest: Duration::from_nanos(oldest_ns),
+        median: Duration::from_nanos(median_ns),
+    });
     let (objects, bytes) = (holds.blocks.objects, holds.blocks.space);
     HeapHolder {
         stack,
@@ -141,8 +144,7 @@ fn told(named: Named, holds: &Holds, growth: Option<Growth>) -> HeapHolder {
         bytes: bytes.value,
         standard_error: bytes.standard_error(),
         objects: objects.value,
-        oldest: Duration::from_nanos(oldest_ns),
-        median: Duration::from_nanos(median_ns),
+        ages,
         growth: growth.map(|growth| HeapGrowth {
             bytes: growth.bytes.value,
             standard_error: growth.bytes.standard_error(),

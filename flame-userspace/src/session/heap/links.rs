@@ -86,8 +86,8 @@ impl Links {
     }
 
     /// Looks for an allocator in a file, if that has not been done, and makes it a target. Its link
-    /// is opened at once if it is told how.
-    pub(super) fn add(&mut self, file: HookFile, open: Option<Probing>) {
+    /// is opened at once if it is told how. Whether it is one now.
+    pub(super) fn add(&mut self, file: HookFile, open: Option<Probing>) -> bool {
         let HookFile { owner, pid, executable, .. } = file;
         self.files.entry(executable).or_insert_with(|| {
             let found = look(file, &self.own, &self.tell);
@@ -103,7 +103,7 @@ impl Links {
                 })
         });
         if self.files.get(&executable).is_none_or(Option::is_none) {
-            return;
+            return false;
         }
         let mut target = Target { owner, pid, executable, link: None, frees: None };
         if let Some(how) = open {
@@ -112,6 +112,7 @@ impl Links {
             self.longest_opening = self.longest_opening.max(began.elapsed());
         }
         self.targets.push(target);
+        true
     }
 
     /// Takes a process's targets away; their pids.

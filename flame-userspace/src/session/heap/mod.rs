@@ -3,6 +3,7 @@
 mod calibrate;
 mod close;
 mod contrast;
+mod density;
 mod go;
 mod go_reader;
 mod governor;
@@ -43,17 +44,12 @@ use crate::heap::{Allocator, Hooks, Ledger, Price, Window, after};
 use crate::process::{
     CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened,
 };
+use crate::session::cgroups::Cgroups;
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
 const FIRST_INTERVAL: u64 = 16 << 10;
-/// The shortest and the longest interval that flame chooses, in bytes.
-const INTERVALS: (u64, u64) = (1 << 10, 4 << 20);
-/// Samples a second that the interval is chosen for.
-const SAMPLES_A_SECOND: f64 = 500.0;
-/// The same for a window.
+/// Samples of a window that the interval is chosen for.
 const SAMPLES_A_WINDOW: f64 = 50.0;
-/// How often the interval is looked at, in nanoseconds.
-const ADAPT_NS: u64 = 100_000_000;
 /// Blocks that are followed, at most: room is left for those that come until they are thinned.
 const MOST_BLOCKS: usize = BLOCKS / 10 * 9;
 
@@ -65,8 +61,10 @@ pub(super) struct Heap {
     prober: Prober,
     ledger: Ledger,
     growth: Option<Growth>,
-    /// Whether every process is a target: then a file has one link for all.
+    /// Whether a file has one link for all processes, targets or not.
     every_process: bool,
+    /// The cgroups that are targets, if there are some.
+    cgroups: Cgroups,
     /// The state of the mappings of each process when its files were looked at.
     looked: HashMap<ProcessId, u32>,
     asked: HashSet<(Owner, ExecutableId)>,
@@ -128,6 +126,7 @@ impl Heap {
         kernel: Option<Priced>,
         growth: Option<GrowthKernel>,
         every_process: bool,
+        cgroups: Cgroups,
     ) -> Result<Self> {
         let interval = options.interval.unwrap_or(FIRST_INTERVAL);
         let (prober, blocks) = match kernel {
@@ -142,7 +141,8 @@ impl Heap {
                     governor.goes_without_windows();
                 }
                 let own = options.own.clone();
-                (Prober::start(programs, own, switch, clock, governor, interval)?, Some(blocks))
+                let of = cgroups.clone();
+                (Prober::start(programs, own, switch, clock, governor, interval, of)?, Some(blocks))
             }
             None => (Prober::none(), None),
         };
@@ -158,6 +158,7 @@ impl Heap {
             ledger: Ledger::default(),
             growth,
             every_process,
+            cgroups,
             looked: HashMap::new(),
             asked: HashSet::new(),
             own_calls: HashSet::new(),
@@ -230,6 +231,13 @@ impl Heap {
         }
     }
 
+    /// Has the kernel forget the block of a sample that is in no books: it would take up room.
+    fn forget_block(&mut self, sample: &RawSample) {
+        if sample.address != 0 {
+            self.forget(vec![(BlockKey::of(sample.pid, sample.address), sample.id)]);
+        }
+    }
+
     /// Has the files probed that processes have mapped since the last time.
     fn probe_new(&mut self, processes: &mut ProcessTable, at_start: bool) {
         let current: HashSet<ProcessId> = processes.current_ids().collect();
@@ -252,6 +260,8 @@ impl Heap {
     fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable, at_start: bool) {
         let owner = (!self.every_process).then_some(process);
         let pid = if self.every_process { 0 } else { processes.get(process).pid };
+        let is_born = !self.every_process && processes.get(process).born;
+        let is_target = self.cgroups.is_empty() || self.cgroups.hold(processes.get(process).pid);
         let ranges: Vec<_> = processes.code_ranges(process).collect();
         for range in ranges {
             let (executable, address) = match range.code {
@@ -262,8 +272,10 @@ impl Heap {
                 },
                 RangeCode::Vdso | RangeCode::Generated => continue,
             };
-            self.unseen.maps(process, executable);
-            if let Some(address) = address {
+            if is_target {
+                self.unseen.maps(process, executable);
+            }
+            if let Some(address) = address.filter(|_| is_target) {
                 let place = (executable, address);
                 self.go.maps(process, place, range.start, at_start, processes);
             }
@@ -276,7 +288,7 @@ impl Heap {
             };
             let debug_file = found.debug_file.as_ref().and_then(|file| reopened(file).ok());
             let path = found.path.display().to_string();
-            self.prober.hook(HookFile { owner, pid, executable, file, debug_file, path });
+            self.prober.hook(HookFile { owner, pid, is_born, executable, file, debug_file, path });
         }
     }
 
@@ -357,39 +369,6 @@ impl Heap {
         self.adapted_samples = self.ledger.samples();
     }
 
-    /// Chooses the interval for a steady number of samples, whatever is allocated. Samples are
-    /// weighted by the interval that chose them, so that a change has no bias.
-    fn adapt(&mut self, now_ns: u64) {
-        let past_ns = now_ns.saturating_sub(self.adapted_ns);
-        if past_ns < ADAPT_NS || self.probing == Probing::Windows {
-            return;
-        }
-        let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
-        (self.adapted_ns, self.adapted_samples) = (now_ns, self.ledger.samples());
-        self.choose(samples as f64 * 1e9 / past_ns as f64 / SAMPLES_A_SECOND);
-    }
-
-    /// Goes to an interval, by how many times more samples there were than wanted: at most half as
-    /// long at a time, since what allocates little now may allocate much in a moment.
-    fn choose(&mut self, excess: f64) {
-        if (0.5..=1.5).contains(&excess) {
-            return;
-        }
-        self.sample_at(self.interval as f64 * excess.clamp(0.5, 16.0));
-    }
-
-    /// Goes to about this interval, in bytes, if the user has not chosen one.
-    fn sample_at(&mut self, interval: f64) {
-        if self.options.interval.is_some() {
-            return;
-        }
-        let (least, most) = INTERVALS;
-        self.interval = (interval as u64).clamp(least, most);
-        self.prober.interval(self.interval);
-        let (least, most) = self.intervals;
-        self.intervals = (least.min(self.interval), most.max(self.interval));
-    }
-
     /// Takes in a sampled allocation.
     pub(super) fn allocate(
         &mut self,
@@ -404,10 +383,13 @@ impl Heap {
             && self.own_calls.contains(&processes.locate(process, caller.lookup()))
         {
             self.left_out += 1;
+            self.forget_block(sample);
             return;
         }
         let in_window = self.probing == Probing::Windows;
-        self.ledger.allocate(sample, in_window, process, processes);
+        if !self.ledger.allocate(sample, in_window, process, processes) {
+            self.forget_block(sample);
+        }
     }
 
     /// Takes in a sample of touched memory.
@@ -428,6 +410,11 @@ impl Heap {
         if let Some(growth) = &mut self.growth {
             growth.release(id);
         }
+    }
+
+    /// A thread of a process has ended, which had used so much CPU time.
+    pub(super) fn thread_ended(&self, pid: u32, cpu_ns: u64) {
+        self.prober.thread_ended(pid, cpu_ns);
     }
 
     /// A process runs another program.

@@ -13,6 +13,7 @@ use super::work::Work;
 use crate::bpf::{HeapPrograms, HeapSwitch, TrapClock};
 use crate::heap::{Hooks, OwnFunction, Price, Window};
 use crate::process::{ExecutableId, ProcessId};
+use crate::session::cgroups::Cgroups;
 
 /// Whose probes a link holds: those of a process, or of all (`None`).
 pub(super) type Owner = Option<ProcessId>;
@@ -21,6 +22,11 @@ pub(super) type Owner = Option<ProcessId>;
 pub(super) enum Order {
     Hook(HookFile),
     Gone(ProcessId),
+    /// A thread of a process has ended, which had used so much CPU time.
+    ThreadEnded {
+        pid: u32,
+        cpu_ns: u64,
+    },
     /// Mean bytes between two samples.
     Interval(u64),
     /// End the stratum of windows that is open.
@@ -36,6 +42,8 @@ pub(super) struct HookFile {
     pub(super) owner: Owner,
     /// The process's pid; 0 for all.
     pub(super) pid: u32,
+    /// Whether the process began under the session.
+    pub(super) is_born: bool,
     pub(super) executable: ExecutableId,
     pub(super) file: File,
     pub(super) debug_file: Option<File>,
@@ -97,11 +105,12 @@ impl Prober {
         clock: TrapClock,
         governor: Governor,
         interval: u64,
+        cgroups: Cgroups,
     ) -> Result<Self> {
         let (orders, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         let links = Links::new(programs, own, tell.clone());
-        let work = Work::new(links, switch, clock, governor, interval, tell)?;
+        let work = Work::new(links, switch, clock, governor, interval, cgroups, tell)?;
         let thread = thread::Builder::new().name("flame-probe".to_owned());
         let thread = thread.spawn(move || work.run(&received)).context("start a thread")?;
         Ok(Self { orders: Some(orders), told, thread: Some(thread) })
@@ -120,6 +129,11 @@ impl Prober {
     /// A process has gone.
     pub(super) fn gone(&self, process: ProcessId) {
         self.order(Order::Gone(process));
+    }
+
+    /// A thread of a process has ended.
+    pub(super) fn thread_ended(&self, pid: u32, cpu_ns: u64) {
+        self.order(Order::ThreadEnded { pid, cpu_ns });
     }
 
     /// Samples at another interval, in bytes, from now on.

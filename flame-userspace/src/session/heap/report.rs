@@ -232,7 +232,7 @@ impl HeapPart {
                 if least == most {
                     format!("{least} bytes")
                 } else {
-                    format!("{least} to {most} bytes, for {} samples a second", super::SAMPLES_A_SECOND)
+                    format!("{least} to {most} bytes, for {} samples a second", super::density::SAMPLES_A_SECOND)
                 }
             ),
             "values: each sample counts by the inverse of its chance (Horvitz-Thompson); they are estimates without bias".to_owned(),

@@ -32,14 +32,15 @@ impl Unseen {
     }
 
     /// What is not seen, a sentence each. `go` are Go programs, which tell of their heaps
-    /// themselves.
+    /// themselves; `grows` tells whether the profile has who made processes grow.
     pub(super) fn sentences(
         &mut self,
         go: &HashSet<ProcessId>,
         explained: &[(ProcessId, Explained)],
+        grows: bool,
         processes: &ProcessTable,
     ) -> Vec<String> {
-        let mut sentences: BTreeSet<String> = self.of_runtimes(explained, processes);
+        let mut sentences: BTreeSet<String> = self.of_runtimes(explained, grows, processes);
         let mut seen = HashSet::new();
         for (&process, files) in &self.mapped {
             if !seen.insert(files) {
@@ -88,6 +89,7 @@ impl Unseen {
     fn of_runtimes(
         &self,
         explained: &[(ProcessId, Explained)],
+        grows: bool,
         processes: &ProcessTable,
     ) -> BTreeSet<String> {
         let mut told = HashSet::new();
@@ -102,7 +104,8 @@ impl Unseen {
                 }
                 let share = explained.iter().find(|(of, _)| *of == id);
                 let share = share.map_or_else(String::new, |(_, share)| format!(" ({share})"));
-                sentences.insert(format!("{}: {}{share}", process.comm, runtime.message()));
+                let message = runtime.message(grows);
+                sentences.insert(format!("{}: {message}{share}", process.comm));
             }
         }
         sentences

@@ -14,6 +14,7 @@ use super::stratum::{Random, Stratum};
 use super::tick::Ticks;
 use super::warmth::Loops;
 use crate::bpf::{CpuUse, HeapSwitch, Pace, TrapClock};
+use crate::session::cgroups::Cgroups;
 use crate::session::timeline::now_ns;
 
 /// How often the cost of probes that are always open is looked at, and where it is high.
@@ -94,6 +95,7 @@ impl Work {
         mut clock: TrapClock,
         governor: Governor,
         interval: u64,
+        cgroups: Cgroups,
         tell: Sender<Told>,
     ) -> Result<Self> {
         let windows = governor.probing() == Probing::Windows;
@@ -101,7 +103,7 @@ impl Work {
         if !windows {
             clock.start(Pace::Slow, now_ns())?;
         }
-        let meter = Meter::new(&switch);
+        let meter = Meter::new(&switch, cgroups);
         Ok(Self {
             links,
             switch,
@@ -156,11 +158,16 @@ impl Work {
         match order {
             Order::Hook(file) => {
                 let open = matches!(self.now, Doing::Open | Doing::Window | Doing::Contrast);
-                self.links.add(file, open.then(|| self.governor.probing()));
+                let (pid, is_born) = (file.pid, file.is_born);
+                let is_target = self.links.add(file, open.then(|| self.governor.probing()));
+                if is_target && is_born {
+                    self.meter.begin(pid);
+                }
             }
             Order::Gone(process) => {
                 self.links.remove(process).into_iter().for_each(|pid| self.meter.forget(pid));
             }
+            Order::ThreadEnded { pid, cpu_ns } => self.meter.end_thread(pid, cpu_ns),
             Order::Interval(bytes) => {
                 self.interval = bytes;
                 if matches!(self.now, Doing::Open | Doing::Window) {

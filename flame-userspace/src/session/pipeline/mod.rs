@@ -327,7 +327,12 @@ impl Pipeline {
                         }
                     }
                     match (sample.kind, &mut self.heap) {
-                        (SampleKind::Leaving, _) => self.last_stacks.keep(*sample),
+                        (SampleKind::Leaving, heap) => {
+                            if let Some(Ok(heap)) = heap {
+                                heap.thread_ended(sample.pid, sample.value);
+                            }
+                            self.last_stacks.keep(*sample);
+                        }
                         (SampleKind::Cpu, _) => {
                             self.last_stacks.complete(&mut sample);
                             self.aggregator.add(&sample, process, &mut self.processes);
