@@ -36,11 +36,12 @@ const ALIKE: f64 = 0.01;
 const WARMER: (f64, f64) = (0.035, 0.02);
 /// By how much more than in those loops, which trap at even distances, hits are cheaper in programs:
 /// a call that makes often comes right behind one that frees, and what runs behind the two of them
-/// takes longer once. Seen were 0.001 to 0.029.
-const UNEVEN: f64 = 0.02;
+/// takes longer once. Seen were 0.001 to 0.029; 61 runs of `heap_phases` had 0.026 on average. (Loops
+/// with two places close to one another show nothing of it.)
+const UNEVEN: f64 = 0.025;
 /// How far programs may differ from that, as a share of what loops tell, and at least.
 const UNLIKE_LOOPS: f64 = 0.4;
-const LEAST_UNLIKE: f64 = 0.012;
+const LEAST_UNLIKE: f64 = 0.015;
 /// How far off the work of windows may be for not being sure, as a share of it.
 const SURE: f64 = 0.0075;
 /// One window in so many is followed by more traps, which cost as much as the window itself; once
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     const SAMPLING_NS: f64 = 5e4;
-    const WARMTH: Option<Warmth> = Some(Warmth { once: 600.0, twice: 591.0 });
+    const WARMTH: Option<Warmth> = Some(Warmth { once: 600.0, twice: 594.0 });
 
     /// A time of `cpu_ns` in a program that works `work` ns for each block and frees each, where
     /// hits cost 800 ns, and 28 less where frees trap; 100 of that is behind the trap.
@@ -240,7 +241,7 @@ mod tests {
             let found = contrast.told(seen(usage(3e6, 500.0, false))).expect("a price");
             assert!((found.ns - 800.0).abs() < 1.0, "{found:?}");
             // A hundredth of it; what is usual and what loops tell, if ticks do not tell better.
-            let warmer = 1600.0 * (0.02f64.powi(-2) + 0.012f64.powi(-2)).powf(-0.5);
+            let warmer = 1600.0 * (0.02f64.powi(-2) + 0.015f64.powi(-2)).powf(-0.5);
             let error = if by_ticks { 8.0 } else { 8.0f64.hypot(warmer) };
             assert!((found.standard_error / error - 1.0).abs() < 0.1, "{found:?}");
         }
