@@ -36,7 +36,8 @@ pub(crate) fn send(
     let used = unsafe { core::slice::from_raw_parts((&raw const *buffer).cast::<u8>(), bytes) };
     let (sent, lost) = match kind {
         SampleKind::Leaving => {
-            // No sample: without room those of the thread's end have shorter stacks.
+            // No sample: without room those of the thread's end have shorter stacks, and its CPU time is
+            // that of the last reading.
             return SAMPLES.output::<[u8]>(used, wakeup(is_news)).is_ok();
         }
         SampleKind::Cpu => (Stat::Sent, Stat::RingFull),

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated};
 
 use crate::config::config;
-use crate::maps::TARGETS;
+use crate::maps::{HEAP_TARGETS, TARGETS};
 use crate::memory::kernel;
 use crate::task::{self, Ids};
 
@@ -22,6 +22,23 @@ pub(crate) fn known_target(ids: Ids) -> bool {
     // SAFETY: the value is not read; its slot may be reused meanwhile.
     let is_target = || unsafe { TARGETS.get(ids.pid) }.is_some();
     config!(only_uid) == 0 && ids.pid != 0 && (config!(all) != 0 || is_target())
+}
+
+/// Whether the allocator of the process with these ids is probed: a target's is not in its first
+/// moments.
+#[inline(always)]
+pub(crate) fn has_probes(ids: Ids) -> bool {
+    // SAFETY: the values are not read; their slots may be reused meanwhile.
+    unsafe { HEAP_TARGETS.get(ids.pid).is_some() || HEAP_TARGETS.get(0).is_some() }
+}
+
+/// Notes that it is: user space knows it some milliseconds after the first hit.
+#[inline(always)]
+pub(crate) fn note_probes(ids: Ids) {
+    if !has_probes(ids) {
+        // Without room user space tells that it could not add it either.
+        _ = HEAP_TARGETS.insert(ids.pid, 1, 0);
+    }
 }
 
 /// Whether the current task may be sampled, if it is a target.

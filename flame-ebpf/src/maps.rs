@@ -104,6 +104,12 @@ pub(crate) static RESIDENT: HashMap<u64, Block> = HashMap::with_max_entries(1, 0
 #[map]
 pub(crate) static COUNTDOWN: PerCpuArray<Countdown> = PerCpuArray::with_max_entries(1, 0);
 
+/// The processes whose allocators are probed, by pid in flame's namespace, from user space and by
+/// their first samples; 0 stands for all.
+#[map]
+pub(crate) static HEAP_TARGETS: HashMap<u32, u8> =
+    HashMap::with_max_entries(limits::TARGETS as u32, 0);
+
 /// The probes that each CPU met last, by which its clock tells their traps.
 #[map]
 pub(crate) static PROBED: PerCpuArray<ProbedPlaces> = PerCpuArray::with_max_entries(1, 0);

@@ -26,7 +26,7 @@ use flame_common::trap::ProbedPlace;
 
 use crate::collect::{self, Measured};
 use crate::emit::tell_end;
-use crate::filter::{allowed, wanted};
+use crate::filter::{allowed, note_probes, wanted};
 use crate::maps::{BLOCK_COUNTERS, BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
 use crate::memory::{kernel, user};
 use crate::poisson::{self, new_id};
@@ -311,6 +311,7 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
         return None;
     }
     let interval = sampled(size)?;
+    note_probes(ids);
     // SAFETY: the helper takes nothing and cannot fail.
     let began_ns = unsafe { bpf_ktime_get_ns() };
     let measured = Measured { kind: SampleKind::Alloc, value: size, id: 0, interval, address: 0 };

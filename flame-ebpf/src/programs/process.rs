@@ -6,7 +6,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::{debug, warn};
 use flame_common::mapping::ProcessRun;
-use flame_common::sample::SampleKind;
+use flame_common::sample::{SampleHeader, SampleKind};
 use flame_common::stat::Stat;
 
 use crate::collect::{self, Measured};
@@ -102,7 +102,8 @@ fn process_free(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `sched_process_exit(struct task_struct *task, ...)`: since Linux 6.16 the memory is still there.
+/// `sched_process_exit(struct task_struct *task, ...)`: since Linux 6.16 the memory is still there, and
+/// before that the CPU time alone can be told.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn thread_exit(_: RawTracePointContext) -> i32 {
     let Some(ids) = task::current_ids() else {
@@ -113,15 +114,20 @@ fn thread_exit(_: RawTracePointContext) -> i32 {
     }
     let ran_ns = task::runtime(task::current()).unwrap_or_default();
     let leaving = Measured::plain(SampleKind::Leaving, ran_ns);
-    let Some((mut scratch, slot)) = scratch::take() else {
-        return 0;
-    };
-    if task::saved_user_registers(&mut scratch.walk.registers) {
-        collect::send(&mut scratch, &leaving, ids, 0, true, |registers| {
-            task::saved_user_registers(registers);
-        });
+    let has_stack = scratch::take().is_some_and(|(mut scratch, slot)| {
+        let has_stack = task::saved_user_registers(&mut scratch.walk.registers);
+        if has_stack {
+            collect::send(&mut scratch, &leaving, ids, 0, true, |registers| {
+                task::saved_user_registers(registers);
+            });
+        }
+        scratch::give_back(slot);
+        has_stack
+    });
+    if !has_stack {
+        let header = emit::header(SampleKind::Leaving, ids);
+        emit::send_header(&SampleHeader { value: ran_ns, ..header }, false);
     }
-    scratch::give_back(slot);
     0
 }
 

@@ -7,7 +7,7 @@ use aya_ebpf::programs::{PerfEventContext, RawTracePointContext};
 use flame_common::cpu_time::{Run, Switch};
 use flame_common::stat::Stat;
 
-use crate::filter::{known_target, wanted};
+use crate::filter::{has_probes, known_target, wanted};
 use crate::maps::{CLOCK_SINCE, CPU_TIME, PROBED};
 use crate::stat::bump;
 use crate::task;
@@ -59,15 +59,15 @@ fn fast_since() -> Option<u64> {
     (since_ns != 0).then_some(since_ns)
 }
 
-/// Whether a task that is not the current one is known for a target.
+/// Whether a task that is not the current one is known for a target with probes.
 #[inline(always)]
 fn is_target(task: u64) -> bool {
-    task::ids_of(task).is_some_and(known_target)
+    task::ids_of(task).is_some_and(|ids| has_probes(ids) && known_target(ids))
 }
 
 #[inline(always)]
 fn target_runs() -> bool {
-    !task::is_idle() && task::current_ids().is_some_and(wanted)
+    !task::is_idle() && task::current_ids().is_some_and(|ids| has_probes(ids) && wanted(ids))
 }
 
 #[inline(always)]

@@ -117,9 +117,10 @@ impl HeapPrograms {
     }
 }
 
-/// The sampling's switch, and its counter of hits.
+/// The sampling's switch, whom the clock of traps looks at, and the counter of hits.
 pub(crate) struct HeapSwitch {
     control: Array<MapData, HeapControl>,
+    targets: HashMap<MapData, u32, u8>,
     stats: PerCpuArray<MapData, u64>,
 }
 
@@ -128,6 +129,18 @@ impl HeapSwitch {
     pub(crate) fn set_interval(&mut self, bytes: u64) -> Result<()> {
         let control = HeapControl { interval: bytes };
         self.control.set(0, control, 0).context("set the sampling interval of allocations")
+    }
+
+    /// A process has probes from now on; 0 stands for all.
+    pub(crate) fn add_target(&mut self, pid: u32) -> Result<()> {
+        let added = self.targets.insert(pid, 1, 0);
+        added.with_context(|| format!("count the CPU time of process {pid} in windows"))
+    }
+
+    /// A process has gone.
+    pub(crate) fn remove_target(&mut self, pid: u32) {
+        // Not there if it had no allocator.
+        _ = self.targets.remove(&pid);
     }
 
     /// What was counted up to now.
@@ -193,7 +206,9 @@ impl HeapKernel {
             let stats = MapData::from_fd(stats.try_clone_to_owned()?)?;
             Ok(PerCpuArray::try_from(Map::PerCpuArray(stats))?)
         };
-        let switch = HeapSwitch { control: Array::try_from(take("HEAP")?)?, stats: own_stats()? };
+        let control = Array::try_from(take("HEAP")?)?;
+        let targets = HashMap::try_from(take("HEAP_TARGETS")?)?;
+        let switch = HeapSwitch { control, targets, stats: own_stats()? };
         let live = HashMap::try_from(take("BLOCKS")?)?;
         let counters = SharedArray::open(take("BLOCK_COUNTERS")?, BLOCK_COUNTERS)?;
         let blocks = HeapBlocks { live, counters, stats: own_stats()? };

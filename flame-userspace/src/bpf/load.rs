@@ -148,10 +148,14 @@ impl Programs {
         self.attach("process_fork", "task_newtask")?;
         self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
-        if features::kernel_version() >= EXIT_WITH_MEMORY
+        let has_memory = features::kernel_version() >= EXIT_WITH_MEMORY;
+        if (has_memory || options.heap)
             && let Err(error) = self.attach("thread_exit", "sched_process_exit")
         {
-            log::warn!("{error:#}; samples of a thread's end have shorter stacks");
+            log::warn!(
+                "{error:#}; samples of a thread's end have shorter stacks, and of processes that end \
+                 a part of their CPU time is not known"
+            );
         }
         if !options.names.is_empty() {
             let map = self.ebpf.map_mut("NAMES").ok_or_else(|| absent("NAMES"))?;

@@ -18,7 +18,7 @@ pub(crate) struct Holder {
 impl Holder {
     /// One of whose blocks it is not known since when they live.
     pub(super) fn without_history(process: ProcessId, stack: Stack, blocks: Blocks) -> Self {
-        Self { process, stack, holds: Holds { blocks, ..Holds::default() } }
+        Self { process, stack, holds: Holds { blocks, has_unknown: true, ..Holds::default() } }
     }
 }
 
@@ -33,6 +33,8 @@ pub(crate) struct Holds {
     /// Of the bytes, the variance of those that lived at a moment already: what does not count
     /// when the two are compared.
     common: Vec<f64>,
+    /// Whether some of it has no ages and no history.
+    has_unknown: bool,
 }
 
 /// How much more is held than at an earlier moment.
@@ -60,6 +62,7 @@ impl Holds {
     /// Adds what another holds.
     pub(crate) fn join(&mut self, other: &Self) {
         self.blocks += other.blocks;
+        self.has_unknown |= other.has_unknown;
         self.ages.extend_from_slice(&other.ages);
         self.at.resize(self.at.len().max(other.at.len()), Estimate::default());
         self.common.resize(self.common.len().max(other.common.len()), 0.0);
@@ -82,8 +85,11 @@ impl Holds {
     }
 
     /// How it has grown since the middle of the time between the first moment and the end. `None`
-    /// of a history that is too short.
+    /// of a history that is too short, or not all of it.
     pub(crate) fn growth(&self, times_ns: &[u64], end_ns: u64) -> Option<Growth> {
+        if self.has_unknown {
+            return None;
+        }
         let first = *times_ns.first()?;
         let middle = first + end_ns.saturating_sub(first) / 2;
         let from = times_ns.iter().position(|time| *time >= middle)?;

@@ -91,9 +91,11 @@ pub(crate) struct ClosedLedger {
     pub(crate) total: HeapRow,
     /// Of the blocks in use, those of processes that have ended.
     pub(crate) held_at_exit: Blocks,
+    /// Blocks that there was no room for in the next part: the kernel follows them still.
+    pub(crate) dropped: Vec<(BlockKey, u64)>,
     /// When most lived; 0 if nothing did.
     pub(crate) peak_ns: u64,
-    /// Who holds what is in use, most first.
+    /// Who holds what is in use, most first; behind them those of whom that is known otherwise.
     pub(crate) holders: Vec<Holder>,
     /// The moments that their histories tell of.
     pub(crate) moments_ns: Vec<u64>,
@@ -316,12 +318,15 @@ impl Ledger {
         self.history = History::default();
         closed.sum = self.aggregator.take();
         // Those in use go on under the numbers that the next part gives their stacks.
-        self.live.retain(|_, live| match self.aggregator.intern(&live.stack) {
+        self.live.retain(|&id, live| match self.aggregator.intern(&live.stack) {
             Some(stack) => {
                 live.key.stack = stack;
                 live.ended_ns.is_none()
             }
-            None => false,
+            None => {
+                closed.dropped.push((live.at, id));
+                false
+            }
         });
         for live in self.live.values() {
             self.peak.begin(&live.key, live.blocks(), now_ns);

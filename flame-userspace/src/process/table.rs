@@ -52,7 +52,7 @@ pub(crate) struct Process {
     owner: Option<u32>,
     /// Whether its first thread has ended.
     ended: bool,
-    /// Whether it was seen to begin.
+    /// Whether it was seen to begin, or to begin to be this program.
     pub(crate) born: bool,
 }
 
@@ -66,6 +66,8 @@ pub(crate) struct ProcessTable {
     every_process: bool,
     /// Names that make a process matter when it takes one of them.
     names: HashSet<String>,
+    /// Whether children of the processes are left out.
+    leaves_out_children: bool,
     /// Pids whose first thread ended; to be forgotten when the process is gone.
     ended: Vec<u32>,
 }
@@ -80,8 +82,14 @@ impl ProcessTable {
             executables: Executables::new(),
             every_process,
             names,
+            leaves_out_children: false,
             ended: Vec::new(),
         }
+    }
+
+    /// Does not follow the children of those added.
+    pub(crate) fn leave_out_children(&mut self) {
+        self.leaves_out_children = !self.every_process;
     }
 
     /// One process.
@@ -285,7 +293,9 @@ impl ProcessTable {
         if pid != tid || pid == parent {
             return;
         }
-        if let Some(&parent) = self.current.get(&parent) {
+        if !self.leaves_out_children
+            && let Some(&parent) = self.current.get(&parent)
+        {
             let Process { comm, program, mappings, mount_namespace, owner, .. } = self.get(parent);
             let (comm, program, mappings) = (comm.clone(), program.clone(), mappings.clone());
             let (mount_namespace, owner) = (*mount_namespace, *owner);
@@ -321,7 +331,8 @@ impl ProcessTable {
             }
             (Some(id), false) if pid == tid => self.get_mut(id).comm = comm,
             (None, true) => {
-                self.begin(pid, comm);
+                let id = self.begin(pid, comm);
+                self.get_mut(id).born = true;
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use flame_common::config::Config;
 use flame_common::limits::COPIES_A_SECOND;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -316,6 +316,9 @@ impl SessionBuilder {
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
         let mut processes = ProcessTable::new(every_process, names);
+        if !self.children {
+            processes.leave_out_children();
+        }
         for &pid in targets {
             programs.add_target(pid)?;
             processes.add_running(pid);
@@ -341,6 +344,13 @@ impl SessionBuilder {
         (probes, growth): (Option<Result<HeapKernel>>, Option<Result<GrowthKernel>>),
         every_process: bool,
     ) -> Result<Heap> {
+        let Target { cgroups, pids, names, .. } = &self.target;
+        let has_others = !pids.is_empty() || !names.is_empty();
+        if has_others && !cgroups.is_empty() {
+            bail!(
+                "of a cgroup and of other processes at once there is no heap profile: take them apart"
+            );
+        }
         let mut failures = Vec::new();
         let growth = growth.and_then(|opened| opened.map_err(|why| failures.push(why)).ok());
         let probes = probes.and_then(|loaded| loaded.map_err(|why| failures.push(why)).ok());

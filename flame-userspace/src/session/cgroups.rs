@@ -19,6 +19,9 @@ struct Group {
     directory: PathBuf,
     /// Its path below the cgroup file system.
     below: PathBuf,
+    /// Its CPU time at the last look, in nanoseconds, and of those before it that had the same name.
+    last_ns: u64,
+    before_ns: u64,
 }
 
 impl Cgroups {
@@ -45,7 +48,7 @@ impl Cgroups {
     /// How the kernel programs know them: a cgroup's id is its directory's inode number, its level
     /// how deep it lies.
     pub(super) fn for_kernel(&self) -> Result<Vec<Cgroup>> {
-        let of = |Group { directory, below }: &Group| {
+        let of = |Group { directory, below, .. }: &Group| {
             let meta = fs::metadata(directory)
                 .with_context(|| format!("look at {}", directory.display()))?;
             Ok(Cgroup { id: meta.ino(), level: below.components().count() as u32, pad: 0 })
@@ -54,9 +57,10 @@ impl Cgroups {
     }
 
     /// The CPU time of all processes that are or were in them, in nanoseconds (`usage_usec` of
-    /// `cpu.stat`: `Documentation/admin-guide/cgroup-v2.rst` of Linux); `None` if one does not tell.
-    pub(crate) fn cpu_ns(&self) -> Option<u64> {
-        self.0.iter().map(Group::cpu_ns).sum()
+    /// `cpu.stat`: `Documentation/admin-guide/cgroup-v2.rst` of Linux). One that has gone counts as it
+    /// was last seen.
+    pub(crate) fn cpu_ns(&mut self) -> u64 {
+        self.0.iter_mut().map(Group::cpu_ns).sum()
     }
 
     /// Whether a process is in one of them, or in one below.
@@ -84,14 +88,25 @@ impl Group {
             )
         })?;
         let below = below.to_owned();
-        Ok(Self { directory, below })
+        Ok(Self { directory, below, last_ns: 0, before_ns: 0 })
     }
 
-    fn cpu_ns(&self) -> Option<u64> {
-        let text = fs::read_to_string(self.directory.join("cpu.stat")).ok()?;
-        let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
-        Some(used.trim().parse::<u64>().ok()? * 1000)
+    fn cpu_ns(&mut self) -> u64 {
+        if let Some(now) = used_ns(&self.directory) {
+            if now < self.last_ns {
+                // Its directory was made anew.
+                self.before_ns += self.last_ns;
+            }
+            self.last_ns = now;
+        }
+        self.before_ns + self.last_ns
     }
+}
+
+fn used_ns(directory: &Path) -> Option<u64> {
+    let text = fs::read_to_string(directory.join("cpu.stat")).ok()?;
+    let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    Some(used.trim().parse::<u64>().ok()?.saturating_mul(1000))
 }
 
 /// Where the cgroup file system of version 2 is mounted.
@@ -106,6 +121,8 @@ fn mount() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -119,14 +136,29 @@ mod tests {
     fn the_root_has_every_process_and_one_below_it_is_no_more() {
         let Some(mount) = mount() else { return };
         let own = process::cgroup(std::process::id()).expect("flame's own");
-        let groups = Cgroups::find(&[mount.join(&own), mount]).expect("they are there");
+        let mut groups = Cgroups::find(&[mount.join(&own), mount]).expect("they are there");
         assert_eq!(groups.0.len(), 1, "{groups:?}");
         assert!(groups.hold(std::process::id()));
-        let before = groups.cpu_ns().expect("its CPU time");
-        let mut sum = 0u64;
-        while groups.cpu_ns().expect("its CPU time") < before + 20_000_000 {
-            sum = std::hint::black_box(sum.wrapping_add(1));
-        }
         assert!(!groups.hold(u32::MAX), "no such process");
+        let (before, began) = (groups.cpu_ns(), Instant::now());
+        while groups.cpu_ns() < before + 20_000_000 {
+            assert!(began.elapsed() < Duration::from_secs(20), "it stands still");
+        }
+    }
+
+    #[test]
+    fn one_that_is_gone_or_made_anew_has_what_it_used() {
+        let directory = std::env::temp_dir().join(format!("flame-cgroup-{}", std::process::id()));
+        fs::create_dir(&directory).expect("a directory");
+        let group =
+            Group { directory: directory.clone(), below: PathBuf::new(), last_ns: 0, before_ns: 0 };
+        let mut groups = Cgroups(vec![group]);
+        let stat = directory.join("cpu.stat");
+        for (told, sum_us) in [("700", 700), ("900", 900), ("100", 1000), ("", 1000)] {
+            fs::write(&stat, format!("usage_usec {told}\nuser_usec 1\n")).expect("write it");
+            assert_eq!(groups.cpu_ns(), sum_us * 1000);
+        }
+        fs::remove_dir_all(&directory).expect("remove it");
+        assert_eq!(groups.cpu_ns(), 1_000_000);
     }
 }

@@ -23,7 +23,7 @@ pub struct Quality {
     pub missed: u64,
     /// Samples by why their user stack ended.
     pub stack_ends: Vec<(String, u64)>,
-    /// Samples whose stack was cut at the frame limit.
+    /// Samples whose stack was cut at the frame limit, or goes on beyond what was copied of it.
     pub truncated: u64,
     /// Frames of all samples.
     pub frames: u64,

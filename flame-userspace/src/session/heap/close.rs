@@ -19,12 +19,11 @@ impl Heap {
         go.addresses().for_each(|address| self.ledger.want(address));
         let now_ns = timeline::now_ns();
         let mut books = self.ledger.close(now_ns);
+        self.forget(std::mem::take(&mut books.dropped));
         let has_samples = books.sum.samples > 0;
         let mut in_use = go::in_use(&books.rows);
         go.add_in_use(&mut in_use);
-        let mut explained = self.residency.explained(&in_use, processes);
-        // Of all that have the allocator mapped those of the cgroups alone were asked for.
-        explained.retain(|(process, _)| self.cgroups.is_empty() || in_use.contains_key(process));
+        let explained = self.residency.explained(&in_use, processes);
         let intervals = std::mem::replace(&mut self.intervals, (self.interval, self.interval));
         let knows_in_use = std::mem::replace(&mut self.followed, self.probing == Probing::Follow)
             || (!has_samples && go.knows());

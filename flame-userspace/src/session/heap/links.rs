@@ -18,7 +18,7 @@ use super::prober::{HookFile, Owner, Told, tell};
 use crate::bpf::{HeapPrograms, Probe, ProbeLink};
 use crate::heap::{Emulated, Hook, Hooks, OwnFunction, hooks};
 use crate::priority::GiveWay;
-use crate::process::{ExecutableId, ProcessId};
+use crate::process::ExecutableId;
 
 /// Links that are being closed, at most, before others wait for them.
 const MOST_CLOSING: usize = 32;
@@ -27,10 +27,10 @@ const MOST_CLOSING: usize = 32;
 const LOOKING: Duration = Duration::from_millis(100);
 
 /// A file that a process, or all, is to be probed in.
-struct Target {
-    owner: Owner,
+pub(super) struct Target {
+    pub(super) owner: Owner,
     pid: u32,
-    executable: ExecutableId,
+    pub(super) executable: ExecutableId,
     link: Option<ProbeLink>,
     /// Of the frees, while they trap for the contrast.
     frees: Option<ProbeLink>,
@@ -115,12 +115,11 @@ impl Links {
         true
     }
 
-    /// Takes a process's targets away; their pids.
-    pub(super) fn remove(&mut self, process: ProcessId) -> Vec<u32> {
-        let gone = self.targets.extract_if(.., |target| target.owner == Some(process));
+    /// Takes some targets away.
+    pub(super) fn remove(&mut self, is_it: impl Fn(&Target) -> bool) {
+        let gone = self.targets.extract_if(.., |target| is_it(target));
         let mut gone: Vec<Target> = gone.collect();
         self.close(gone.iter_mut().flat_map(Target::take_links).collect());
-        gone.into_iter().map(|target| target.pid).collect()
     }
 
     /// The processes of the targets, each once; 0 stands for all.

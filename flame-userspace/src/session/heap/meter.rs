@@ -7,15 +7,12 @@ use crate::bpf::{HeapCounts, HeapSwitch};
 use crate::process;
 use crate::session::cgroups::Cgroups;
 
-/// Adds up the CPU time of processes that come and go.
+/// Adds up what was used.
 #[derive(Debug)]
 pub(super) struct Meter {
-    seen: HashMap<u32, u64>,
-    /// Of processes that began under the session, what their threads that ended had used.
-    born: HashMap<u32, u64>,
+    processes: Processes,
     /// The cgroups that are targets, if there are some.
     cgroups: Cgroups,
-    cpu_ns: u64,
     /// What had been counted when it began: flame's own code is hit to see what that costs.
     before: Usage,
 }
@@ -23,13 +20,8 @@ pub(super) struct Meter {
 impl Meter {
     /// Counts from now on.
     pub(super) fn new(switch: &HeapSwitch, cgroups: Cgroups) -> Self {
-        let mut meter = Self {
-            seen: HashMap::new(),
-            born: HashMap::new(),
-            cgroups,
-            cpu_ns: 0,
-            before: Usage::default(),
-        };
+        let before = Usage::default();
+        let mut meter = Self { processes: Processes::default(), cgroups, before };
         meter.before = meter.read(std::iter::empty(), switch);
         meter
     }
@@ -41,16 +33,14 @@ impl Meter {
         for pid in pids {
             let now = match pid {
                 0 if self.cgroups.is_empty() => process::machine_cpu_ns(),
-                0 => self.cgroups.cpu_ns(),
+                0 => Some(self.cgroups.cpu_ns()),
                 pid => process::cpu_ns(pid),
             };
-            let Some(now) = now else { continue };
-            // What it used before the session is not counted.
-            let at_first = if self.born.contains_key(&pid) { 0 } else { now };
-            let before = self.seen.insert(pid, now).unwrap_or(at_first);
-            self.cpu_ns += now.saturating_sub(before);
+            if let Some(now) = now {
+                self.processes.read(pid, now);
+            }
         }
-        Usage { cpu_ns: self.cpu_ns as f64, ..used }
+        Usage { cpu_ns: self.processes.cpu_ns as f64, ..used }
     }
 
     /// The same with what was counted up to now.
@@ -67,24 +57,94 @@ impl Meter {
         counted.since(self.before)
     }
 
-    /// A process began under the session.
+    /// A process began under the session, and all of its CPU time counts.
     pub(super) fn begin(&mut self, pid: u32) {
-        self.born.entry(pid).or_default();
+        self.processes.begin(pid);
     }
 
     /// A thread of a process has ended, which had used so much.
     pub(super) fn end_thread(&mut self, pid: u32, cpu_ns: u64) {
-        if let Some(ended) = self.born.get_mut(&pid) {
-            *ended += cpu_ns;
-        }
+        self.processes.end_thread(pid, cpu_ns);
     }
 
-    /// A process has gone. What it used since it was last looked at is what its threads had at their
-    /// ends; of one that began before the session nobody knows the ends of all.
+    /// A process has gone.
     pub(super) fn forget(&mut self, pid: u32) {
-        let seen = self.seen.remove(&pid);
-        if let Some(ended) = self.born.remove(&pid) {
-            self.cpu_ns += ended.saturating_sub(seen.unwrap_or_default());
+        self.processes.forget(pid);
+    }
+}
+
+/// The CPU time of processes that come and go, in nanoseconds.
+#[derive(Debug, Default)]
+struct Processes {
+    all: HashMap<u32, OfProcess>,
+    cpu_ns: u64,
+}
+
+/// What is known of a process.
+#[derive(Debug, Default)]
+struct OfProcess {
+    /// What it had used when it was last read.
+    seen: Option<u64>,
+    /// What its threads that ended had.
+    ended: u64,
+    began_here: bool,
+}
+
+impl Processes {
+    fn begin(&mut self, pid: u32) {
+        self.all.entry(pid).or_default().began_here = true;
+    }
+
+    fn read(&mut self, pid: u32, now: u64) {
+        let of = self.all.entry(pid).or_default();
+        // What it used before the session is not counted.
+        let at_first = if of.began_here { 0 } else { now };
+        let before = of.seen.replace(now).unwrap_or(at_first);
+        self.cpu_ns += now.saturating_sub(before);
+    }
+
+    fn end_thread(&mut self, pid: u32, cpu_ns: u64) {
+        // It may be heard of before its process.
+        self.all.entry(pid).or_default().ended += cpu_ns;
+    }
+
+    /// What it used since it was last read is what its threads had at their ends; of one that began
+    /// before the session nobody knows the ends of all.
+    fn forget(&mut self, pid: u32) {
+        let Some(of) = self.all.remove(&pid) else { return };
+        if of.began_here {
+            self.cpu_ns += of.ended.saturating_sub(of.seen.unwrap_or_default());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_began_here_counts_from_its_birth_to_its_end() {
+        let mut processes = Processes::default();
+        // One that was there before counts from its first reading to its last.
+        processes.read(1, 500);
+        processes.read(1, 700);
+        assert_eq!(processes.cpu_ns, 200);
+        processes.end_thread(1, 900);
+        processes.forget(1);
+        assert_eq!(processes.cpu_ns, 200);
+        // A child, a thread of which ends before it is known for one.
+        processes.end_thread(2, 10);
+        processes.begin(2);
+        processes.read(2, 40);
+        assert_eq!(processes.cpu_ns, 240);
+        processes.end_thread(2, 50);
+        processes.forget(2);
+        assert_eq!(processes.cpu_ns, 260);
+        // Another of the same pid, which is never read.
+        processes.begin(2);
+        processes.end_thread(2, 30);
+        processes.forget(2);
+        assert_eq!(processes.cpu_ns, 290);
+        assert!(processes.all.is_empty());
     }
 }

@@ -4,6 +4,7 @@ mod calibrate;
 mod close;
 mod contrast;
 mod density;
+mod doing;
 mod go;
 mod go_reader;
 mod governor;
@@ -24,6 +25,7 @@ mod warmth;
 mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Result, ensure};
 use flame_common::block::BlockKey;
@@ -68,6 +70,8 @@ pub(super) struct Heap {
     /// The state of the mappings of each process when its files were looked at.
     looked: HashMap<ProcessId, u32>,
     asked: HashSet<(Owner, ExecutableId)>,
+    /// What was asked for last of a file, by its device and inode.
+    probed: HashMap<(Owner, u64, u64), ExecutableId>,
     /// Return addresses of calls that allocators make to themselves, as they are looked up.
     own_calls: HashSet<CodeAddress>,
     /// Where threads go on after the traps of probes.
@@ -147,6 +151,8 @@ impl Heap {
             None => (Prober::none(), None),
         };
         let growth = growth.map(Growth::start).transpose()?;
+        let residency =
+            if cgroups.is_empty() { Residency::default() } else { Residency::of_some() };
         let probing = match blocks {
             Some(_) => Probing::first(options.mode),
             None => Probing::Allocations,
@@ -161,12 +167,13 @@ impl Heap {
             cgroups,
             looked: HashMap::new(),
             asked: HashSet::new(),
+            probed: HashMap::new(),
             own_calls: HashSet::new(),
             after_traps: HashSet::new(),
             found: Vec::new(),
             unseen: Unseen::default(),
             go: GoHeaps::start()?,
-            residency: Residency::default(),
+            residency,
             failures: Vec::new(),
             own_found: HashSet::new(),
             began_ns: super::timeline::now_ns(),
@@ -188,8 +195,8 @@ impl Heap {
 
     /// Probes what is there when the session begins, and waits until it is probed.
     pub(super) fn probe_now(&mut self, processes: &mut ProcessTable) {
-        self.residency.begin(processes);
         self.probe_new(processes, true);
+        self.residency.begin(processes);
         self.prober.settle();
         self.listen(processes);
     }
@@ -246,8 +253,9 @@ impl Heap {
         for process in gone {
             self.looked.remove(&process);
             self.asked.retain(|(owner, _)| *owner != Some(process));
+            self.probed.retain(|(owner, ..), _| *owner != Some(process));
             self.exit(process);
-            self.prober.gone(process);
+            self.prober.gone(process, processes.get(process).pid);
         }
         for process in current {
             let epoch = processes.epoch(process);
@@ -262,6 +270,9 @@ impl Heap {
         let pid = if self.every_process { 0 } else { processes.get(process).pid };
         let is_born = !self.every_process && processes.get(process).born;
         let is_target = self.cgroups.is_empty() || self.cgroups.hold(processes.get(process).pid);
+        if is_target {
+            self.residency.add(process);
+        }
         let ranges: Vec<_> = processes.code_ranges(process).collect();
         for range in ranges {
             let (executable, address) = match range.code {
@@ -286,6 +297,13 @@ impl Heap {
             let Some(Ok(file)) = found.file.as_ref().map(reopened) else {
                 continue;
             };
+            let Ok(meta) = file.metadata() else { continue };
+            let inode = (owner, meta.dev(), meta.ino());
+            if let Some(before) = self.probed.insert(inode, executable) {
+                // It was written anew in its place: its probes would be hit twice, or where they do
+                // not belong.
+                self.prober.rewritten(owner, before);
+            }
             let debug_file = found.debug_file.as_ref().and_then(|file| reopened(file).ok());
             let path = found.path.display().to_string();
             self.prober.hook(HookFile { owner, pid, is_born, executable, file, debug_file, path });
@@ -414,7 +432,9 @@ impl Heap {
 
     /// A thread of a process has ended, which had used so much CPU time.
     pub(super) fn thread_ended(&self, pid: u32, cpu_ns: u64) {
-        self.prober.thread_ended(pid, cpu_ns);
+        if !self.every_process {
+            self.prober.thread_ended(pid, cpu_ns);
+        }
     }
 
     /// A process runs another program.

@@ -21,7 +21,10 @@ pub(super) type Owner = Option<ProcessId>;
 /// What the thread is told.
 pub(super) enum Order {
     Hook(HookFile),
-    Gone(ProcessId),
+    /// A file is not what it was when it was hooked.
+    Rewritten(Owner, ExecutableId),
+    /// A process of this pid has gone.
+    Gone(ProcessId, u32),
     /// A thread of a process has ended, which had used so much CPU time.
     ThreadEnded {
         pid: u32,
@@ -63,8 +66,7 @@ pub(super) enum Told {
     /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
     /// hits a second of CPU time and the slow-down, a share, that there were.
     Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
-    /// A window was open up to this time, in so many of the moments drawn, and what the targets did
-    /// about it, if that is known.
+    /// A window was open up to this time, and what the targets did about it, if that is known.
     Window { end_ns: u64, window: Option<Window> },
     /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done; and what
     /// a hit costs without its sample, if a contrast told it.
@@ -126,9 +128,14 @@ impl Prober {
         self.order(Order::Hook(file));
     }
 
+    /// A file that was hooked is not what it was.
+    pub(super) fn rewritten(&self, owner: Owner, executable: ExecutableId) {
+        self.order(Order::Rewritten(owner, executable));
+    }
+
     /// A process has gone.
-    pub(super) fn gone(&self, process: ProcessId) {
-        self.order(Order::Gone(process));
+    pub(super) fn gone(&self, process: ProcessId, pid: u32) {
+        self.order(Order::Gone(process, pid));
     }
 
     /// A thread of a process has ended.

@@ -1,7 +1,7 @@
 //! How much memory of the targets is resident: when they were first seen, and now; to tell how
 //! much of it the profile explains.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::heap::Explained;
 use crate::process::{ProcessId, ProcessTable, Resident, resident};
@@ -16,6 +16,8 @@ const MOST_TOLD: usize = 3;
 /// The memory of the targets.
 #[derive(Debug, Default)]
 pub(super) struct Residency {
+    /// The processes that are targets, where not all are that the session knows.
+    of: Option<HashSet<ProcessId>>,
     /// Of processes that ran before the session.
     before: HashMap<ProcessId, Resident>,
     last: HashMap<ProcessId, Resident>,
@@ -23,6 +25,18 @@ pub(super) struct Residency {
 }
 
 impl Residency {
+    /// Of the processes that are told to be targets alone.
+    pub(super) fn of_some() -> Self {
+        Self { of: Some(HashSet::new()), ..Self::default() }
+    }
+
+    /// A process is a target.
+    pub(super) fn add(&mut self, process: ProcessId) {
+        if let Some(of) = &mut self.of {
+            of.insert(process);
+        }
+    }
+
     /// Looks at the processes that run before the session.
     pub(super) fn begin(&mut self, processes: &ProcessTable) {
         self.look(processes);
@@ -38,7 +52,8 @@ impl Residency {
     }
 
     fn look(&mut self, processes: &ProcessTable) {
-        for process in processes.current_ids().take(MOST) {
+        let is_target = |id: &ProcessId| self.of.as_ref().is_none_or(|of| of.contains(id));
+        for process in processes.current_ids().filter(is_target).take(MOST) {
             if let Some(found) = resident(processes.get(process).pid) {
                 self.last.insert(process, found);
             }

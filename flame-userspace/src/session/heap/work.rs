@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use flame_common::poisson::NEVER;
 
+use super::doing::Doing;
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
 use super::meter::Meter;
@@ -42,7 +43,9 @@ pub(super) struct Work {
     /// What had been used then.
     began: Usage,
     began_at: Instant,
-    /// What the targets had used then, by the clock of traps.
+    /// When the targets' clocks were read last.
+    read_at: Instant,
+    /// What the targets had used at the beginning, by the clock of traps.
     cpu_use: Option<CpuUse>,
     /// When the window was opened that is open, or was last.
     opened: Instant,
@@ -67,25 +70,6 @@ pub(super) struct Work {
     cost_ns: f64,
     calibrating_ns: f64,
     random: Random,
-}
-
-/// What the thread does, besides what it is told to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    /// All probes are open.
-    Open,
-    /// It waits for the next window.
-    Gap,
-    /// It waits for the stratum's end.
-    Rest,
-    /// A stretch before a window, in which the usual work is measured.
-    Before,
-    /// A window is open.
-    Window,
-    /// A moment behind a window, in which calls that free trap as well.
-    Contrast,
-    /// All is over.
-    Closed,
 }
 
 impl Work {
@@ -116,6 +100,7 @@ impl Work {
             due: Instant::now() + ACCOUNT,
             began: Usage::default(),
             began_at: Instant::now(),
+            read_at: Instant::now(),
             cpu_use: None,
             opened: Instant::now(),
             lead: BEFORE,
@@ -139,16 +124,17 @@ impl Work {
         loop {
             let wait = match self.now {
                 Doing::Closed => Duration::from_secs(3600),
-                _ => self.due.saturating_duration_since(Instant::now()).min(READ),
+                _ => self.due.min(self.read_at + READ).saturating_duration_since(Instant::now()),
             };
             match orders.recv_timeout(wait) {
                 Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < self.due => {
-                    // The time of a process that ends is known only up to its last reading.
-                    self.used();
-                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < self.due => {}
                 Err(RecvTimeoutError::Timeout) => self.look_after(),
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // The time of a process that ends is known only up to its last reading.
+            if self.now != Doing::Closed && self.read_at.elapsed() >= READ {
+                self.used();
             }
         }
         self.links.close_all();
@@ -160,12 +146,18 @@ impl Work {
                 let open = matches!(self.now, Doing::Open | Doing::Window | Doing::Contrast);
                 let (pid, is_born) = (file.pid, file.is_born);
                 let is_target = self.links.add(file, open.then(|| self.governor.probing()));
-                if is_target && is_born {
-                    self.meter.begin(pid);
+                if is_target {
+                    self.begin_target(pid, is_born);
                 }
             }
-            Order::Gone(process) => {
-                self.links.remove(process).into_iter().for_each(|pid| self.meter.forget(pid));
+            Order::Rewritten(owner, executable) => {
+                self.links
+                    .remove(|target| (target.owner, target.executable) == (owner, executable));
+            }
+            Order::Gone(process, pid) => {
+                self.links.remove(|target| target.owner == Some(process));
+                self.meter.forget(pid);
+                self.switch.remove_target(pid);
             }
             Order::ThreadEnded { pid, cpu_ns } => self.meter.end_thread(pid, cpu_ns),
             Order::Interval(bytes) => {
@@ -187,6 +179,16 @@ impl Work {
             }
             // Whoever waited may have gone.
             Order::Settle(done) => _ = done.send(()),
+        }
+    }
+
+    /// A process is probed, which began under the session or before.
+    fn begin_target(&mut self, pid: u32, is_born: bool) {
+        if is_born {
+            self.meter.begin(pid);
+        }
+        if let Err(error) = self.switch.add_target(pid) {
+            self.failed(&error);
         }
     }
 
@@ -446,6 +448,7 @@ impl Work {
     }
 
     fn used(&mut self) -> Usage {
+        self.read_at = Instant::now();
         self.meter.read(self.links.pids().into_iter(), &self.switch)
     }
 
