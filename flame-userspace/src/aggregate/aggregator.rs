@@ -32,6 +32,8 @@ pub(crate) struct Aggregate {
     pub(crate) samples: u64,
     /// Number of samples by why their user stack ended, by the number of the reason.
     pub(crate) ends: [u64; StackEnd::ALL.len()],
+    /// Frames of all samples that are guesses: found by a frame pointer that no table vouches for.
+    pub(crate) guesses: u64,
     /// Samples that found no room.
     pub(crate) lost: u64,
 }
@@ -99,6 +101,9 @@ impl Aggregator {
         let astray = self.frames.len() < frames;
         let end = if astray { StackEnd::Unmapped } else { sample.user_end };
         self.sum.ends[end as usize] += 1;
+        let kept = self.frames.len().saturating_sub(sample.kernel.len());
+        let guesses = sample.user.iter().take(kept).filter(|frame| frame.is_guess());
+        self.sum.guesses += guesses.count() as u64;
         Some(key)
     }
 

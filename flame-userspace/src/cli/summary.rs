@@ -236,7 +236,17 @@ impl Summary {
                 .collect();
             json!({ "name": function.name, "values": values })
         });
-        let Quality { samples, missed, truncated, frames, unnamed, processes, .. } = self.quality;
+        let Quality {
+            samples,
+            missed,
+            not_whole,
+            truncated,
+            frames,
+            guesses,
+            unnamed,
+            processes,
+            ..
+        } = self.quality;
         json!({
             "profile": self.of.name(),
             "files": files.collect::<Vec<_>>(),
@@ -248,7 +258,9 @@ impl Summary {
             "processes": processes,
             "lost": counts(&self.quality.lost),
             "missed": missed,
+            "not_whole": not_whole,
             "truncated": truncated,
+            "guessed_frames": guesses,
             "stack_ends": counts(&self.quality.stack_ends),
             "frames": frames,
             "unnamed_frames": unnamed,

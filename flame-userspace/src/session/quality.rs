@@ -23,10 +23,14 @@ pub struct Quality {
     pub missed: u64,
     /// Samples by why their user stack ended.
     pub stack_ends: Vec<(String, u64)>,
-    /// Samples whose stack was cut at the frame limit, or goes on beyond what was copied of it.
+    /// Samples whose user stack did not reach its root, whatever the reason.
+    pub not_whole: u64,
+    /// Those of them whose stack was cut at the frame limit, or goes on beyond what was copied of it.
     pub truncated: u64,
     /// Frames of all samples.
     pub frames: u64,
+    /// Those of them that are guesses: found by a frame pointer, in code without unwind tables.
+    pub guesses: u64,
     /// Frames of all samples that have no name.
     pub unnamed: u64,
     /// Where the unnamed frames lie, most first.
@@ -92,6 +96,9 @@ impl Quality {
             ("samples lost: not understood".to_owned(), side.malformed_samples),
         ]);
         let ends = StackEnd::ALL.iter().zip(sum.ends);
+        let short =
+            ends.clone().filter(|(end, _)| !matches!(end, StackEnd::Root | StackEnd::NoUserStack));
+        let not_whole = short.map(|(_, count)| count).sum();
         let mut quality = Self {
             samples: sum.samples,
             lost: lost.filter(|(_, count)| *count > 0).collect(),
@@ -99,6 +106,8 @@ impl Quality {
                 .filter(|(_, count)| *count > 0)
                 .map(|(end, count)| (end.meaning().to_owned(), count))
                 .collect(),
+            not_whole,
+            guesses: sum.guesses,
             truncated: sum.ends[StackEnd::Truncated as usize]
                 + sum.ends[StackEnd::CopyTooShort as usize],
             ..Self::default()
@@ -140,10 +149,10 @@ impl Quality {
     pub fn line(&self) -> String {
         let number = |count: u64| Unit::Count.format(count as i64);
         format!(
-            "{} samples, {} lost, {} truncated stacks, {} of frames without a name",
+            "{} samples, {} lost, {} stacks not whole, {} of frames without a name",
             number(self.samples),
             number(self.lost_total()),
-            number(self.truncated),
+            number(self.not_whole),
             percent(self.unnamed, self.frames),
         )
     }
@@ -163,6 +172,12 @@ impl Quality {
             self.stack_ends.iter().map(|(end, count)| format!("{end} {count}")).collect();
         if !ends.is_empty() {
             lines.push(format!("user stacks ended: {}", ends.join(", ")));
+        }
+        if self.guesses > 0 {
+            lines.push(format!(
+                "{} frames are guesses: found by frame pointer, in code without unwind tables",
+                self.guesses
+            ));
         }
         for file in &self.unnamed_files {
             let (path, frames) = (file.path.display(), file.frames);
@@ -199,6 +214,8 @@ mod tests {
         let quality = Quality {
             samples: 1000,
             lost: vec![("samples lost: a".into(), 2), ("samples lost: b".into(), 3)],
+            not_whole: 2,
+            guesses: 7,
             frames: 200,
             unnamed: 1,
             ..Quality::default()
@@ -206,8 +223,9 @@ mod tests {
         assert_eq!(quality.lost_total(), 5);
         assert_eq!(
             quality.line(),
-            "1,000 samples, 5 lost, 0 truncated stacks, 0.5 % of frames without a name"
+            "1,000 samples, 5 lost, 2 stacks not whole, 0.5 % of frames without a name"
         );
         assert!(quality.comments().contains(&"samples lost: b: 3".to_owned()));
+        assert!(quality.comments().iter().any(|line| line.starts_with("7 frames are guesses")));
     }
 }
