@@ -35,6 +35,12 @@ fn windows_favour_no_phase() {
         let outcome = outcome.with_code(0);
         let truth = Truth::read(&outcome.printed());
         let (stated, profile) = (Stated::of(&outcome), outcome.heap());
+        let share = |site: &str| {
+            let of_site = truth.sites[site].of(Quantity::AllocSpace) as f64;
+            stated.error(site, Quantity::AllocSpace) / of_site
+        };
+        let [fast, slow] = ["fast_blocks", "slow_blocks"].map(share);
+        measured(&format!("a run: standard errors {fast:.3} and {slow:.3} of the truth"));
         assert_eq!(profile.sample_type_index("inuse_space"), None, "windows cannot know it");
         for quantity in [Quantity::AllocObjects, Quantity::AllocSpace] {
             let error = |site: &str| stated.error(site, quantity);

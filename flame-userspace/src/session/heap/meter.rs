@@ -67,6 +67,11 @@ impl Meter {
         self.processes.end_thread(pid, cpu_ns);
     }
 
+    /// All processes have been looked at of which threads have ended.
+    pub(super) fn forget_others(&mut self) {
+        self.processes.forget_others();
+    }
+
     /// A process has gone.
     pub(super) fn forget(&mut self, pid: u32) {
         self.processes.forget(pid);
@@ -108,6 +113,11 @@ impl Processes {
         self.all.entry(pid).or_default().ended += cpu_ns;
     }
 
+    /// Processes that had no probes up to their end leave nothing: their pids may come again.
+    fn forget_others(&mut self) {
+        self.all.retain(|_, of| of.began_here || of.seen.is_some());
+    }
+
     /// What it used since it was last read is what its threads had at their ends; of one that began
     /// before the session nobody knows the ends of all.
     fn forget(&mut self, pid: u32) {
@@ -146,5 +156,13 @@ mod tests {
         processes.forget(2);
         assert_eq!(processes.cpu_ns, 290);
         assert!(processes.all.is_empty());
+        // One that ended before it was looked at, and another of its pid.
+        processes.end_thread(3, 1000);
+        processes.forget_others();
+        processes.begin(3);
+        processes.end_thread(3, 5);
+        processes.forget_others();
+        processes.forget(3);
+        assert_eq!(processes.cpu_ns, 295);
     }
 }

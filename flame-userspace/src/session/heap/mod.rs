@@ -15,6 +15,7 @@ mod links;
 mod meter;
 mod options;
 mod own_code;
+mod probed;
 mod prober;
 mod report;
 mod residency;
@@ -25,7 +26,6 @@ mod warmth;
 mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Result, ensure};
 use flame_common::block::BlockKey;
@@ -36,16 +36,14 @@ use self::go::GoHeaps;
 use self::governor::{Governor, Probing, WINDOW};
 use self::growth::Growth;
 pub use self::options::{HeapMode, HeapOptions};
-use self::prober::{Cost, HookFile, Owner, Prober, Told};
+use self::prober::{Cost, Owner, Prober, Told};
 pub(super) use self::report::HeapPart;
 use self::residency::Residency;
 use self::unseen::Unseen;
 use crate::aggregate::RawSample;
 use crate::bpf::{GrowthKernel, HeapBlocks, HeapKernel};
 use crate::heap::{Allocator, Hooks, Ledger, Price, Window, after};
-use crate::process::{
-    CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable, RangeCode, reopened,
-};
+use crate::process::{CodeAddress, Executable, ExecutableId, ProcessId, ProcessTable};
 use crate::session::cgroups::Cgroups;
 
 /// The interval to begin with, in bytes, until it is known how fast memory is allocated.
@@ -67,6 +65,8 @@ pub(super) struct Heap {
     every_process: bool,
     /// The cgroups that are targets, if there are some.
     cgroups: Cgroups,
+    /// Whether threads have ended since processes were looked at.
+    threads_ended: bool,
     /// The state of the mappings of each process when its files were looked at.
     looked: HashMap<ProcessId, u32>,
     asked: HashSet<(Owner, ExecutableId)>,
@@ -165,6 +165,7 @@ impl Heap {
             growth,
             every_process,
             cgroups,
+            threads_ended: false,
             looked: HashMap::new(),
             asked: HashSet::new(),
             probed: HashMap::new(),
@@ -242,71 +243,6 @@ impl Heap {
     fn forget_block(&mut self, sample: &RawSample) {
         if sample.address != 0 {
             self.forget(vec![(BlockKey::of(sample.pid, sample.address), sample.id)]);
-        }
-    }
-
-    /// Has the files probed that processes have mapped since the last time.
-    fn probe_new(&mut self, processes: &mut ProcessTable, at_start: bool) {
-        let current: HashSet<ProcessId> = processes.current_ids().collect();
-        let gone: Vec<ProcessId> =
-            self.looked.keys().filter(|id| !current.contains(id)).copied().collect();
-        for process in gone {
-            self.looked.remove(&process);
-            self.asked.retain(|(owner, _)| *owner != Some(process));
-            self.probed.retain(|(owner, ..), _| *owner != Some(process));
-            self.exit(process);
-            self.prober.gone(process, processes.get(process).pid);
-        }
-        for process in current {
-            let epoch = processes.epoch(process);
-            if self.looked.insert(process, epoch) != Some(epoch) {
-                self.probe_files(process, processes, at_start);
-            }
-        }
-    }
-
-    fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable, at_start: bool) {
-        let owner = (!self.every_process).then_some(process);
-        let pid = if self.every_process { 0 } else { processes.get(process).pid };
-        let is_born = !self.every_process && processes.get(process).born;
-        let is_target = self.cgroups.is_empty() || self.cgroups.hold(processes.get(process).pid);
-        if is_target {
-            self.residency.add(process);
-        }
-        let ranges: Vec<_> = processes.code_ranges(process).collect();
-        for range in ranges {
-            let (executable, address) = match range.code {
-                RangeCode::Executable(executable, address) => (executable, address),
-                RangeCode::Unopened => match processes.locate(process, range.start) {
-                    CodeAddress::Executable(executable, address) => (executable, Some(address)),
-                    _ => continue,
-                },
-                RangeCode::Vdso | RangeCode::Generated => continue,
-            };
-            if is_target {
-                self.unseen.maps(process, executable);
-            }
-            if let Some(address) = address.filter(|_| is_target) {
-                let place = (executable, address);
-                self.go.maps(process, place, range.start, at_start, processes);
-            }
-            if !self.asked.insert((owner, executable)) {
-                continue;
-            }
-            let found = processes.executable(executable);
-            let Some(Ok(file)) = found.file.as_ref().map(reopened) else {
-                continue;
-            };
-            let Ok(meta) = file.metadata() else { continue };
-            let inode = (owner, meta.dev(), meta.ino());
-            if let Some(before) = self.probed.insert(inode, executable) {
-                // It was written anew in its place: its probes would be hit twice, or where they do
-                // not belong.
-                self.prober.rewritten(owner, before);
-            }
-            let debug_file = found.debug_file.as_ref().and_then(|file| reopened(file).ok());
-            let path = found.path.display().to_string();
-            self.prober.hook(HookFile { owner, pid, is_born, executable, file, debug_file, path });
         }
     }
 
@@ -431,8 +367,9 @@ impl Heap {
     }
 
     /// A thread of a process has ended, which had used so much CPU time.
-    pub(super) fn thread_ended(&self, pid: u32, cpu_ns: u64) {
+    pub(super) fn thread_ended(&mut self, pid: u32, cpu_ns: u64) {
         if !self.every_process {
+            self.threads_ended = true;
             self.prober.thread_ended(pid, cpu_ns);
         }
     }

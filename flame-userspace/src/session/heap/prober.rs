@@ -30,6 +30,8 @@ pub(super) enum Order {
         pid: u32,
         cpu_ns: u64,
     },
+    /// All processes have been looked at of which threads have ended.
+    Looked,
     /// Mean bytes between two samples.
     Interval(u64),
     /// End the stratum of windows that is open.
@@ -141,6 +143,11 @@ impl Prober {
     /// A thread of a process has ended.
     pub(super) fn thread_ended(&self, pid: u32, cpu_ns: u64) {
         self.order(Order::ThreadEnded { pid, cpu_ns });
+    }
+
+    /// All processes have been looked at of which threads have ended.
+    pub(super) fn looked(&self) {
+        self.order(Order::Looked);
     }
 
     /// Samples at another interval, in bytes, from now on.

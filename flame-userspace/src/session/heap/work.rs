@@ -160,6 +160,7 @@ impl Work {
                 self.switch.remove_target(pid);
             }
             Order::ThreadEnded { pid, cpu_ns } => self.meter.end_thread(pid, cpu_ns),
+            Order::Looked => self.meter.forget_others(),
             Order::Interval(bytes) => {
                 self.interval = bytes;
                 if matches!(self.now, Doing::Open | Doing::Window) {
