@@ -32,17 +32,15 @@ impl Measured {
 /// Takes the current task's stacks and sends them as one sample.
 ///
 /// If the registers `interrupted` are those of user code, there is no kernel stack; else the user
-/// stack starts where the task entered the kernel.
+/// stack starts where the task entered the kernel. `scratch.walk` knows the process.
 #[inline(always)]
 pub(crate) fn collect(
     ctx: &impl EbpfContext,
     measured: &Measured,
     ids: Ids,
     interrupted: &pt_regs,
+    scratch: &mut Scratch,
 ) {
-    let Some(mut scratch) = scratch::of_event() else {
-        return;
-    };
     let in_user = task::interrupted_user_registers(interrupted, &mut scratch.walk.registers);
     let in_user = scratch::unknown(scratch.buffer, usize::from(in_user)) != 0;
     let kernel_frames = if !in_user && config!(kernel_stacks) != 0 {
@@ -59,13 +57,25 @@ pub(crate) fn collect(
             task::saved_user_registers(registers);
         }
     };
-    send(&mut scratch, measured, ids, kernel_frames, has_user, innermost);
+    finish(scratch, measured, ids, kernel_frames, has_user, innermost);
 }
 
-/// Takes the user stack from the registers in `scratch.walk`, and sends all; whether there was room.
+/// Takes the user stack from the registers in `scratch.walk`, and sends it; whether there was room.
 /// `innermost` gives the same registers again.
 #[inline(always)]
 pub(crate) fn send(
+    scratch: &mut Scratch,
+    measured: &Measured,
+    ids: Ids,
+    has_user: bool,
+    innermost: impl FnOnce(&mut Registers),
+) -> bool {
+    scratch.walk.known.look_up(ids);
+    finish(scratch, measured, ids, 0, has_user, innermost)
+}
+
+#[inline(always)]
+fn finish(
     scratch: &mut Scratch,
     measured: &Measured,
     ids: Ids,
@@ -75,7 +85,7 @@ pub(crate) fn send(
 ) -> bool {
     // SAFETY: the helper takes nothing and cannot fail.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let user = stack::user::walk(scratch, ids, has_user, kernel_frames, time_ns, innermost);
+    let user = stack::user::walk(scratch, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
     // verifier: field by field, since a header would be put together on the stack, which is short.
     let SampleHeader {

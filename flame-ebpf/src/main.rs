@@ -2,13 +2,14 @@
 //! processes that targets start. No logic here; see `collect` for a sample's way.
 #![no_std]
 #![no_main]
-// Two atomic instructions, in `scratch` and `programs::heap`.
+// Three atomic instructions, in `known`, `scratch` and `programs::heap`.
 #![feature(asm_experimental_arch)]
 
 mod collect;
 mod config;
 mod emit;
 mod filter;
+mod known;
 mod maps;
 mod memory;
 mod poisson;

@@ -48,6 +48,11 @@ pub(crate) static STATS: PerCpuArray<u64> =
 pub(crate) static PROCESSES: HashMap<u32, ProcessRun> =
     HashMap::with_max_entries(limits::PROCESSES as u32, 0);
 
+/// How often entries of [`PROCESSES`] or [`TARGETS`] became others or went, by user space, through
+/// memory, and by the programs.
+#[map]
+pub(crate) static CHANGES: Array<u32> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
 /// The mappings of all processes, in sorted runs. User space writes them, through memory.
 #[map]
 pub(crate) static RANGES: Array<MappedRange> =

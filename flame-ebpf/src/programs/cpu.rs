@@ -6,7 +6,7 @@ use flame_common::sample::SampleKind;
 use flame_common::stat::Stat;
 
 use crate::collect::{Measured, collect};
-use crate::filter::wanted;
+use crate::scratch;
 use crate::stat::bump;
 use crate::task;
 
@@ -20,11 +20,14 @@ fn cpu_sample(ctx: PerfEventContext) -> u32 {
         bump(Stat::NoPid);
         return 0;
     };
-    if wanted(ids) {
+    let Some(mut scratch) = scratch::of_event() else {
+        return 0;
+    };
+    if scratch.walk.known.is_wanted(ids) {
         // SAFETY: the kernel passes a pointer to this struct, valid while the program runs.
         let event = unsafe { &*ctx.ctx };
         let measured = Measured::plain(SampleKind::Cpu, event.sample_period);
-        collect(&ctx, &measured, ids, &event.regs);
+        collect(&ctx, &measured, ids, &event.regs, &mut scratch);
     }
     0
 }

@@ -87,7 +87,7 @@ fn send(ids: Ids, block: &Block, interval: u64, address: u64) {
         return;
     };
     let has_user = task::saved_user_registers(&mut scratch.walk.registers);
-    collect::send(&mut scratch, &measured, ids, 0, has_user, |registers| {
+    collect::send(&mut scratch, &measured, ids, has_user, |registers| {
         task::saved_user_registers(registers);
     });
     scratch::give_back(slot);

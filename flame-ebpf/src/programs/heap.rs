@@ -290,7 +290,7 @@ fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
         address: if followed { made } else { 0 },
     };
     task::returned_registers(regs, &mut scratch.walk.registers);
-    let sent = collect::send(&mut scratch, &measured, ids, 0, true, |registers| {
+    let sent = collect::send(&mut scratch, &measured, ids, true, |registers| {
         task::returned_registers(regs, registers);
     });
     scratch::give_back(slot);
@@ -320,7 +320,7 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
         return None;
     };
     if task::caller_registers(regs, &mut scratch.walk.registers) {
-        collect::send(&mut scratch, &measured, ids, 0, true, |registers| {
+        collect::send(&mut scratch, &measured, ids, true, |registers| {
             task::caller_registers(regs, registers);
         });
     }

@@ -15,7 +15,7 @@ use crate::filter::wanted;
 use crate::maps::{NAMES, PROCESSES, TARGETS};
 use crate::stat::bump;
 use crate::task::{self, Ids};
-use crate::{emit, scratch};
+use crate::{emit, known, scratch};
 
 /// The flag of clone(2) for a new thread of the same process.
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -33,10 +33,8 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     };
     // The child has its parent's memory.
     // SAFETY: read once; values are replaced as a whole.
-    if let Some(run) = unsafe { PROCESSES.get(parent.pid) }.copied()
-        && PROCESSES.insert(child_ids.pid, run, 0).is_err()
-    {
-        bump(Stat::ProcessesFull);
+    if let Some(run) = unsafe { PROCESSES.get(parent.pid) }.copied() {
+        tell_mappings(child_ids, run);
     }
     // SAFETY: the value is not read; its slot may be reused meanwhile.
     if config!(follow_children) != 0 && unsafe { TARGETS.get(parent.pid) }.is_some() {
@@ -62,9 +60,7 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
         // SAFETY: the helper takes nothing and cannot fail.
         let exec_ns = unsafe { bpf_ktime_get_ns() };
         let nothing = ProcessRun { exec_ns, ..ProcessRun::default() };
-        if PROCESSES.insert(ids.pid, nothing, 0).is_err() {
-            bump(Stat::ProcessesFull);
-        }
+        tell_mappings(ids, nothing);
     }
     if named && !known {
         add(&ctx, ids, 0);
@@ -92,12 +88,15 @@ fn process_free(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     // Not there if nobody told its mappings.
-    _ = PROCESSES.remove(ids.pid);
+    let was_mapped = PROCESSES.remove(ids.pid).is_ok();
     // SAFETY: read once; an entry that a new process of this number put in holds another address.
     let leader = unsafe { TARGETS.get(ids.pid) }.copied();
     if leader.is_some_and(|leader| leader == 0 || leader == task) {
         // Gone already if another CPU was first.
         _ = TARGETS.remove(ids.pid);
+    }
+    if was_mapped || leader.is_some() {
+        known::changed();
     }
     0
 }
@@ -117,7 +116,7 @@ fn thread_exit(_: RawTracePointContext) -> i32 {
     let has_stack = scratch::take().is_some_and(|(mut scratch, slot)| {
         let has_stack = task::saved_user_registers(&mut scratch.walk.registers);
         if has_stack {
-            collect::send(&mut scratch, &leaving, ids, 0, true, |registers| {
+            collect::send(&mut scratch, &leaving, ids, true, |registers| {
                 task::saved_user_registers(registers);
             });
         }
@@ -129,6 +128,14 @@ fn thread_exit(_: RawTracePointContext) -> i32 {
         emit::send_header(&SampleHeader { value: ran_ns, ..header }, false);
     }
     0
+}
+
+#[inline(always)]
+fn tell_mappings(ids: Ids, run: ProcessRun) {
+    if PROCESSES.insert(ids.pid, run, 0).is_err() {
+        bump(Stat::ProcessesFull);
+    }
+    known::changed();
 }
 
 /// Wakes user space, which puts probes into what begins.

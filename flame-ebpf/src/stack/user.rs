@@ -5,16 +5,15 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use flame_common::frame::RawFrame;
 use flame_common::limits::{SAMPLE_FRAMES, STACK_COPY, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
-use flame_common::mapping::{MappedRange, ProcessRun};
+use flame_common::mapping::MappedRange;
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
 
 use super::{RememberedRules, copy, return_probe, table};
 use crate::config::config;
-use crate::maps::PROCESSES;
+use crate::known::Known;
 use crate::memory::Window;
 use crate::scratch::Scratch;
-use crate::task::Ids;
 
 /// Where a walk stands. Kept in a map: for the verifier a frame begins with nothing known, so that
 /// it looks at one frame and not at hundreds.
@@ -23,7 +22,7 @@ pub(crate) struct Walk {
     /// The registers of the frame that was reached.
     pub(crate) registers: Registers,
     /// The process's mappings.
-    run: ProcessRun,
+    pub(crate) known: Known,
     /// The mapping that was used last.
     range: MappedRange,
     /// Index of the first user frame in the buffer.
@@ -70,7 +69,6 @@ struct Context {
 #[inline(always)]
 pub(crate) fn walk(
     scratch: &mut Scratch,
-    ids: Ids,
     has_user: bool,
     first: usize,
     time_ns: u64,
@@ -85,8 +83,6 @@ pub(crate) fn walk(
         _ => RawFrame::return_address(walk.registers.ip),
     };
     put(scratch.buffer, first, innermost);
-    // SAFETY: read once; user space replaces the value as a whole.
-    walk.run = unsafe { PROCESSES.get(ids.pid) }.copied().unwrap_or_default();
     walk.range = MappedRange::default();
     walk.first = first as u64;
     walk.frames = 1;
@@ -171,7 +167,7 @@ extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
 #[inline(always)]
 fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame, StackEnd> {
     let address = walk.registers.lookup();
-    let rule = match table::rule_of(address, walk.run, &mut walk.range, remembered) {
+    let rule = match table::rule_of(address, walk.known.run, &mut walk.range, remembered) {
         Err(StackEnd::Unmapped) => return without_code(walk),
         found => found?,
     };

@@ -148,8 +148,9 @@ impl Programs {
         self.attach("process_fork", "task_newtask")?;
         self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
-        let has_memory = features::kernel_version() >= EXIT_WITH_MEMORY;
-        if (has_memory || options.heap)
+        let version = features::kernel_version();
+        let has_memory = version >= EXIT_WITH_MEMORY;
+        if (has_memory || options.heap && version >= features::OLDEST_KERNEL)
             && let Err(error) = self.attach("thread_exit", "sched_process_exit")
         {
             log::warn!(

@@ -40,6 +40,8 @@ pub(crate) struct UnwindMaps {
     rules: SharedArray<Rule>,
     ranges: SharedArray<MappedRange>,
     processes: HashMap<MapData, u32, ProcessRun>,
+    /// How often entries of these became others or went: the programs remember them.
+    changes: SharedArray<u32>,
 }
 
 impl UnwindMaps {
@@ -53,6 +55,7 @@ impl UnwindMaps {
             rules: SharedArray::open(take("RULES")?, RULES)?,
             ranges: SharedArray::open(take("RANGES")?, MAPPINGS)?,
             processes: HashMap::try_from(take("PROCESSES")?)?,
+            changes: SharedArray::open(take("CHANGES")?, 1)?,
         })
     }
 }
@@ -84,12 +87,14 @@ impl KernelTables for UnwindMaps {
             return Ok(false);
         }
         let inserted = self.processes.insert(pid, ProcessRun { exec_ns, ..run }, 0);
+        self.changes.add_one(0);
         inserted.context("write the process's entry").map(|()| true)
     }
 
     fn remove_process(&mut self, pid: u32) {
         // Gone already: the kernel programs take out the dead too.
         _ = self.processes.remove(&pid);
+        self.changes.add_one(0);
     }
 }
 
@@ -137,13 +142,24 @@ impl<T: Copy> SharedArray<T> {
 impl SharedArray<u32> {
     /// Takes one off an element, which the kernel changes meanwhile.
     pub(super) fn take_one(&self, index: u32) {
-        let index = index as usize;
-        if index < self.length {
-            // SAFETY: the index is less than the array's length, and the mapping is as long; all
-            // change the element by atomic instructions.
-            let element = unsafe { AtomicU32::from_ptr(self.memory.cast().add(index).as_ptr()) };
+        if let Some(element) = self.element(index) {
             element.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Adds one to an element, likewise, behind all that was written before.
+    fn add_one(&self, index: u32) {
+        if let Some(element) = self.element(index) {
+            element.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn element(&self, index: u32) -> Option<&AtomicU32> {
+        let index = index as usize;
+        // SAFETY: the index is less than the array's length, and the mapping is as long; all change
+        // the element by atomic instructions.
+        (index < self.length)
+            .then(|| unsafe { AtomicU32::from_ptr(self.memory.cast().add(index).as_ptr()) })
     }
 }
 
