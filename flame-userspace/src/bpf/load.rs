@@ -12,6 +12,7 @@ use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS, RESIDENT};
 use flame_common::stat::Stat;
 
 use super::perf::{Event, SamplingEvent};
+use super::tables::{Changes, SharedArray};
 use super::{
     Counts, GrowthKernel, HeapKernel, MULTI_PROBES, SampleRing, TableRoom, TrapClock, UnwindMaps,
     btf, features, online_cpus,
@@ -58,6 +59,7 @@ const EXIT_WITH_MEMORY: (u32, u32) = (6, 16);
 pub(crate) struct Programs {
     ebpf: Ebpf,
     targets: HashMap<MapData, u32, u64>,
+    changes: Changes,
     stats: PerCpuArray<MapData, u64>,
     events: Vec<SamplingEvent>,
     follows_in_kernel: bool,
@@ -109,11 +111,14 @@ impl Programs {
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
-        let tables = UnwindMaps::open(options.tables, |name| take(&mut ebpf, name))?;
+        let changes = Changes::new(SharedArray::open(take(&mut ebpf, "CHANGES")?, 1)?);
+        let tables =
+            UnwindMaps::open(options.tables, changes.clone(), |name| take(&mut ebpf, name))?;
         let samples = RingBuf::try_from(take(&mut ebpf, "SAMPLES")?)?;
         let mut programs = Self {
             ebpf,
             targets,
+            changes,
             stats,
             events: Vec::new(),
             follows_in_kernel: options.config.offsets.known != 0,
@@ -202,6 +207,7 @@ impl Programs {
     pub(crate) fn remove_target(&mut self, pid: u32) {
         // Gone already: the kernel programs take out the dead too.
         _ = self.targets.remove(&pid);
+        self.changes.add_one(0);
     }
 
     /// Opens the sampling event on each CPU and starts them all.

@@ -5,6 +5,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
@@ -40,13 +41,19 @@ pub(crate) struct UnwindMaps {
     rules: SharedArray<Rule>,
     ranges: SharedArray<MappedRange>,
     processes: HashMap<MapData, u32, ProcessRun>,
-    /// How often entries of these became others or went: the programs remember them.
-    changes: SharedArray<u32>,
+    changes: Changes,
 }
+
+/// How often entries of the maps of processes and targets became others or went.
+pub(super) type Changes = Arc<SharedArray<u32>>;
 
 impl UnwindMaps {
     /// Opens them; `take` takes one out of the object by name.
-    pub(super) fn open(room: TableRoom, mut take: impl FnMut(&str) -> Result<Map>) -> Result<Self> {
+    pub(super) fn open(
+        room: TableRoom,
+        changes: Changes,
+        mut take: impl FnMut(&str) -> Result<Map>,
+    ) -> Result<Self> {
         let rows = room.chunks as usize * CHUNK_ROWS;
         Ok(Self {
             room,
@@ -55,7 +62,7 @@ impl UnwindMaps {
             rules: SharedArray::open(take("RULES")?, RULES)?,
             ranges: SharedArray::open(take("RANGES")?, MAPPINGS)?,
             processes: HashMap::try_from(take("PROCESSES")?)?,
-            changes: SharedArray::open(take("CHANGES")?, 1)?,
+            changes,
         })
     }
 }
@@ -110,6 +117,9 @@ pub(super) struct SharedArray<T> {
 // SAFETY: the memory belongs to this value alone and does not depend on the thread.
 unsafe impl<T: Send> Send for SharedArray<T> {}
 
+// SAFETY: what takes a shared reference changes elements by atomic instructions alone.
+unsafe impl Sync for SharedArray<u32> {}
+
 impl<T: Copy> SharedArray<T> {
     /// Maps an array of `length` elements of `T`, whatever the map's own values are.
     pub(super) fn open(map: Map, length: usize) -> Result<Self> {
@@ -148,7 +158,7 @@ impl SharedArray<u32> {
     }
 
     /// Adds one to an element, likewise, behind all that was written before.
-    fn add_one(&self, index: u32) {
+    pub(super) fn add_one(&self, index: u32) {
         if let Some(element) = self.element(index) {
             element.fetch_add(1, Ordering::Release);
         }
