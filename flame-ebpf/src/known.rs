@@ -6,6 +6,7 @@ use flame_common::mapping::ProcessRun;
 use crate::config::config;
 use crate::filter::{allowed, wanted};
 use crate::maps::{CHANGES, PROCESSES};
+use crate::memory::add_shared;
 use crate::task::Ids;
 
 /// What is known of a process.
@@ -60,14 +61,6 @@ fn changes() -> u32 {
 #[inline(always)]
 pub(crate) fn changed() {
     if let Some(changes) = CHANGES.get_ptr_mut(0) {
-        // SAFETY: as above.
-        unsafe {
-            core::arch::asm!(
-                "lock *(u32 *)({changes} + 0) += {one}",
-                changes = in(reg) changes,
-                one = in(reg) 1_u64,
-                options(nostack),
-            );
-        }
+        add_shared(changes, 1);
     }
 }

@@ -2,7 +2,7 @@
 //! processes that targets start. No logic here; see `collect` for a sample's way.
 #![no_std]
 #![no_main]
-// Three atomic instructions, in `known`, `scratch` and `programs::heap`.
+// Two atomic instructions, in `memory` and `scratch`.
 #![feature(asm_experimental_arch)]
 
 mod collect;

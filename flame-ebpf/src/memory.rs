@@ -87,3 +87,19 @@ pub(crate) fn user<T>(address: u64) -> Option<T> {
     // any bits.
     unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }
+
+/// Adds to a map's value, which other CPUs and user space change as well, in one step.
+///
+/// Rust has no such operation for BPF, which LLVM and the kernel know.
+#[inline(always)]
+pub(crate) fn add_shared(value: *mut u32, more: i64) {
+    // SAFETY: the value is a map's, which lives as long as the program runs.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u32 *)({value} + 0) += {more}",
+            value = in(reg) value,
+            more = in(reg) more,
+            options(nostack),
+        );
+    }
+}

@@ -28,7 +28,7 @@ use crate::collect::{self, Measured};
 use crate::emit::tell_end;
 use crate::filter::{allowed, note_probes, wanted};
 use crate::maps::{BLOCK_COUNTERS, BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
-use crate::memory::{kernel, user};
+use crate::memory::{add_shared, kernel, user};
 use crate::poisson::{self, new_id};
 use crate::scratch;
 use crate::stat::{add, bump};
@@ -402,13 +402,5 @@ fn forget(ids: Ids, address: u64) {
 #[inline(always)]
 fn count(key: &BlockKey, blocks: i64) {
     let Some(counter) = BLOCK_COUNTERS.get_ptr_mut(key.counter()) else { return };
-    // SAFETY: as in `may_live`.
-    unsafe {
-        core::arch::asm!(
-            "lock *(u32 *)({counter} + 0) += {blocks}",
-            counter = in(reg) counter,
-            blocks = in(reg) blocks,
-            options(nostack),
-        );
-    }
+    add_shared(counter, blocks);
 }

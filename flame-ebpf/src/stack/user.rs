@@ -21,7 +21,7 @@ use crate::scratch::Scratch;
 pub(crate) struct Walk {
     /// The registers of the frame that was reached.
     pub(crate) registers: Registers,
-    /// The process's mappings.
+    /// The process, and its mappings.
     pub(crate) known: Known,
     /// The mapping that was used last.
     range: MappedRange,
