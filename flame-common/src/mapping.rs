@@ -43,7 +43,7 @@ pub const NO_TABLE_YET: u32 = 0;
 pub const NO_TABLE_EVER: u32 = 1;
 
 /// Where the rows of a text page lie.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct TextPage {
     /// Index of the first row. All rows of a page lie in one value of the `ROWS` map.

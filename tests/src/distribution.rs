@@ -147,6 +147,7 @@ mod tests {
             tid: 1,
             comm: String::new(),
             thread: String::new(),
+            guesses: 0,
             count: 1,
             value: 1,
         };

@@ -39,6 +39,8 @@ pub struct Stack {
     pub comm: String,
     /// Label `thread`.
     pub thread: String,
+    /// Label `guessed_frames`; 0 without it.
+    pub guesses: i64,
     /// Samples.
     pub count: i64,
     /// CPU time in nanoseconds.
@@ -97,6 +99,7 @@ impl Seen {
                 tid: number(profile, sample.labels, "tid"),
                 comm: text("comm"),
                 thread: text("thread"),
+                guesses: profile.number_label(sample.labels, "guessed_frames").unwrap_or(0),
                 count: sample.values[samples],
                 value: sample.values[cpu],
             }

@@ -1,7 +1,7 @@
 //! A row of an unwind table: from this address on, this rule.
 
 /// Where a rule begins to hold. The rows of a text page are sorted and the first is at its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Row {
     /// The address within the text page.

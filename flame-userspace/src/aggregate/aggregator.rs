@@ -19,6 +19,8 @@ pub(crate) struct Key {
     pub(crate) thread: Arc<str>,
     /// One of [`Aggregate::stacks`].
     pub(crate) stack: Stack,
+    /// How many of its frames are guesses: found by a frame pointer that no table vouches for.
+    pub(crate) guesses: u32,
 }
 
 /// The samples of a session, or of a part of it.
@@ -32,7 +34,7 @@ pub(crate) struct Aggregate {
     pub(crate) samples: u64,
     /// Number of samples by why their user stack ended, by the number of the reason.
     pub(crate) ends: [u64; StackEnd::ALL.len()],
-    /// Frames of all samples that are guesses: found by a frame pointer that no table vouches for.
+    /// Frames of all samples that are guesses; see [`Key::guesses`].
     pub(crate) guesses: u64,
     /// Samples that found no room.
     pub(crate) lost: u64,
@@ -53,7 +55,7 @@ impl Aggregate {
             self.lost += samples;
             return None;
         };
-        let key = Key { process, tid: 0, thread: Arc::from(""), stack };
+        let key = Key { process, tid: 0, thread: Arc::from(""), stack, guesses: 0 };
         self.sums.entry(key.clone()).or_default().0 += samples;
         self.samples += samples;
         Some(key)
@@ -91,7 +93,9 @@ impl Aggregator {
                 name
             }
         };
-        let key = Key { process, tid: sample.tid, thread, stack };
+        let kept = self.frames.len().saturating_sub(sample.kernel.len());
+        let guesses = sample.user.iter().take(kept).filter(|frame| frame.is_guess()).count() as u32;
+        let key = Key { process, tid: sample.tid, thread, stack, guesses };
         let (count, value) = self.sum.sums.entry(key.clone()).or_default();
         *count += 1;
         *value = value.saturating_add(sample.value);
@@ -101,9 +105,7 @@ impl Aggregator {
         let astray = self.frames.len() < frames;
         let end = if astray { StackEnd::Unmapped } else { sample.user_end };
         self.sum.ends[end as usize] += 1;
-        let kept = self.frames.len().saturating_sub(sample.kernel.len());
-        let guesses = sample.user.iter().take(kept).filter(|frame| frame.is_guess());
-        self.sum.guesses += guesses.count() as u64;
+        self.sum.guesses += u64::from(guesses);
         Some(key)
     }
 

@@ -107,7 +107,13 @@ mod tests {
     fn keys() -> [Key; 2] {
         let mut processes = ProcessTable::new(true, HashSet::new());
         let process = processes.of_sample(1 << 30, "p");
-        [1, 2].map(|stack| Key { process, tid: 1, thread: "t".into(), stack: Some(stack) })
+        [1, 2].map(|stack| Key {
+            process,
+            tid: 1,
+            thread: "t".into(),
+            stack: Some(stack),
+            guesses: 0,
+        })
     }
 
     fn blocks(size: u64) -> Blocks {

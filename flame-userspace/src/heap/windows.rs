@@ -268,7 +268,7 @@ mod tests {
     fn key() -> Key {
         let mut processes = ProcessTable::new(true, HashSet::new());
         let process = processes.of_sample(1 << 30, "p");
-        Key { process, tid: 1, thread: "t".into(), stack: None }
+        Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0 }
     }
 
     fn blocks(bytes: f64) -> Blocks {

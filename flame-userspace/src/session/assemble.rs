@@ -305,6 +305,9 @@ impl<'a> Assembly<'a> {
         if is_cost {
             labels.push(self.builder.text_label("cost", "flame"));
         }
+        if key.guesses > 0 {
+            labels.push(self.builder.number_label("guessed_frames", key.guesses.into(), ""));
+        }
         self.builder.label_set(labels)
     }
 

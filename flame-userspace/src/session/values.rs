@@ -73,6 +73,7 @@ mod tests {
             tid,
             thread: "t".into(),
             stack,
+            guesses: 0,
         });
         let rows = keys.iter().zip([20, 17, 13]).collect();
         let values = Values::new(2, rows, |_, value| [value, -value]);

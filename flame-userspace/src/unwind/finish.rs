@@ -2,6 +2,7 @@
 //! tables that are made when code is first seen.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use flame_common::frame::RawFrame;
 use flame_common::limits::{FINISHED_FRAMES, RED_ZONE, STACK_COPY};
@@ -99,7 +100,7 @@ impl Unwinder {
     }
 
     /// A slice that was compiled.
-    pub(super) fn slice(&self, slice: Slice) -> Option<&UnwindTable> {
+    pub(super) fn slice(&self, slice: Slice) -> Option<&Arc<UnwindTable>> {
         self.tables.get(&slice.object)?.as_ref()?.slice(slice.number)
     }
 

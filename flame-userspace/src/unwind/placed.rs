@@ -1,10 +1,14 @@
 //! The tables that lie in the kernel's maps: where, and which make room for others.
 //!
+//! Slices of the same content share their rows: copies of a file, as container images have them, take
+//! up no more than one. What counts is the content, and not what files say of themselves.
+//!
 //! A slice whose rows find no room takes the place of those that have been there longest; if they
 //! are still needed, the next stack through their code brings them back. Room that is given up is
 //! used again only later, since a walk on another CPU may still look at it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flame_common::limits::CHUNK_ROWS;
@@ -32,13 +36,17 @@ pub(super) struct Placed {
     pub(super) extent: (u64, u32),
 }
 
-/// A slice's rows in the kernel.
+/// Rows in the kernel.
 #[derive(Debug)]
 struct Rows {
     first: u32,
     length: u32,
-    /// The numbers of its rules, each once.
+    /// The numbers of their rules, each once.
     rules: Vec<u16>,
+    /// The text pages that lead to them.
+    pages: Vec<TextPage>,
+    /// How many slices have these.
+    slices: u32,
 }
 
 /// Room that is given up.
@@ -58,7 +66,9 @@ pub(super) struct PlacedTables {
     rules: RuleNumbers,
     /// `None` for code that has no table, or found no room.
     objects: HashMap<Object, Option<Placed>>,
-    slices: HashMap<Slice, Rows>,
+    slices: HashMap<Slice, Arc<UnwindTable>>,
+    /// The rows of each content that a slice has.
+    contents: foldhash::HashMap<Arc<UnwindTable>, Rows>,
     /// The slices by age, and some that are not there any more.
     order: VecDeque<Slice>,
     given_up: VecDeque<(Instant, GivenUp)>,
@@ -74,6 +84,7 @@ impl PlacedTables {
             rules: RuleNumbers::new(),
             objects: HashMap::new(),
             slices: HashMap::new(),
+            contents: foldhash::HashMap::default(),
             order: VecDeque::new(),
             given_up: VecDeque::new(),
         }
@@ -102,44 +113,67 @@ impl PlacedTables {
         placed.is_some() || extent.is_none()
     }
 
-    /// Writes the rows of a slice whose object has text pages. Where there is no room now, some is
+    /// Puts in a slice whose object has text pages. Where there is no room for its rows now, some is
     /// made: `false` asks to try again later. The slices that made room are added to `evicted`.
     pub(super) fn place(
         &mut self,
         slice: Slice,
-        table: &UnwindTable,
+        table: &Arc<UnwindTable>,
         kernel: &mut impl KernelTables,
         evicted: &mut Vec<Slice>,
     ) -> bool {
         let Some(Some(placed)) = self.of(slice.object) else { return true };
-        let pages = placed.pages + slice.number * SLICE_PAGES;
+        if !self.contents.contains_key(table) {
+            let Some(rows) = self.write_rows(table, kernel) else {
+                // What was given up already is enough until it can be used.
+                if !self.given_up.iter().any(|(_, what)| matches!(what, GivenUp::Rows(_))) {
+                    self.evict(kernel, evicted);
+                }
+                return false;
+            };
+            self.contents.insert(Arc::clone(table), rows);
+        }
+        let Some(rows) = self.contents.get_mut(table) else { return false };
+        rows.slices += 1;
+        kernel.write_pages(placed.pages + slice.number * SLICE_PAGES, &rows.pages);
+        self.order.push_back(slice);
+        self.slices.insert(slice, Arc::clone(table));
+        true
+    }
+
+    /// Writes rows that no slice has yet; `None` without room.
+    fn write_rows(&mut self, table: &UnwindTable, kernel: &mut impl KernelTables) -> Option<Rows> {
         // Each page's rows lie in one value of the map.
         let length = |start| end_of_layout(start, table.pages()) - start;
-        let Some(first) = self.rows.take_with(length) else {
-            // What was given up already is enough until it can be used.
-            if !self.given_up.iter().any(|(_, what)| matches!(what, GivenUp::Rows(_))) {
-                self.evict(kernel, evicted);
-            }
-            return false;
-        };
+        let first = self.rows.take_with(length)?;
         let rules: Vec<u16> =
             table.rules().iter().map(|&rule| self.rules.take(rule, kernel)).collect();
         let mut next = first;
         let mut rows = Vec::with_capacity(CHUNK_ROWS);
-        let mut written = Vec::with_capacity(table.pages().len());
+        let mut pages = Vec::with_capacity(table.pages().len());
         for page in table.pages() {
             let first = place_page(next, page.count);
             let own = &table.rows()[page.first as usize..][..page.count as usize];
             rows.clear();
             rows.extend(own.iter().map(|row| Row { rule: rules[usize::from(row.rule)], ..*row }));
             kernel.write_rows(first, &rows);
-            written.push(TextPage { first, count: page.count });
+            pages.push(TextPage { first, count: page.count });
             next = first + page.count;
         }
-        kernel.write_pages(pages, &written);
-        self.order.push_back(slice);
-        self.slices.insert(slice, Rows { first, length: next - first, rules });
-        true
+        Some(Rows { first, length: next - first, rules, pages, slices: 0 })
+    }
+
+    /// A slice does without its rows; they are given up with their last. The number of them.
+    fn release(&mut self, table: &Arc<UnwindTable>) -> u32 {
+        let Some(rows) = self.contents.get_mut(table) else { return 0 };
+        rows.slices -= 1;
+        if rows.slices > 0 {
+            return 0;
+        }
+        let Some(rows) = self.contents.remove(table) else { return 0 };
+        let length = rows.length;
+        self.given_up.push_back((Instant::now(), GivenUp::Rows(rows)));
+        length
     }
 
     fn evict(&mut self, kernel: &mut impl KernelTables, evicted: &mut Vec<Slice>) {
@@ -147,13 +181,12 @@ impl PlacedTables {
         while freed < self.at_once.max(CHUNK_ROWS as u32)
             && let Some(slice) = self.order.pop_front()
         {
-            let Some(rows) = self.slices.remove(&slice) else { continue };
+            let Some(table) = self.slices.remove(&slice) else { continue };
             if let Some(Some(placed)) = self.of(slice.object) {
                 let pages = placed.pages + slice.number * SLICE_PAGES;
                 kernel.write_pages(pages, &[TextPage::NOT_YET; SLICE_PAGES as usize]);
             }
-            freed += rows.length;
-            self.given_up.push_back((Instant::now(), GivenUp::Rows(rows)));
+            freed += self.release(&table);
             evicted.push(slice);
         }
     }
@@ -173,8 +206,10 @@ impl PlacedTables {
             }
         }
         let of_gone = |slice: &Slice| !used.contains(&slice.object);
-        let rows = self.slices.extract_if(|slice, _| of_gone(slice));
-        self.given_up.extend(rows.map(|(_, rows)| (now, GivenUp::Rows(rows))));
+        let tables: Vec<_> = self.slices.extract_if(|slice, _| of_gone(slice)).collect();
+        for (_, table) in tables {
+            self.release(&table);
+        }
         self.order.retain(|slice| !of_gone(slice));
         gone
     }

@@ -11,11 +11,15 @@ fn slice(number: u32) -> Slice {
     Slice { object: Object::Vdso, number }
 }
 
-/// A table of 4000, 200 and one rows.
-fn large() -> UnwindTable {
+/// A table of 4000 (or another number), 200 and one rows.
+fn large() -> Arc<UnwindTable> {
+    holding(4000)
+}
+
+fn holding(rows: u16) -> Arc<UnwindTable> {
     let full: Vec<(u16, Rule)> =
-        (0..4000).map(|n| (n, if n % 2 == 0 { Rule::ROOT } else { Rule::SIGNAL })).collect();
-    UnwindTable::of_rules(7, &[&full, &full[..200], &[(0, Rule::PLT11)]])
+        (0..rows).map(|n| (n, if n % 2 == 0 { Rule::ROOT } else { Rule::SIGNAL })).collect();
+    Arc::new(UnwindTable::of_rules(7, &[&full, &full[..200], &[(0, Rule::PLT11)]]))
 }
 
 fn begun(maps: &mut Maps) -> PlacedTables {
@@ -48,9 +52,9 @@ fn a_placed_table_gives_the_same_rules_and_no_page_crosses_a_value() {
 fn the_oldest_slices_make_room_which_is_used_when_nobody_looks_at_it_any_more() {
     let mut maps = Maps::new();
     let mut tables = begun(&mut maps);
-    let (table, mut evicted) = (large(), Vec::new());
-    let mut placed = 0;
-    while tables.place(slice(placed), &table, &mut maps, &mut evicted) {
+    let table = |number: u32| holding(4000 - number as u16);
+    let (mut placed, mut evicted) = (0, Vec::new());
+    while tables.place(slice(placed), &table(placed), &mut maps, &mut evicted) {
         placed += 1;
     }
     assert_eq!(placed, 4);
@@ -58,12 +62,35 @@ fn the_oldest_slices_make_room_which_is_used_when_nobody_looks_at_it_any_more() 
     assert!(maps.pages[..SLICE_PAGES as usize].iter().all(|page| *page == TextPage::NOT_YET));
     assert_ne!(maps.pages[SLICE_PAGES as usize], TextPage::NOT_YET);
     // Nothing more goes while room is on its way.
-    assert!(!tables.place(slice(placed), &table, &mut maps, &mut evicted));
+    assert!(!tables.place(slice(placed), &table(placed), &mut maps, &mut evicted));
     assert_eq!(evicted.len(), 1);
     tables.reclaim(Instant::now());
-    assert!(!tables.place(slice(placed), &table, &mut maps, &mut evicted));
+    assert!(!tables.place(slice(placed), &table(placed), &mut maps, &mut evicted));
     tables.reclaim(Instant::now() + STILL_SEEN);
-    assert!(tables.place(slice(placed), &table, &mut maps, &mut evicted));
+    assert!(tables.place(slice(placed), &table(placed), &mut maps, &mut evicted));
+}
+
+#[test]
+fn copies_of_a_file_have_their_rows_once_until_the_last_goes() {
+    let mut maps = Maps::new();
+    let mut tables = begun(&mut maps);
+    // Two of them, as objects would have them: the second is compiled from the other file.
+    for number in [1, 2] {
+        assert!(tables.place(slice(number), &large(), &mut maps, &mut Vec::new()));
+    }
+    let pages = |maps: &Maps, number: u32| {
+        let first = (number * SLICE_PAGES) as usize;
+        maps.pages[first..first + large().pages().len()].to_vec()
+    };
+    assert_eq!(pages(&maps, 1), pages(&maps, 2));
+    assert!(tables.place(slice(3), &holding(3999), &mut maps, &mut Vec::new()));
+    assert_ne!(pages(&maps, 3)[0].first, pages(&maps, 1)[0].first);
+    let keeps_all = |tables: &PlacedTables| tables.given_up.is_empty();
+    assert_eq!(tables.release(&large()), 0);
+    assert!(keeps_all(&tables), "the other copy needs them");
+    assert!(tables.release(&large()) > 4200);
+    assert!(!keeps_all(&tables));
+    assert_eq!(tables.contents.len(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use flame_common::unwind::Rule;
 
@@ -28,7 +29,7 @@ pub(super) const RUNTIME_SLICES: usize = 512;
 #[derive(Debug)]
 pub(super) struct SlicedTable {
     information: UnwindInformation,
-    slices: HashMap<u32, UnwindTable>,
+    slices: HashMap<u32, Arc<UnwindTable>>,
     /// Slices that were asked for.
     asked: HashMap<u32, Asked>,
     /// Whether samples are taken often.
@@ -78,8 +79,8 @@ impl SlicedTable {
             }
             wanted
         };
-        self.slices =
-            wanted.iter().map(|&number| (number, self.information.compile(number))).collect();
+        let compiled = |&number| (number, Arc::new(self.information.compile(number)));
+        self.slices = wanted.iter().map(compiled).collect();
         wanted.into_iter().collect()
     }
 
@@ -106,7 +107,7 @@ impl SlicedTable {
         }
         for number in self.around(number) {
             if let Entry::Vacant(place) = self.slices.entry(number) {
-                place.insert(self.information.compile(number));
+                place.insert(Arc::new(self.information.compile(number)));
                 fresh.push(number);
             }
         }
@@ -142,7 +143,7 @@ impl SlicedTable {
     }
 
     /// A slice that was compiled.
-    pub(super) fn slice(&self, number: u32) -> Option<&UnwindTable> {
+    pub(super) fn slice(&self, number: u32) -> Option<&Arc<UnwindTable>> {
         self.slices.get(&number)
     }
 }

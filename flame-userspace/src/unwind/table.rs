@@ -9,7 +9,7 @@ use flame_common::unwind::{Row, Rule};
 use foldhash::HashMap;
 
 /// The rules of some code.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct UnwindTable {
     /// The number of the first text page: its address over the page's size.
     first_page: u64,

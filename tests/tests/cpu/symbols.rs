@@ -169,6 +169,11 @@ fn generated_code_is_named_by_the_perf_map() {
     remove_perf_maps(&seen);
     let share = seen.share_ending(&["main", "run", name]);
     assert!(share > 90.0, "{share:.1} %:\n{}", seen.shown());
+    // The caller of code without a table is a guess, and its own callers are not.
+    for stack in &seen.stacks {
+        let wanted = i64::from(stack.user().ends_with(&["run", name]));
+        assert_eq!(stack.guesses, wanted, "{:?}", stack.user());
+    }
 }
 
 #[test]
