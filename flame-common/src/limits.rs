@@ -93,6 +93,10 @@ pub const RESIDENT: usize = 16_384;
 /// Calls into allocators that can wait for their return at one time.
 pub const CALLS: usize = 16_384;
 
+/// The longest that the sample of an allocation takes, in nanoseconds: twice what 2048 frames and a
+/// copy do. What takes longer was preempted meanwhile, or the whole machine was.
+pub const LONGEST_SAMPLE_NS: u64 = 200_000;
+
 /// Allocations that a CPU can take at one time: one, and one that preempts it.
 pub const HEAP_SLOTS: u32 = 2;
 

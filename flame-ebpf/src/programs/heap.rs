@@ -20,6 +20,7 @@ use flame_common::block::{
     PLAIN_ALIGNMENT, PLAIN_IS_MALLOC,
 };
 use flame_common::heap::{Arguments, Role};
+use flame_common::limits::LONGEST_SAMPLE_NS;
 use flame_common::sample::SampleKind;
 use flame_common::stat::Stat;
 use flame_common::trap::ProbedPlace;
@@ -326,7 +327,8 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     }
     scratch::give_back(slot);
     // SAFETY: as above.
-    add(Stat::HeapSamplingNs, unsafe { bpf_ktime_get_ns() }.wrapping_sub(began_ns));
+    let took_ns = unsafe { bpf_ktime_get_ns() }.wrapping_sub(began_ns);
+    add(Stat::HeapSamplingNs, took_ns.min(LONGEST_SAMPLE_NS));
     Some(())
 }
 
