@@ -31,8 +31,8 @@ pub struct Config {
     pub places: u32,
     /// Whether user space is woken when a target begins.
     pub tell_begun: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Room of the ring of samples, in bytes, a power of two.
+    pub ring_bytes: u32,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }

@@ -109,5 +109,6 @@ fn finish(
     (*of_kernel, *of_user) = (kernel_frames as u16, user.frames as u16);
     (*user_end, *bytes) = (user.end, copied as u32);
     *comm = bpf_get_current_comm().unwrap_or_default();
-    emit::send(scratch.buffer, kernel_frames + user.frames, copied, measured.kind, user.is_news)
+    let frames = kernel_frames + user.frames;
+    emit::send(scratch.buffer, frames, copied, measured.kind, user.is_news, scratch.waiting)
 }

@@ -17,7 +17,7 @@ static CONFIG: Config = Config {
     has_loop: 0,
     places: 1,
     tell_begun: 0,
-    pad: 0,
+    ring_bytes: 0,
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,

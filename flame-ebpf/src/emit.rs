@@ -1,8 +1,6 @@
 //! Sending a sample to user space: just the bytes used.
 
-use aya_ebpf::bindings::{
-    BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
-};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use flame_common::block::Block;
 use flame_common::limits::{COMM, SAMPLE_FRAMES, STACK_COPY};
@@ -10,6 +8,7 @@ use flame_common::sample::{HEADER_BYTES, SampleBuffer, SampleHeader, SampleKind,
 use flame_common::stat::Stat;
 use flame_common::unwind::REGISTER_WORDS;
 
+use crate::config::config;
 use crate::maps::SAMPLES;
 use crate::stat::bump;
 use crate::task::Ids;
@@ -19,8 +18,8 @@ const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
 
 /// Sends the header, the first `frames` frames, and `copied` bytes of stack with the registers in
 /// front of them. User space looks at the ring on its own clock; it is woken only when a quarter
-/// of the ring waits, or where the stack is of code that user space does not know (`is_news`).
-/// Whether there was room.
+/// of the ring waits (`waiting` bytes did when the sample began), or where the stack is of code that
+/// user space does not know (`is_news`). Whether there was room.
 #[inline(always)]
 pub(crate) fn send(
     buffer: &SampleBuffer,
@@ -28,6 +27,7 @@ pub(crate) fn send(
     copied: usize,
     kind: SampleKind,
     is_news: bool,
+    waiting: u64,
 ) -> bool {
     let copy = if copied > 0 { REGISTER_WORDS * 8 + copied } else { 0 };
     let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8 + copy.min(MOST_COPY);
@@ -38,7 +38,7 @@ pub(crate) fn send(
         SampleKind::Leaving => {
             // No sample: without room those of the thread's end have shorter stacks, and its CPU time is
             // that of the last reading.
-            return SAMPLES.output::<[u8]>(used, wakeup(is_news)).is_ok();
+            return SAMPLES.output::<[u8]>(used, wakeup(is_news, waiting)).is_ok();
         }
         SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
         SampleKind::Growth => (Stat::GrowthSent, Stat::GrowthRingFull),
@@ -50,7 +50,7 @@ pub(crate) fn send(
     let astray = matches!(kind, SampleKind::Cpu)
         && (buffer.header.user_end == StackEnd::Unreadable as u32
             || buffer.header.user_end == StackEnd::Implausible as u32);
-    let has_room = SAMPLES.output::<[u8]>(used, wakeup(is_news || astray)).is_ok();
+    let has_room = SAMPLES.output::<[u8]>(used, wakeup(is_news || astray, waiting)).is_ok();
     bump(if has_room { sent } else { lost });
     has_room
 }
@@ -82,7 +82,7 @@ pub(crate) fn send_header(header: &SampleHeader, urgent: bool) -> bool {
     // SAFETY: a header is made of integers without padding between them.
     let bytes =
         unsafe { core::slice::from_raw_parts((&raw const *header).cast::<u8>(), HEADER_BYTES) };
-    SAMPLES.output::<[u8]>(bytes, wakeup(urgent)).is_ok()
+    SAMPLES.output::<[u8]>(bytes, wakeup(urgent, waiting())).is_ok()
 }
 
 /// Tells user space that what was sampled is no more.
@@ -97,15 +97,21 @@ pub(crate) fn tell_end(ids: Ids, block: Block, address: u64) {
     }
 }
 
-/// Whether more than one part in so many of the ring waits to be read.
+/// Bytes of the ring that wait to be read.
 #[inline(always)]
-pub(crate) fn is_filled_beyond(parts: u64) -> bool {
-    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
-    waiting > SAMPLES.query(u64::from(BPF_RB_RING_SIZE)) / parts
+pub(crate) fn waiting() -> u64 {
+    SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA))
+}
+
+/// Whether that is more than one part in so many of the ring.
+#[inline(always)]
+pub(crate) fn is_filled_beyond(parts: u64, waiting: u64) -> bool {
+    waiting > u64::from(config!(ring_bytes)) / parts
 }
 
 /// Whether to wake user space: the flags of the ring's helper.
 #[inline(always)]
-fn wakeup(at_once: bool) -> u64 {
-    u64::from(if at_once || is_filled_beyond(4) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+fn wakeup(at_once: bool, waiting: u64) -> u64 {
+    let wakes = at_once || is_filled_beyond(4, waiting);
+    u64::from(if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }

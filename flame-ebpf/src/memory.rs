@@ -27,17 +27,19 @@ impl Window {
         self.length = 0;
     }
 
-    /// Reads from `start` on: to the end of its page, and where that is near, a window full if the
-    /// next page is there.
+    /// Reads from `start` on: a window full, but to the end of its page at most; where that is near, a
+    /// window full if the next page is there.
     #[inline(always)]
     fn read(&mut self, start: u64) -> Option<()> {
         self.length = 0;
         let rest = PAGE - (start & (PAGE - 1));
         // A read that meets a page that is not there costs the most: the page above the stack's
         // last is tried seldom.
-        if rest < NEAR && read_user(&mut self.words, WINDOW_BYTES as u32, start) {
+        if (rest < NEAR || rest >= WINDOW_BYTES)
+            && read_user(&mut self.words, WINDOW_BYTES as u32, start)
+        {
             self.length = WINDOW_BYTES;
-        } else if read_user(&mut self.words, rest as u32, start) {
+        } else if rest < WINDOW_BYTES && read_user(&mut self.words, rest as u32, start) {
             self.length = rest;
         } else {
             return None;
@@ -62,7 +64,7 @@ impl Memory for Window {
     }
 }
 
-const _: () = assert!(WINDOW_BYTES >= PAGE);
+const _: () = assert!(NEAR <= WINDOW_BYTES && WINDOW_BYTES <= PAGE);
 
 #[inline(always)]
 fn read_user(words: &mut [u64; WINDOW_WORDS], bytes: u32, from: u64) -> bool {

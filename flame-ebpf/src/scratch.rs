@@ -5,6 +5,7 @@ use flame_common::limits::HEAP_SLOTS;
 use flame_common::sample::SampleBuffer;
 
 use crate::config::config;
+use crate::emit;
 use crate::maps::{BUFFER, BUSY, REMEMBERED, WALK};
 use crate::stack::{RememberedRules, Walk};
 
@@ -13,6 +14,9 @@ pub(crate) struct Scratch {
     pub(crate) buffer: &'static mut SampleBuffer,
     pub(crate) walk: &'static mut Walk,
     pub(crate) remembered: &'static mut RememberedRules,
+    /// Bytes of the ring that waited to be read when it was asked for: what tells of them comes from
+    /// afar, as a rule, and does so beside what is done first.
+    pub(crate) waiting: u64,
 }
 
 /// This CPU's own, for its sampling event. The program asks for it once.
@@ -85,6 +89,7 @@ fn exchange(slot: *mut u64, number: u64) -> u64 {
 
 #[inline(always)]
 fn place(index: u32) -> Option<Scratch> {
+    let waiting = emit::waiting();
     // SAFETY: the helper takes nothing and cannot fail.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let of_cpu = cpu.wrapping_mul(config!(places)).wrapping_add(index);
@@ -95,7 +100,12 @@ fn place(index: u32) -> Option<Scratch> {
     // the others are marked in `BUSY` while they are in use, and a program on a probe stays on its
     // CPU. There are no second references.
     unsafe {
-        Some(Scratch { buffer: &mut *buffer, walk: &mut *walk, remembered: &mut *remembered })
+        Some(Scratch {
+            buffer: &mut *buffer,
+            walk: &mut *walk,
+            remembered: &mut *remembered,
+            waiting,
+        })
     }
 }
 

@@ -26,8 +26,6 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/flame.bpf.o");
 pub(crate) struct LoadOptions {
     /// What the programs are told; the kernel's offsets are filled in here.
     pub(crate) config: Config,
-    /// Room for samples, in bytes, a power of two.
-    pub(crate) ring_bytes: u32,
     /// Names that make a process a target.
     pub(crate) names: Vec<String>,
     /// How much the unwind tables may hold.
@@ -89,7 +87,7 @@ impl Programs {
         loader
             .btf(None)
             .override_global("CONFIG", &options.config, true)
-            .map_max_entries("SAMPLES", options.ring_bytes)
+            .map_max_entries("SAMPLES", options.config.ring_bytes)
             .map_max_entries("BUFFER", (highest_cpu + 1) * places)
             .map_max_entries("ROWS", options.tables.chunks)
             .map_max_entries("PAGES", options.tables.pages);

@@ -298,12 +298,11 @@ impl SessionBuilder {
 
     fn set_up(&self, targets: &[u32]) -> Result<Pipeline> {
         let cpus = online_cpus()?;
-        let config = self.config()?;
+        let config = self.config(&cpus)?;
         // First the records, so that no change of a process is missed; then the samples.
         let side_band = SideBand::open(&cpus).context("open the kernel's process records")?;
         let options = LoadOptions {
             config,
-            ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
             heap: self.takes(ProfileType::Heap) && self.heap.mode.probes(),
@@ -366,12 +365,13 @@ impl SessionBuilder {
         Ok(heap)
     }
 
-    fn config(&self) -> Result<Config> {
+    fn config(&self, cpus: &[u32]) -> Result<Config> {
         let mut config = Config {
             follow_children: self.children.into(),
             kernel_stacks: self.kernel_stacks.into(),
             verbose: self.verbose.into(),
             tell_begun: self.takes(ProfileType::Heap).into(),
+            ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
             ..Config::default()
         };
         if let Some(uid) = self.only_user {
