@@ -5,9 +5,7 @@ use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user};
 use flame_common::limits::WINDOW_WORDS;
 use flame_common::unwind::Memory;
 
-/// Bytes of a page of memory; one that is not there ends what can be read at one time.
-const PAGE: u64 = 4096;
-/// How near the end of a page is near.
+/// How near the end of a piece is near.
 const NEAR: u64 = 512;
 const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 
@@ -27,19 +25,18 @@ impl Window {
         self.length = 0;
     }
 
-    /// Reads from `start` on: a window full, but to the end of its page at most; where that is near, a
-    /// window full if the next page is there.
+    /// Reads from `start` on: to the end of its piece of the stack, a window long, and where that is
+    /// near, a window full if what follows is there.
     #[inline(always)]
     fn read(&mut self, start: u64) -> Option<()> {
         self.length = 0;
-        let rest = PAGE - (start & (PAGE - 1));
+        // verifier: bounded by what it is made of, and not by a comparison.
+        let rest = WINDOW_BYTES - (start & (WINDOW_BYTES - 1));
         // A read that meets a page that is not there costs the most: the page above the stack's
         // last is tried seldom.
-        if (rest < NEAR || rest >= WINDOW_BYTES)
-            && read_user(&mut self.words, WINDOW_BYTES as u32, start)
-        {
+        if rest < NEAR && read_user(&mut self.words, WINDOW_BYTES as u32, start) {
             self.length = WINDOW_BYTES;
-        } else if rest < WINDOW_BYTES && read_user(&mut self.words, rest as u32, start) {
+        } else if read_user(&mut self.words, rest as u32, start) {
             self.length = rest;
         } else {
             return None;
@@ -64,7 +61,8 @@ impl Memory for Window {
     }
 }
 
-const _: () = assert!(NEAR <= WINDOW_BYTES && WINDOW_BYTES <= PAGE);
+/// A piece lies in one page: one that is not there ends what can be read at one time.
+const _: () = assert!(NEAR <= WINDOW_BYTES && WINDOW_BYTES <= 4096);
 
 #[inline(always)]
 fn read_user(words: &mut [u64; WINDOW_WORDS], bytes: u32, from: u64) -> bool {
