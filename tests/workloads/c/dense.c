@@ -1,14 +1,24 @@
 /* A library for `evicts`, whose functions need as many unwind rows as they have bytes: each
- * instruction is one byte long, and moves the stack pointer. */
+ * instruction is one byte long, and moves the stack pointer. With another NUMBER, up to 300, the rows
+ * are others. */
 #include "known.h"
 
-/* 16,001 bytes, at the start of a slice of its own. */
+#ifndef NUMBER
+#define NUMBER 0
+#endif
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+
+/* 16,001 bytes and NUMBER more, at the start of a slice of its own. */
 #define DENSE(name)                                                                               \
 	void name(void);                                                                          \
 	__asm__(".text\n"                                                                         \
 		".balign 16384\n"                                                                 \
 		".type " #name ", @function\n" #name ":\n"                                        \
 		".cfi_startproc\n"                                                                \
+		".rept " TEXT(NUMBER) "\n"                                                        \
+		"nop\n"                                                                           \
+		".endr\n"                                                                         \
 		".rept 8000\n"                                                                    \
 		"push %rax\n"                                                                     \
 		".cfi_adjust_cfa_offset 8\n"                                                      \
