@@ -55,7 +55,9 @@ fn what_lived_at_the_peak_is_known() {
         assert!(outcome.stderr.contains("most was in use: "), "{}", outcome.stderr);
     }
     measured(&format!("z² is {:.2} on average over {compared}", squares / compared));
-    assert!((0.3..2.5).contains(&(squares / compared)), "{}", squares / compared);
+    // Two sites in five runs, each with nearly the same error twice: by chance beyond this once in six
+    // hundred times.
+    assert!((0.14..3.0).contains(&(squares / compared)), "{}", squares / compared);
 }
 
 #[test]
