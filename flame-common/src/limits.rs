@@ -19,7 +19,7 @@ pub const SAMPLE_FRAMES: usize = 4096;
 pub const USER_FRAMES_WITHOUT_LOOP: usize = 64;
 
 /// Stack that is read at one time while walking it, in 64-bit words. A read of so many costs hardly
-/// more than one of a word, and most stacks that are walked are shorter than a page.
+/// more than one of a word.
 pub const WINDOW_WORDS: usize = 128;
 
 /// Most of a stack that is copied to user space, in bytes, where the kernel cannot go on.

@@ -11,11 +11,11 @@ fn slice(number: u32) -> Slice {
     Slice { object: Object::Vdso, number }
 }
 
-/// A table of 4000 (or another number), 200 and one rows.
 fn large() -> Arc<UnwindTable> {
     holding(4000)
 }
 
+/// A table of so many, 200 and one rows.
 fn holding(rows: u16) -> Arc<UnwindTable> {
     let full: Vec<(u16, Rule)> =
         (0..rows).map(|n| (n, if n % 2 == 0 { Rule::ROOT } else { Rule::SIGNAL })).collect();
