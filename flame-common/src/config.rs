@@ -100,13 +100,17 @@ pub struct KernelOffsets {
     pub return_instance_next: u32,
     /// `task_struct.se.sum_exec_runtime`; 0 if it was not found.
     pub task_runtime: u32,
+    /// `task_struct.mm`; 0 if this or the next was not found.
+    pub task_mm: u32,
+    /// `mm_struct.start_stack`, where the stack of a process's first thread begins.
+    pub mm_start_stack: u32,
     /// Zero.
     pub pad: u32,
 }
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
-const _: () = assert!(size_of::<KernelOffsets>() == 96);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 96);
+const _: () = assert!(size_of::<KernelOffsets>() == 104);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 104);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -42,6 +42,8 @@ static CONFIG: Config = Config {
         return_instance_address: 0,
         return_instance_next: 0,
         task_runtime: 0,
+        task_mm: 0,
+        mm_start_stack: 0,
         pad: 0,
     },
 };

@@ -46,6 +46,18 @@ pub(crate) fn runtime(task: u64) -> Option<u64> {
     if offset == 0 { None } else { kernel(task, offset) }
 }
 
+/// Where the stack of the current process's first thread begins (its highest address), as the kernel
+/// or the process set it.
+#[inline(always)]
+pub(crate) fn first_stack() -> Option<u64> {
+    let offset = config!(offsets.task_mm);
+    if offset == 0 {
+        return None;
+    }
+    let memory: u64 = kernel(current(), offset)?;
+    kernel(memory, config!(offsets.mm_start_stack))
+}
+
 /// The ids of the current task; `None` where flame's pid namespace does not see it.
 #[inline(always)]
 pub(crate) fn current_ids() -> Option<Ids> {

@@ -13,6 +13,7 @@ use crate::emit;
 use crate::maps::COPIES;
 use crate::scratch::unknown;
 use crate::stat::bump;
+use crate::task;
 
 /// What a CPU may still copy.
 #[repr(C)]
@@ -49,7 +50,7 @@ pub(super) fn take(
         to.add(at + REGISTER_WORDS).cast::<u8>()
     };
     let start = registers.sp().wrapping_sub(RED_ZONE);
-    let copied = unknown(buffer, read(start, stack));
+    let copied = unknown(buffer, read(start, length(start), stack));
     if copied > 0 {
         return_probe::mend_copy(start, copied, stack);
         bump(Stat::Copied);
@@ -57,11 +58,20 @@ pub(super) fn take(
     Some(copied)
 }
 
-/// Reads up to [`STACK_COPY`] bytes from `start` on, page by page, to the last that is there. A
-/// large frame may have pages that nobody has written to yet, which are not there: they are zeros
-/// in the copy. So many in a row are the stack's end.
+/// How much to copy from `start` on: to the beginning of the first thread's stack, above which are
+/// arguments and environment, and of others all.
 #[inline(always)]
-fn read(start: u64, to: *mut u8) -> usize {
+fn length(start: u64) -> usize {
+    let rest = task::first_stack().map_or(u64::MAX, |end| end.wrapping_sub(start));
+    // In words, and one more for the number of arguments, which is the first.
+    if rest < STACK_COPY as u64 - 16 { (rest as usize & !7) + 16 } else { STACK_COPY }
+}
+
+/// Reads up to `length` bytes from `start` on, page by page, to the last that is there. A large frame
+/// may have pages that nobody has written to yet, which are not there: they are zeros in the copy.
+/// So many in a row are the stack's end.
+#[inline(always)]
+fn read(start: u64, length: usize, to: *mut u8) -> usize {
     const END: usize = 6;
     let (mut copied, mut at, mut absent) = (0, 0, 0_usize);
     for _ in 0..=STACK_COPY / PAGE {
@@ -79,11 +89,11 @@ fn read(start: u64, to: *mut u8) -> usize {
         let there = black_box(!(result >> 63) as usize);
         copied = at & there | copied & !there;
         absent = (absent + 1) & !there;
-        if at >= STACK_COPY || absent >= END || copied == 0 {
+        if at >= length || absent >= END || copied == 0 {
             break;
         }
     }
-    copied.min(STACK_COPY)
+    copied.min(length)
 }
 
 #[inline(always)]

@@ -22,6 +22,7 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         types.structs(["task_struct", "cred", "pid", "upid", "pid_namespace"])?;
     let ns_common = types.structs(["ns_common"])?[0];
     let at = |of: Struct<'_>, field| types.field(of, field);
+    let (task_mm, mm_start_stack) = first_stack(&types).unwrap_or_default();
     let offsets = KernelOffsets {
         task_pid: at(task, "pid")?,
         task_tgid: at(task, "tgid")?,
@@ -39,6 +40,8 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         task_flags: at(task, "flags")?,
         known: 1,
         task_runtime: runtime(&types).unwrap_or(0),
+        task_mm,
+        mm_start_stack,
         ..KernelOffsets::default()
     };
     // A kernel may have been built without uprobes.
@@ -49,6 +52,12 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
 fn runtime(types: &Types<'_>) -> Result<u32> {
     let [task, entity] = types.structs(["task_struct", "sched_entity"])?;
     Ok(types.field(task, "se")? + types.field(entity, "sum_exec_runtime")?)
+}
+
+/// Where the kernel keeps the memory of a task, and there the beginning of its first stack.
+fn first_stack(types: &Types<'_>) -> Result<(u32, u32)> {
+    let [task, memory] = types.structs(["task_struct", "mm_struct"])?;
+    Ok((types.field(task, "mm")?, types.field(memory, "start_stack")?))
 }
 
 /// Adds where the kernel keeps the return addresses in whose place it has put its own.
@@ -214,6 +223,7 @@ mod tests {
         let offsets = kernel_offsets().expect("this kernel's types");
         assert_eq!(offsets.task_tgid, offsets.task_pid + 4, "tgid follows pid");
         assert_eq!(offsets.upid_size, 16);
+        assert!(offsets.task_runtime > 0 && offsets.task_mm > 0 && offsets.mm_start_stack > 0);
         assert_eq!((offsets.known, offsets.return_probes_known), (1, 1));
         assert_eq!(offsets.return_instance_address, offsets.return_instance_stack + 8);
     }

@@ -19,7 +19,7 @@ const SMALL: u32 = 8;
 /// stack copied once more, and most slices are seen again soon, as are their neighbours.
 const WALKS: u32 = 4;
 const OFTEN_HZ: u32 = 400;
-const TOGETHER: u32 = 4;
+const TOGETHER: u32 = 16;
 /// The most functions of a Go program's runtime that are looked for at once: it has some thousand;
 /// and the most slices that they lie in.
 const RUNTIME: usize = 16_384;
