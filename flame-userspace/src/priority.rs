@@ -7,7 +7,9 @@
 //! CPUs are always busy it would never come to its end.
 
 use std::fs;
+use std::process::Child;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -44,6 +46,11 @@ impl GiveWay {
             // Nobody sends: it is over when the other end is dropped.
             _ = over.recv_timeout(time);
             set(&threads(), libc::SCHED_OTHER);
+            // A child has the policy of the thread that started it. Those that begin from here on are
+            // none of these.
+            for &child in &*followers() {
+                set(&threads_of(child), libc::SCHED_OTHER);
+            }
         });
         let Ok(back) = back else { return none };
         set(&now, libc::SCHED_IDLE);
@@ -61,9 +68,45 @@ impl Drop for GiveWay {
     }
 }
 
+/// A child that works for flame, and gives way no longer than flame does.
+#[derive(Debug)]
+pub(crate) struct Follower(libc::pid_t);
+
+static FOLLOWERS: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
+
+fn followers() -> std::sync::MutexGuard<'static, Vec<libc::pid_t>> {
+    FOLLOWERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Follower {
+    /// The calling thread started the child. Drop it before the child is waited for: its number may
+    /// be another's after that.
+    pub(crate) fn new(child: &Child) -> Self {
+        let child = child.id().cast_signed();
+        let mut followers = followers();
+        followers.push(child);
+        // Way may have been given no more since it began.
+        if policy(0) == libc::SCHED_OTHER && policy(child) == libc::SCHED_IDLE {
+            set(&threads_of(child), libc::SCHED_OTHER);
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        followers().retain(|&child| child != self.0);
+    }
+}
+
 /// All of flame's threads.
 fn all() -> Vec<libc::pid_t> {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    // SAFETY: the call takes nothing and cannot fail.
+    threads_of(unsafe { libc::getpid() })
+}
+
+fn threads_of(process: libc::pid_t) -> Vec<libc::pid_t> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
     tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
@@ -91,10 +134,44 @@ fn may_come_back() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    /// The tests change what all threads have.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn a_child_gives_way_no_longer_than_flame() {
+        let _alone = ONE_AT_A_TIME.lock();
+        if !may_come_back() {
+            println!("skipped: it needs CAP_SYS_NICE");
+            return;
+        }
+        let start = || Command::new("sleep").arg("60").spawn().expect("sleep");
+        let way = GiveWay::own_for_at_most(Duration::from_millis(200));
+        let mut children = [start(), start()];
+        let ids = children.each_ref().map(|child| child.id().cast_signed());
+        assert_eq!(ids.map(policy), [libc::SCHED_IDLE; 2]);
+        let early = Follower::new(&children[0]);
+        while policy(0) != libc::SCHED_OTHER {
+            thread::yield_now();
+        }
+        drop(way);
+        assert_eq!(policy(ids[0]), libc::SCHED_OTHER, "with all of flame's");
+        let late = Follower::new(&children[1]);
+        assert_eq!(policy(ids[1]), libc::SCHED_OTHER, "it came too late for that");
+        drop((early, late));
+        assert!(!followers().iter().any(|child| ids.contains(child)));
+        for child in &mut children {
+            child.kill().expect("kill sleep");
+            child.wait().expect("wait for sleep");
+        }
+    }
 
     #[test]
     fn way_is_given_for_a_while_and_not_longer() {
+        let _alone = ONE_AT_A_TIME.lock();
         if !may_come_back() {
             println!("skipped: it needs CAP_SYS_NICE");
             return;

@@ -18,6 +18,7 @@ use super::Symbol;
 use super::message::{Answer, Question};
 use super::native::Native;
 use super::texts::Texts;
+use crate::priority::Follower;
 
 /// The hidden command that reads a file.
 pub(crate) const COMMAND: &str = "symbolize";
@@ -53,12 +54,14 @@ pub(super) fn in_file(inlined: bool, file: &File, addresses: &[u64]) -> Result<V
         .stderr(Stdio::null())
         .spawn()
         .context("start a process that reads symbols")?;
+    let follower = Follower::new(&child);
     let question = Question { inlined, addresses: addresses.to_vec() };
     let mut bytes = Vec::new();
     let talked = own
         .write_all(&question.encode_to_vec())
         .and_then(|()| own.shutdown(Shutdown::Write))
         .and_then(|()| own.take(MOST_ANSWER).read_to_end(&mut bytes));
+    drop(follower);
     // Without the other end it has nothing to wait for.
     let ended = child.wait().context("wait for the process that reads symbols")?;
     if !ended.success() {

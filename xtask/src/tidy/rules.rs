@@ -39,7 +39,7 @@ pub(super) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("bpf", &["unwind", "aggregate", "process", "address"]),
     ("aggregate", &["process", "profile", "address"]),
     ("heap", &["process", "aggregate", "address"]),
-    ("symbolize", &["address", "process", "runtime", "profile", "memory"]),
+    ("symbolize", &["address", "priority", "process", "runtime", "profile", "memory"]),
     ("runtime", &["address", "process"]),
     ("unwind", &["address", "process"]),
     ("process", &["address"]),
