@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::process::Child;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -44,13 +44,12 @@ impl GiveWay {
         // It has the usual policy, as it begins before this thread has another.
         let back = thread::Builder::new().name("flame-way".to_owned()).spawn(move || {
             // Nobody sends: it is over when the other end is dropped.
-            _ = over.recv_timeout(time);
-            set(&threads(), libc::SCHED_OTHER);
-            // A child has the policy of the thread that started it. Those that begin from here on are
-            // none of these.
-            for &child in &*followers() {
-                set(&threads_of(child), libc::SCHED_OTHER);
+            let mut rest = time;
+            while over.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
+                come_back(&threads);
+                rest = AGAIN;
             }
+            come_back(&threads);
         });
         let Ok(back) = back else { return none };
         set(&now, libc::SCHED_IDLE);
@@ -65,6 +64,18 @@ impl Drop for GiveWay {
             // It has no reason to panic; flame would be slower where CPUs are busy.
             _ = back.join();
         }
+    }
+}
+
+/// What begins by a thread that gives way gives way as well, and may not be seen yet when all come
+/// back: so often it is looked for after that.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Threads, and children, have the usual policy again.
+fn come_back(threads: &impl Fn() -> Vec<libc::pid_t>) {
+    set(&threads(), libc::SCHED_OTHER);
+    for &child in &*followers() {
+        set(&threads_of(child), libc::SCHED_OTHER);
     }
 }
 
@@ -137,6 +148,25 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn what_begins_while_way_is_given_comes_back_as_well() {
+        let _alone = ONE_AT_A_TIME.lock();
+        if !may_come_back() {
+            println!("skipped: it needs CAP_SYS_NICE");
+            return;
+        }
+        let way = GiveWay::all_for_at_most(Duration::ZERO);
+        while policy(0) != libc::SCHED_OTHER {
+            thread::yield_now();
+        }
+        // As a thread that was not seen when the others came back.
+        set(&[0], libc::SCHED_IDLE);
+        while policy(0) != libc::SCHED_OTHER {
+            thread::yield_now();
+        }
+        drop(way);
+    }
 
     /// The tests change what all threads have.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
