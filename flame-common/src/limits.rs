@@ -44,9 +44,6 @@ pub const TEXT_PAGE_BITS: u32 = 12;
 /// bytes, so that the rows of a page fit into one value.
 pub const CHUNK_ROWS: usize = 4096;
 
-/// Different unwind rules that are kept: what a row's 16 bits can tell apart.
-pub const RULES: usize = 1 << 16;
-
 /// Unwind rules that each CPU remembers by address. A power of two.
 pub const REMEMBERED_RULES: usize = 1024;
 

@@ -40,6 +40,7 @@ pub(crate) fn collect(
     ids: Ids,
     interrupted: &pt_regs,
     scratch: &mut Scratch,
+    time_ns: u64,
 ) {
     let in_user = task::interrupted_user_registers(interrupted, &mut scratch.walk.registers);
     let in_user = scratch::unknown(scratch.buffer, usize::from(in_user)) != 0;
@@ -57,7 +58,7 @@ pub(crate) fn collect(
             task::saved_user_registers(registers);
         }
     };
-    finish(scratch, measured, ids, kernel_frames, has_user, innermost);
+    finish(scratch, measured, ids, time_ns, kernel_frames, has_user, innermost);
 }
 
 /// Takes the user stack from the registers in `scratch.walk`, and sends it; whether there was room.
@@ -71,7 +72,9 @@ pub(crate) fn send(
     innermost: impl FnOnce(&mut Registers),
 ) -> bool {
     scratch.walk.known.look_up(ids);
-    finish(scratch, measured, ids, 0, has_user, innermost)
+    // SAFETY: the helper takes nothing and cannot fail.
+    let time_ns = unsafe { bpf_ktime_get_ns() };
+    finish(scratch, measured, ids, time_ns, 0, has_user, innermost)
 }
 
 #[inline(always)]
@@ -79,12 +82,11 @@ fn finish(
     scratch: &mut Scratch,
     measured: &Measured,
     ids: Ids,
+    time_ns: u64,
     kernel_frames: usize,
     has_user: bool,
     innermost: impl FnOnce(&mut Registers),
 ) -> bool {
-    // SAFETY: the helper takes nothing and cannot fail.
-    let time_ns = unsafe { bpf_ktime_get_ns() };
     let user = stack::user::walk(scratch, has_user, kernel_frames, time_ns, innermost);
     let copied = scratch::unknown(scratch.buffer, user.copied);
     // verifier: field by field, since a header would be put together on the stack, which is short.

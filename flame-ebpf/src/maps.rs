@@ -11,7 +11,7 @@ use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::sample::SampleBuffer;
 use flame_common::stat::Stat;
 use flame_common::trap::ProbedPlaces;
-use flame_common::unwind::{Row, Rule};
+use flame_common::unwind::{DICTIONARY, Row, Rule};
 
 use crate::stack::{CopyBudget, RememberedRules, Walk};
 
@@ -67,10 +67,9 @@ pub(crate) static PAGES: Array<TextPage> = Array::with_max_entries(1, BPF_F_MMAP
 pub(crate) static ROWS: Array<[Row; limits::CHUNK_ROWS]> =
     Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// The rules, by the number that rows know them by. User space writes them.
+/// The rules that rows cannot tell whole, by number. User space writes them.
 #[map]
-pub(crate) static RULES: Array<Rule> =
-    Array::with_max_entries(limits::RULES as u32, BPF_F_MMAPABLE);
+pub(crate) static RULES: Array<Rule> = Array::with_max_entries(DICTIONARY as u32, BPF_F_MMAPABLE);
 
 /// Where each CPU's walks stand, as [`BUFFER`].
 #[map]

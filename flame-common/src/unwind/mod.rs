@@ -4,12 +4,14 @@
 //! kernel over live stacks, in user space over copied ones, and in tests over recorded ones.
 
 pub mod frame_pointer;
+mod number;
 mod row;
 mod rule;
 pub mod search;
 mod step;
 mod x86_64;
 
+pub use number::DICTIONARY;
 pub use row::Row;
 pub use rule::{Kind, Rule, SavedFp};
 pub use step::{Step, step};

@@ -6,7 +6,8 @@
 pub struct Row {
     /// The address within the text page.
     pub pc_low: u16,
-    /// The number of the [`Rule`](super::Rule).
+    /// The number of the [`Rule`](super::Rule): in the kernel as [`Rule::number`](super::Rule::number)
+    /// says, before that the rule's place in its table.
     pub rule: u16,
 }
 

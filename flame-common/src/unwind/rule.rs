@@ -84,14 +84,34 @@ impl Rule {
     /// A lazy-binding stub whose push is the 10th byte's.
     pub const PLT10: Self = Self::plain(Kind::Plt10);
 
-    const fn plain(kind: Kind) -> Self {
+    /// A rule without numbers.
+    pub(super) const fn plain(kind: Kind) -> Self {
+        Self::of_kind(kind as u8)
+    }
+
+    /// A rule without numbers, of a kind by its own number.
+    #[inline(always)]
+    pub(super) const fn of_kind(kind: u8) -> Self {
         Self {
-            kind_and_base: kind as u8 | super::SP << 4,
+            kind_and_base: kind | super::SP << 4,
             saved_fp: 0,
             post: 0,
             cfa_high: 0,
             cfa_low: 0,
             fp_offset: 0,
+        }
+    }
+
+    /// `CFA = base + 8·cfa`; the frame pointer is where it was if `saved` is 0, else at `CFA - 8·saved`.
+    #[inline(always)]
+    pub(super) const fn usual(base: u8, cfa: u16, saved: u16) -> Self {
+        Self {
+            kind_and_base: Kind::Offset as u8 | base << 4,
+            saved_fp: (saved != 0) as u8,
+            post: 0,
+            cfa_high: 0,
+            cfa_low: cfa,
+            fp_offset: -(saved as i16),
         }
     }
 

@@ -18,40 +18,71 @@ pub(crate) struct RememberedRules([Remembered; REMEMBERED_RULES]);
 struct Remembered {
     address: u64,
     /// The generation of the process's mappings, which no other process ever has.
-    generation: u64,
-    rule: Rule,
+    generation: u32,
+    /// The rule's, one that is told whole: the dictionary may change.
+    number: u16,
+    pad: u16,
 }
 
 const MAPPING_STEPS: u32 = PROCESS_MAPPINGS.ilog2();
 const ROW_STEPS: u32 = TEXT_PAGE_BITS;
 
-/// Finds the rule of an address. `range` is the mapping that the walk was in last.
+/// What a walk leaves to the next.
+#[repr(C)]
+pub(super) struct Trail {
+    /// The mapping that was looked up last, and the generation of the mappings that it is of.
+    range: MappedRange,
+    generation: u64,
+}
+
+impl Trail {
+    /// Begins a walk through a process.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, run: ProcessRun) {
+        let generation = u64::from(run.generation);
+        if self.generation != generation {
+            (self.range, self.generation) = (MappedRange::default(), generation);
+        }
+    }
+
+    /// Whether the code that was looked up last has no table yet at all.
+    #[inline(always)]
+    pub(super) fn is_without_table(&self) -> bool {
+        self.range.count == 0
+    }
+}
+
+/// Finds the rule of an address.
 #[inline(always)]
 pub(super) fn rule_of(
     address: u64,
     run: ProcessRun,
-    range: &mut MappedRange,
+    trail: &mut Trail,
     remembered: &mut RememberedRules,
 ) -> Result<Rule, StackEnd> {
     // Fibonacci hashing: the upper bits of the product depend on all of the address.
-    let slot = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+    let at = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
     // verifier: the mask bounds the index.
-    let Some(slot) = remembered.0.get_mut(slot & (REMEMBERED_RULES - 1)) else {
+    let Some(entry) = remembered.0.get_mut(at & (REMEMBERED_RULES - 1)) else {
         return Err(StackEnd::NoTable);
     };
-    let generation = u64::from(run.generation);
-    if slot.address == address && slot.generation == generation {
-        return Ok(slot.rule);
+    let generation = run.generation;
+    if entry.address == address
+        && entry.generation == generation
+        && let Some(rule) = Rule::of_number(entry.number)
+    {
+        return Ok(rule);
     }
     if run.count == 0 {
         return Err(StackEnd::NoTable);
     }
-    if !range.holds(address) {
-        *range = mapping_of(address, run).ok_or(StackEnd::Unmapped)?;
+    if !trail.range.holds(address) {
+        trail.range = mapping_of(address, run).ok_or(StackEnd::Unmapped)?;
     }
-    let rule = find(address, range)?;
-    *slot = Remembered { address, generation, rule };
-    Ok(rule)
+    let number = find(address, &trail.range)?;
+    *entry = Remembered { address, generation, number, pad: 0 };
+    let rule = Rule::of_number(number);
+    rule.or_else(|| RULES.get(u32::from(number)).copied()).ok_or(StackEnd::NoTable)
 }
 
 /// The mapping that an address lies in.
@@ -63,26 +94,30 @@ fn mapping_of(address: u64, run: ProcessRun) -> Option<MappedRange> {
     range.holds(address).then_some(range)
 }
 
+/// The number of the rule of an address in a mapping.
 #[inline(always)]
-fn find(address: u64, range: &MappedRange) -> Result<Rule, StackEnd> {
+fn find(address: u64, range: &MappedRange) -> Result<u16, StackEnd> {
     if range.count == 0 {
-        return if range.pages == NO_TABLE_EVER { Ok(Rule::GAP) } else { Err(StackEnd::NoTable) };
+        return if range.pages == NO_TABLE_EVER {
+            Ok(Rule::GAP_NUMBER)
+        } else {
+            Err(StackEnd::NoTable)
+        };
     }
     let (page, low) = range.page(address);
     if page >= u64::from(range.count) {
-        return Ok(Rule::GAP);
+        return Ok(Rule::GAP_NUMBER);
     }
     let page = PAGES.get(range.pages.wrapping_add(page as u32)).ok_or(StackEnd::NoTable)?;
     let (first, count) = (page.first, page.count);
     if count == 0 {
         let not_yet = first == TextPage::NOT_YET.first;
-        return if not_yet { Err(StackEnd::NoTable) } else { Ok(Rule::GAP) };
+        return if not_yet { Err(StackEnd::NoTable) } else { Ok(Rule::GAP_NUMBER) };
     }
     let rows = ROWS.get(first / CHUNK_ROWS as u32).ok_or(StackEnd::NoTable)?;
     // verifier: the mask bounds the index.
     let row = |at: u32| rows.get(first.wrapping_add(at) as usize & (CHUNK_ROWS - 1));
-    let rule = last_at_most::<ROW_STEPS, u16>(count, low, |at| row(at).map(|row| row.pc_low))
+    last_at_most::<ROW_STEPS, u16>(count, low, |at| row(at).map(|row| row.pc_low))
         .and_then(row)
-        .and_then(|row| RULES.get(u32::from(row.rule)));
-    rule.copied().ok_or(StackEnd::NoTable)
+        .map_or(Err(StackEnd::NoTable), |row| Ok(row.rule))
 }

@@ -5,10 +5,10 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use flame_common::frame::RawFrame;
 use flame_common::limits::{SAMPLE_FRAMES, STACK_COPY, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
-use flame_common::mapping::MappedRange;
 use flame_common::sample::{SampleBuffer, StackEnd};
 use flame_common::unwind::{Registers, Step, step};
 
+use super::table::Trail;
 use super::{RememberedRules, copy, return_probe, table};
 use crate::config::config;
 use crate::known::Known;
@@ -23,8 +23,7 @@ pub(crate) struct Walk {
     pub(crate) registers: Registers,
     /// The process, and its mappings.
     pub(crate) known: Known,
-    /// The mapping that was used last.
-    range: MappedRange,
+    trail: Trail,
     /// Index of the first user frame in the buffer.
     first: u64,
     /// Frames so far.
@@ -83,7 +82,7 @@ pub(crate) fn walk(
         _ => RawFrame::return_address(walk.registers.ip),
     };
     put(scratch.buffer, first, innermost);
-    walk.range = MappedRange::default();
+    walk.trail.begin(walk.known.run);
     walk.first = first as u64;
     walk.frames = 1;
     walk.guessed = 0;
@@ -107,7 +106,7 @@ pub(crate) fn walk(
         return UserStack::without_copy(frames, end);
     }
     let is_news = end == StackEnd::Unmapped as u32
-        || end == StackEnd::NoTable as u32 && walk.range.count == 0;
+        || end == StackEnd::NoTable as u32 && walk.trail.is_without_table();
     if end == StackEnd::Expression as u32 {
         innermost_registers(&mut scratch.walk.registers);
     }
@@ -167,7 +166,7 @@ extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
 #[inline(always)]
 fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame, StackEnd> {
     let address = walk.registers.lookup();
-    let rule = match table::rule_of(address, walk.known.run, &mut walk.range, remembered) {
+    let rule = match table::rule_of(address, walk.known.run, &mut walk.trail, remembered) {
         Err(StackEnd::Unmapped) => return without_code(walk),
         found => found?,
     };

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData};
-use flame_common::limits::{CHUNK_ROWS, MAPPINGS, RULES};
+use flame_common::limits::{CHUNK_ROWS, MAPPINGS};
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
-use flame_common::unwind::{Row, Rule};
+use flame_common::unwind::{DICTIONARY, Row, Rule};
 
 use crate::unwind::KernelTables;
 
@@ -59,7 +59,7 @@ impl UnwindMaps {
             room,
             rows: SharedArray::open(take("ROWS")?, rows)?,
             pages: SharedArray::open(take("PAGES")?, room.pages as usize)?,
-            rules: SharedArray::open(take("RULES")?, RULES)?,
+            rules: SharedArray::open(take("RULES")?, DICTIONARY)?,
             ranges: SharedArray::open(take("RANGES")?, MAPPINGS)?,
             processes: HashMap::try_from(take("PROCESSES")?)?,
             changes,

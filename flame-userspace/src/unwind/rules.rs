@@ -1,13 +1,10 @@
-//! The kernel's dictionary of rules: each is there once, as long as rows use it.
+//! The kernel's dictionary of the rules that rows cannot tell whole: each is there once, as long as
+//! rows use it.
 
-use flame_common::limits::RULES;
-use flame_common::unwind::Rule;
+use flame_common::unwind::{DICTIONARY, Rule};
 use foldhash::HashMap;
 
 use super::KernelTables;
-
-/// The number of [`Rule::EXPRESSION`], which stands for the rules that found no number.
-const EXPRESSION: u16 = 0;
 
 /// The rules that the kernel knows, by number.
 #[derive(Debug)]
@@ -26,36 +23,37 @@ impl RuleNumbers {
 
     /// The number of a rule, for one more user. Rules beyond the last number have to be computed.
     pub(super) fn take(&mut self, rule: Rule, kernel: &mut impl KernelTables) -> u16 {
-        if self.known.is_empty() {
-            // Nobody gives back this use.
-            self.add(Rule::EXPRESSION, kernel);
-            self.known[usize::from(EXPRESSION)].1 = 1;
+        let known = rule.number().or_else(|| self.numbers.get(&rule).copied());
+        let Some(number) = known.or_else(|| self.add(rule, kernel)) else {
+            return Rule::EXPRESSION_NUMBER;
+        };
+        if let Some((_, users)) = self.known.get_mut(usize::from(number)) {
+            *users += 1;
         }
-        let number = self.numbers.get(&rule).copied().unwrap_or_else(|| self.add(rule, kernel));
-        self.known[usize::from(number)].1 += 1;
         number
     }
 
-    fn add(&mut self, rule: Rule, kernel: &mut impl KernelTables) -> u16 {
+    fn add(&mut self, rule: Rule, kernel: &mut impl KernelTables) -> Option<u16> {
         let number = match self.free.pop() {
             Some(number) => {
                 self.known[usize::from(number)] = (rule, 0);
                 number
             }
-            None if self.known.len() < RULES => {
+            None if self.known.len() < DICTIONARY => {
                 self.known.push((rule, 0));
                 (self.known.len() - 1) as u16
             }
-            None => return EXPRESSION,
+            None => return None,
         };
         self.numbers.insert(rule, number);
         kernel.write_rule(number, rule);
-        number
+        Some(number)
     }
 
     /// A user does without a rule: none of its rows may be looked at any more.
     pub(super) fn give_back(&mut self, number: u16) {
-        let (rule, users) = &mut self.known[usize::from(number)];
+        // That of a whole rule is beyond all of the dictionary.
+        let Some((rule, users)) = self.known.get_mut(usize::from(number)) else { return };
         *users -= 1;
         if *users == 0 {
             self.numbers.remove(rule);

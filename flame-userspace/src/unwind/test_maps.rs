@@ -36,6 +36,13 @@ impl Maps {
     }
 }
 
+impl Maps {
+    /// The rule of a row's number.
+    pub(super) fn rule(&self, number: u16) -> Rule {
+        Rule::of_number(number).unwrap_or_else(|| self.rules[&number])
+    }
+}
+
 impl KernelTables for Maps {
     fn room(&self) -> (u32, u32) {
         (self.rows.len() as u32, self.pages.len() as u32)
