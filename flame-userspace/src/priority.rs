@@ -9,7 +9,7 @@
 use std::fs;
 use std::process::Child;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ pub(crate) struct Follower(libc::pid_t);
 
 static FOLLOWERS: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 
-fn followers() -> std::sync::MutexGuard<'static, Vec<libc::pid_t>> {
+fn followers() -> MutexGuard<'static, Vec<libc::pid_t>> {
     FOLLOWERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -149,13 +149,19 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_begins_while_way_is_given_comes_back_as_well() {
-        let _alone = ONE_AT_A_TIME.lock();
+    /// One test at a time, as they change what all threads have; `None` where way cannot be given.
+    fn alone() -> Option<MutexGuard<'static, ()>> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         if !may_come_back() {
             println!("skipped: it needs CAP_SYS_NICE");
-            return;
+            return None;
         }
+        Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    #[test]
+    fn what_begins_while_way_is_given_comes_back_as_well() {
+        let Some(_alone) = alone() else { return };
         let way = GiveWay::all_for_at_most(Duration::ZERO);
         while policy(0) != libc::SCHED_OTHER {
             thread::yield_now();
@@ -168,16 +174,9 @@ mod tests {
         drop(way);
     }
 
-    /// The tests change what all threads have.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
     #[test]
     fn a_child_gives_way_no_longer_than_flame() {
-        let _alone = ONE_AT_A_TIME.lock();
-        if !may_come_back() {
-            println!("skipped: it needs CAP_SYS_NICE");
-            return;
-        }
+        let Some(_alone) = alone() else { return };
         let start = || Command::new("sleep").arg("60").spawn().expect("sleep");
         let way = GiveWay::own_for_at_most(Duration::from_millis(200));
         let mut children = [start(), start()];
@@ -201,11 +200,7 @@ mod tests {
 
     #[test]
     fn way_is_given_for_a_while_and_not_longer() {
-        let _alone = ONE_AT_A_TIME.lock();
-        if !may_come_back() {
-            println!("skipped: it needs CAP_SYS_NICE");
-            return;
-        }
+        let Some(_alone) = alone() else { return };
         let own = 0;
         assert_eq!(policy(own), libc::SCHED_OTHER);
         let way = GiveWay::all_for_at_most(Duration::from_secs(60));
