@@ -7,6 +7,7 @@ mod decode;
 mod features;
 mod growth;
 mod heap;
+mod let_go;
 mod load;
 mod perf;
 mod ring;

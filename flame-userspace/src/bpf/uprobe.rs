@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya_obj::Object;
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 
+use super::let_go::let_go;
 use super::uprobe_event;
 
 /// `BPF_PROG_TYPE_KPROBE`
@@ -53,7 +54,7 @@ pub(super) struct ProbeProgram {
     attach: Attach,
 }
 
-/// Probes that are there as long as this is.
+/// Probes that are there as long as this is, and some ten milliseconds longer.
 #[derive(Debug)]
 pub(crate) struct ProbeLink {
     /// Held open, and not used otherwise.
@@ -63,7 +64,16 @@ pub(crate) struct ProbeLink {
 impl ProbeLink {
     /// Several as one.
     pub(super) fn of(links: impl IntoIterator<Item = Self>) -> Self {
-        Self { fds: links.into_iter().flat_map(|link| link.fds).collect() }
+        Self { fds: links.into_iter().flat_map(|mut link| std::mem::take(&mut link.fds)).collect() }
+    }
+}
+
+impl Drop for ProbeLink {
+    fn drop(&mut self) {
+        let fds = std::mem::take(&mut self.fds);
+        if !fds.is_empty() {
+            let_go(fds);
+        }
     }
 }
 
@@ -184,14 +194,17 @@ pub(super) fn zeroed() -> bpf_attr {
 
 /// A call that returns a descriptor.
 pub(super) fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
+    let fd = bpf_number(command, attr)?;
+    // SAFETY: the call just returned this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A call that returns a number.
+pub(super) fn bpf_number(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
     // SAFETY: the kernel reads and writes what `attr` points to, which the callers keep through the
     // call.
-    let fd = unsafe {
+    let number = unsafe {
         libc::syscall(libc::SYS_bpf, command as libc::c_long, &raw mut *attr, size_of::<bpf_attr>())
     };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call just returned this descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number as i32) }
 }

@@ -112,6 +112,7 @@ impl Summary {
             (ProfileType::Cpu, "cpu") => "of CPU time",
             (ProfileType::Cpu, event) => event,
             (ProfileType::Heap, "inuse_space") => "of heap in use at the end",
+            (ProfileType::Heap, "peak_space") => "of heap in use at the peak, nothing at the end,",
             (ProfileType::Heap, RESIDENT) => "of memory touched and still there at the end",
             (ProfileType::Heap, _) => "allocated",
         }
@@ -132,6 +133,7 @@ impl Summary {
             talk.say(match (self.of, self.shown_type.as_str()) {
                 (ProfileType::Cpu, _) => "heaviest functions by self time:",
                 (ProfileType::Heap, "inuse_space") => "heaviest holders of memory:",
+                (ProfileType::Heap, "peak_space") => "heaviest holders of memory at the peak:",
                 (ProfileType::Heap, RESIDENT) => TOUCHED,
                 (ProfileType::Heap, _) => "heaviest allocators of memory:",
             });

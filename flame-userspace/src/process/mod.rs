@@ -10,6 +10,7 @@ pub(crate) mod fuzzing;
 mod inspect;
 mod mapping;
 mod maps;
+mod memory;
 mod procfs;
 mod range;
 mod root;
@@ -26,9 +27,10 @@ pub(crate) use executable::{
     Executable, ExecutableId, Executables, can_open_map_files, hex, reopened,
 };
 pub(crate) use inspect::{Named, Piece, inspect};
+pub(crate) use memory::{Memory, ProcessMemory};
 pub(crate) use procfs::{
-    Resident, cgroup, cpu_ns, descendants, kernel_thread, machine_cpu_ns, own_file_offset, owner,
-    parent, pids_named, process_name, resident, state,
+    Resident, cgroup, code_mappings, cpu_ns, descendants, kernel_thread, machine_cpu_ns,
+    own_file_offset, owner, parent, pids_named, process_name, resident, state,
 };
 pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -61,6 +61,22 @@ fn what_lived_at_the_peak_is_known() {
 }
 
 #[test]
+fn where_nothing_is_left_at_the_end_the_peak_is_shown() {
+    let Some(_machine) = Machine::take() else { return };
+    let peak = Workload::c("heap_peak");
+    let options = ["-t", "heap", "--heap-mode", "exact", "--heap-interval", "4096"];
+    let outcome = Flame::record(&[&options[..], &["--", peak.path(), "all"]].concat()).run();
+    let outcome = outcome.with_code(0);
+    let heap = outcome.heap();
+    let of = |kind: &str| heap.total(heap.sample_type_index(kind).expect("a sample type"));
+    assert_eq!(of("inuse_space"), 0, "the program frees all");
+    let shown = &heap.sample_types()[heap.default_sample_type()];
+    assert_eq!(shown.kind, "peak_space");
+    // 5,000 blocks of 200 bytes and 20,000 of 300.
+    assert!((6.3e6..7.7e6).contains(&(of("peak_space") as f64)), "{}", of("peak_space"));
+}
+
+#[test]
 fn holders_without_names_are_told_by_where_they_begin() {
     let Some(_machine) = Machine::take() else { return };
     let flags = [flame_tests::workload::WITH_FRAMES, &["-s"]].concat();

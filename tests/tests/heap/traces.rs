@@ -1,9 +1,13 @@
 //! What heap profiling leaves in processes: nothing in others than the targets, and nothing in them
 //! when it is over, however it ends.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use flame_tests::machine::Machine;
 use flame_tests::process::{signal, wait_for};
@@ -35,9 +39,7 @@ pub(crate) fn changed_bytes_of(pid: u32, library: &str) -> usize {
 
 fn busy(sites: &Workload) -> Guarded {
     Guarded::spawn(
-        std::process::Command::new(sites.path())
-            .args(["1000000", "100"])
-            .stdout(std::process::Stdio::null()),
+        std::process::Command::new(sites.path()).args(["1000000", "100"]).stdout(Stdio::null()),
     )
 }
 
@@ -63,13 +65,57 @@ fn the_targets_code_alone_is_changed_and_restored_even_if_flame_is_killed() {
     }
 }
 
+/// What the kernel says from now on.
+struct KernelLog(File);
+
+impl KernelLog {
+    fn open() -> Self {
+        let options = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).clone();
+        let mut log = options.open("/dev/kmsg").expect("the kernel's log");
+        log.seek(SeekFrom::End(0)).expect("its end");
+        Self(log)
+    }
+
+    /// The lines in which it tells of probes that it did not take out.
+    fn left(&mut self) -> Vec<String> {
+        let mut record = [0; 8192];
+        // A record at a time; an error where there is none.
+        let records = std::iter::from_fn(|| {
+            let length = self.0.read(&mut record).ok()?;
+            Some(String::from_utf8_lossy(&record[..length]).into_owned())
+        });
+        records.filter(|line| line.contains("leaking uprobe")).collect()
+    }
+}
+
+#[test]
+fn killed_while_its_probes_go_flame_leaves_none() {
+    let Some(_machine) = Machine::take() else { return };
+    let target = busy(&Workload::c("heap_sites"));
+    let pid = target.pid().to_string();
+    let mut log = KernelLog::open();
+    for round in 0..24 {
+        let options = ["-t", "heap", "--heap-mode", "exact", "--pid", &pid];
+        let flame = Flame::attach(&options).start_sampling();
+        wait_for("probes in the target", || changed_bytes(target.pid()) > 0);
+        assert!(signal(flame.pid(), libc::SIGINT), "flame has gone");
+        sleep(Duration::from_micros(700 * round));
+        // It may have ended.
+        _ = signal(flame.pid(), libc::SIGKILL);
+        drop(flame);
+        let what = format!("the target's own code, round {round}");
+        wait_for(&what, || changed_bytes(target.pid()) == 0);
+    }
+    assert_eq!(log.left(), [""; 0]);
+}
+
 #[test]
 fn windows_leave_nothing_between_and_behind_them() {
     let Some(_machine) = Machine::take() else { return };
     let mut target = busy(&Workload::c("heap_sites"));
     let pid = target.pid().to_string();
     let flame = Flame::attach(&["--heap-mode", "governed", "--pid", &pid]).start_sampling();
-    std::thread::sleep(std::time::Duration::from_secs(5));
+    sleep(Duration::from_secs(5));
     wait_for("a closed window", || changed_bytes(target.pid()) == 0);
     let outcome = flame.interrupt().with_code(0);
     assert_eq!(changed_bytes(target.pid()), 0);
@@ -77,4 +123,17 @@ fn windows_leave_nothing_between_and_behind_them() {
     let profile = outcome.heap();
     assert!(profile.total(1) > 0);
     assert_eq!(profile.sample_type_index("inuse_space"), None, "windows do not know it");
+}
+
+#[test]
+fn probes_in_flames_own_code_go_when_it_does() {
+    let Some(_machine) = Machine::take() else { return };
+    // It calls the allocator so often that flame measures on itself what that costs.
+    let program = Workload::c("alloc_shares");
+    let target = Guarded::spawn(program.command(&["600000", "20"]).stdout(Stdio::null()));
+    let pid = target.pid().to_string();
+    let mut log = KernelLog::open();
+    let options = ["-t", "heap", "-f", "pb", "--heap-mode", "governed", "-d", "3", "--pid", &pid];
+    drop(Flame::attach(&options).run().with_code(0));
+    assert_eq!(log.left(), [""; 0]);
 }

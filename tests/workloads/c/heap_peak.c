@@ -1,5 +1,5 @@
-/* A heap that rises, falls and ends with less than it had: `heap_peak`. Tells what each site held
- * when most was held, and what it holds at the end:
+/* A heap that rises, falls and ends with less than it had: `heap_peak`; with nothing: `heap_peak all`.
+ * Tells what each site held when most was held, and what it holds at the end:
  *
  *     peak NAME OBJECTS BYTES
  */
@@ -10,12 +10,15 @@
 #define DECLARE(name) static struct site *name##_site;
 SITES(DECLARE)
 
-static void *risen[20000];
+#define BEFORE 5000
+#define AFTER 3000
+
+static void *risen[20000], *before[BEFORE], *after[AFTER];
 
 FRAME void held_before(void)
 {
-	for (int i = 0; i < 5000; i++)
-		made(held_before_site, malloc(200), 200);
+	for (int i = 0; i < BEFORE; i++)
+		before[i] = made(held_before_site, malloc(200), 200);
 }
 
 FRAME void temporary(void)
@@ -42,12 +45,27 @@ static void falls(void)
 
 FRAME void held_after(void)
 {
-	for (int i = 0; i < 3000; i++)
-		made(held_after_site, malloc(500), 500);
+	for (int i = 0; i < AFTER; i++)
+		after[i] = made(held_after_site, malloc(500), 500);
 }
 
-int main(void)
+static void free_all(void)
 {
+	for (int i = 0; i < BEFORE; i++) {
+		free(before[i]);
+		gone(held_before_site, 200);
+	}
+	for (int i = 0; i < AFTER; i++) {
+		free(after[i]);
+		gone(held_after_site, 500);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	/* The only memory that libc itself would hold at the end. */
+	static char out[BUFSIZ];
+	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	sites_begin();
 #define NAME(name) name##_site = site_named(#name);
 	SITES(NAME)
@@ -61,6 +79,8 @@ int main(void)
 	falls();
 	temporary();
 	held_after();
+	if (argc > 1 && !strcmp(argv[1], "all"))
+		free_all();
 	sites_tell();
 	return 0;
 }

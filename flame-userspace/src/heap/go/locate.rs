@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, bail, ensure};
 use iced_x86::{Code as Opcode, Instruction, OpKind};
 
-use super::memory::{Memory, word};
+use super::words::word;
 use crate::heap::code::Code;
 use crate::heap::symbols::SymbolTables;
-use crate::process::{ElfLayout, GoSections, Section};
+use crate::process::{ElfLayout, GoSections, Memory, Section};
 
 /// The largest function table that is read, in bytes.
 const LARGEST_TABLE: u64 = 256 << 20;

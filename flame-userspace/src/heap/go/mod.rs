@@ -8,11 +8,10 @@
 //! Layouts are those of `runtime/mprof.go` (`bucket`, `memRecord`), the same from Go 1.19 to 1.26.
 
 mod locate;
-mod memory;
 mod read;
 mod since;
+mod words;
 
 pub(crate) use locate::{Variables, locate};
-pub(crate) use memory::ProcessMemory;
 pub(crate) use read::{Cut, GoProfile, NoProfile, read};
 pub(crate) use since::GoBlocks;

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::Variables;
-use super::memory::{Memory, word, words};
+use super::words::{word, words};
+use crate::process::Memory;
 
 /// How often a bucket is read until it is read twice alike.
 const TRIES: usize = 4;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::heap::Estimate;
-use crate::heap::go::{ProcessMemory, locate};
-use crate::process::ElfLayout;
+use crate::heap::go::locate;
+use crate::process::{ElfLayout, ProcessMemory};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;

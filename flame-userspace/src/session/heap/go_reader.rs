@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::heap::go::{Cut, GoProfile, NoProfile, ProcessMemory, Variables, locate, read};
-use crate::process::{ElfLayout, ExecutableId, ProcessId, state};
+use crate::heap::go::{Cut, GoProfile, NoProfile, Variables, locate, read};
+use crate::process::{ElfLayout, ExecutableId, ProcessId, ProcessMemory, state};
 use crate::session::timeline::now_ns;
 
 /// The shortest time between two readings of a program.

@@ -1,18 +1,20 @@
 //! The links that put probes into allocators: one for each process and file, so that no other
 //! process is touched; where every process is a target, a file has one link for all. Looking for an
-//! allocator's functions and opening links takes milliseconds, closing them tens of milliseconds.
+//! allocator's functions and opening links takes milliseconds; until the kernel has taken probes out,
+//! ten and more pass.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC, PLAIN_IS_MALLOC};
 use flame_common::heap::Role;
 
+use super::breakpoints::Breakpoints;
 use super::governor::Probing;
 use super::prober::{HookFile, Owner, Told, tell};
 use crate::bpf::{HeapPrograms, Probe, ProbeLink};
@@ -20,8 +22,9 @@ use crate::heap::{Emulated, Hook, Hooks, OwnFunction, hooks};
 use crate::priority::GiveWay;
 use crate::process::ExecutableId;
 
-/// Links that are being closed, at most, before others wait for them.
-const MOST_CLOSING: usize = 32;
+/// How long probes that are to go are waited for, at most, and how often they are looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How long looking for an allocator waits for whoever wants the CPUs, at most.
 const LOOKING: Duration = Duration::from_millis(100);
@@ -34,12 +37,6 @@ pub(super) struct Target {
     link: Option<ProbeLink>,
     /// Of the frees, while they trap for the contrast.
     frees: Option<ProbeLink>,
-}
-
-impl Target {
-    fn take_links(&mut self) -> impl Iterator<Item = ProbeLink> + use<> {
-        self.link.take().into_iter().chain(self.frees.take())
-    }
 }
 
 /// A file with an allocator.
@@ -61,10 +58,7 @@ pub(super) struct Links {
     /// The user's own functions.
     own: Vec<OwnFunction>,
     tell: Sender<Told>,
-    /// Threads that close links, the oldest first: that waits for all CPUs, and the probes of new
-    /// processes and the next window are not to wait.
-    closings: VecDeque<JoinHandle<Duration>>,
-    /// The longest that opening all links, and closing one, took.
+    /// The longest that opening all links took, and closing all until their probes were out.
     longest_opening: Duration,
     longest_closing: Duration,
     files: HashMap<ExecutableId, Option<Found>>,
@@ -77,7 +71,6 @@ impl Links {
             programs,
             own,
             tell,
-            closings: VecDeque::new(),
             longest_opening: Duration::ZERO,
             longest_closing: Duration::ZERO,
             files: HashMap::new(),
@@ -117,9 +110,7 @@ impl Links {
 
     /// Takes some targets away.
     pub(super) fn remove(&mut self, is_it: impl Fn(&Target) -> bool) {
-        let gone = self.targets.extract_if(.., |target| is_it(target));
-        let mut gone: Vec<Target> = gone.collect();
-        self.close(gone.iter_mut().flat_map(Target::take_links).collect());
+        self.targets.retain(|target| !is_it(target));
     }
 
     /// The processes of the targets, each once; 0 stands for all.
@@ -190,50 +181,47 @@ impl Links {
             .all(|found| found.alike)
     }
 
-    /// Closes all links, and waits until they are.
+    /// Closes all links, and waits until the probes are out of all targets.
     pub(super) fn close_all(&mut self) {
         let began = Instant::now();
         self.close_later();
-        self.wait_for_closing(0);
+        self.wait_for_originals(began + PATIENCE);
+        self.longest_closing = self.longest_closing.max(began.elapsed());
         log::debug!("probes closed in {:?}", began.elapsed());
     }
 
-    /// Closes all links.
+    /// Closes all links. The kernel takes the probes out meanwhile: the next window is not to wait.
     pub(super) fn close_later(&mut self) {
-        let links = self.targets.iter_mut().flat_map(Target::take_links).collect();
-        self.close(links);
-    }
-
-    /// Closes links, at the same time. Each takes its probes out at once, and then tens of
-    /// milliseconds in which it waits for all CPUs.
-    fn close(&mut self, links: Vec<ProbeLink>) {
-        self.wait_for_closing(MOST_CLOSING);
-        for link in links {
-            let closing = thread::Builder::new().spawn(move || {
-                let began = Instant::now();
-                drop(link);
-                began.elapsed()
-            });
-            // Where no thread can be had, it has been closed here.
-            self.closings.extend(closing);
+        for target in &mut self.targets {
+            (target.link, target.frees) = (None, None);
         }
     }
 
-    /// Waits until so many links at most are being closed.
-    fn wait_for_closing(&mut self, most: usize) {
-        let over = |closings: &VecDeque<JoinHandle<_>>| {
-            closings.len() > most || closings.front().is_some_and(JoinHandle::is_finished)
-        };
-        while over(&self.closings)
-            && let Some(closing) = self.closings.pop_front()
-        {
-            // A thread that panicked has dropped its link too.
-            let took = closing.join().unwrap_or_default();
-            self.longest_closing = self.longest_closing.max(took);
+    /// Waits until no target's text has breakpoints where its probes were, up to a time.
+    fn wait_for_originals(&self, until: Instant) {
+        for target in self.targets.iter().filter(|target| target.pid != 0) {
+            let Some(Some(found)) = self.files.get(&target.executable) else { continue };
+            let probes = found.makes.iter().chain(&found.frees).chain(&found.contrast);
+            let offsets = probes.map(|probe| probe.offset);
+            let breakpoints = Breakpoints::of(target.pid, &found.file, offsets);
+            while breakpoints.are_there() {
+                if Instant::now() > until {
+                    let (pid, path) = (target.pid, &found.path);
+                    tell(
+                        &self.tell,
+                        Told::Failed(format!(
+                            "after {} s there were still breakpoints in {path} of process {pid}: another tool's, or flame's, which the kernel has not taken out yet",
+                            PATIENCE.as_secs()
+                        )),
+                    );
+                    break;
+                }
+                thread::sleep(LOOK);
+            }
         }
     }
 
-    /// The longest that it took to open all links, and to close one, in nanoseconds.
+    /// The longest that it took to open all links, and to close all, in nanoseconds.
     pub(super) fn longest_ns(&self) -> (f64, f64) {
         let ns = |time: Duration| time.as_nanos() as f64;
         (ns(self.longest_opening), ns(self.longest_closing))

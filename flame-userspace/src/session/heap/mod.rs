@@ -1,5 +1,6 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
+mod breakpoints;
 mod calibrate;
 mod close;
 mod contrast;

@@ -1,7 +1,6 @@
 //! Probes in flame's own code, to see what hits cost.
 
 use std::fs::File;
-use std::thread;
 
 use anyhow::{Context as _, Result};
 
@@ -10,7 +9,8 @@ use crate::process;
 
 /// Probes that are in place.
 pub(super) struct OwnProbes {
-    link: Option<ProbeLink>,
+    /// Out when it is dropped.
+    _link: ProbeLink,
 }
 
 impl OwnProbes {
@@ -20,15 +20,7 @@ impl OwnProbes {
         let link = programs
             .allocations(&file, probes, Some(std::process::id()))
             .context("probe a function of flame's own")?;
-        Ok(Self { link: Some(link) })
-    }
-}
-
-impl Drop for OwnProbes {
-    fn drop(&mut self) {
-        // Closing it waits for all CPUs. Where no thread can be had, it is closed all the same.
-        let link = self.link.take();
-        _ = thread::Builder::new().spawn(move || drop(link));
+        Ok(Self { _link: link })
     }
 }
 

@@ -87,18 +87,22 @@ impl HeapPart {
         types.chain(self.grown.iter().flat_map(|_| Grown::sample_types())).collect()
     }
 
-    /// The column that is shown first: bytes in use, or else bytes allocated, or else, where no
-    /// allocation was seen, bytes resident.
+    /// The column that is shown first: bytes in use, or else, if there are none, bytes in use at the
+    /// peak, or else bytes allocated; where no allocation was seen, bytes resident.
     pub(in crate::session) fn default_type(&self) -> usize {
-        let nothing_seen = self.books.total.allocated.space.value == 0.0;
-        match (&self.grown, self.knows_in_use) {
-            (Some(_), _) if nothing_seen || !self.knows_allocations => {
-                self.sample_types().len() - 1
-            }
-            (_, true) if self.knows_peak() => 5,
-            (_, true) => 3,
-            (_, false) => 1,
-        }
+        let total = &self.books.total;
+        let is_any = |of: Estimate| of.value != 0.0;
+        let sees_allocations = self.knows_allocations && is_any(total.allocated.space);
+        let kind = if self.grown.is_some() && !sees_allocations {
+            "resident_space"
+        } else if self.knows_in_use && is_any(total.in_use.space) {
+            "inuse_space"
+        } else if self.knows_peak() && is_any(total.at_peak.space) {
+            "peak_space"
+        } else {
+            "alloc_space"
+        };
+        self.sample_types().iter().position(|t| t.kind == kind).unwrap_or(0)
     }
 
     /// Whether it is known what lived when most did: Go programs do not tell that of themselves.
