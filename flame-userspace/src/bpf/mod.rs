@@ -1,6 +1,7 @@
 //! The kernel's side: loading the programs, attaching them, and reading what they send. The only
 //! module that knows aya and the `perf_event_open(2)` interface.
 
+mod apart;
 mod btf;
 mod cpus;
 mod decode;

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya_obj::Object;
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 
+use super::apart::apart;
 use super::let_go::let_go;
 use super::uprobe_event;
 
@@ -156,8 +157,8 @@ impl ProbeProgram {
             .expect("a number has no NUL in it");
         if self.attach == Attach::Single {
             let open = |&probe| uprobe_event::open(&self.fd, &path, probe, at_return, pid);
-            let fds: io::Result<Vec<[OwnedFd; 2]>> = probes.iter().map(open).collect();
-            return Ok(ProbeLink { fds: fds?.into_iter().flatten().collect() });
+            let fds: Vec<[OwnedFd; 2]> = apart(|| probes.iter().map(open).collect())?;
+            return Ok(ProbeLink { fds: fds.into_iter().flatten().collect() });
         }
         let offsets: Vec<u64> = probes.iter().map(|probe| probe.offset).collect();
         let cookies: Vec<u64> = probes.iter().map(|probe| probe.cookie).collect();
@@ -172,7 +173,8 @@ impl ProbeProgram {
         multi.cnt = probes.len() as u32;
         multi.flags = if at_return { MULTI_RETURN } else { 0 };
         multi.pid = pid.unwrap_or(0);
-        bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr).map(|fd| ProbeLink { fds: vec![fd] })
+        let fd = apart(|| bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr))?;
+        Ok(ProbeLink { fds: vec![fd] })
     }
 }
 
