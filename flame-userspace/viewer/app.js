@@ -225,6 +225,10 @@ export class App {
     const texts = [shown === all ? `${formatValue(all, unit)} ${name}`
       : `${formatValue(shown, unit)} of ${formatValue(all, unit)} ${name} (${formatShare(shown, all)})`];
     if (error) texts.push(`standard error ${formatError(error, shown)}`);
+    const stated = header.errors?.[type];
+    if (!error && stated && shown === all) {
+      texts.push(`standard error ${formatError(stated * all, all)}`);
+    }
     if (diff) {
       texts.push(`${diff.new} against ${diff.base}`);
       const ratio = view.ratio(type);

@@ -146,6 +146,17 @@ impl Estimate {
     }
 }
 
+/// The standard error of a column's total, as a share of it, as flame states it in the comments of
+/// the profile of a whole session.
+pub fn stated(profile: &Profile, sample_type: usize) -> Option<f64> {
+    let kind = &profile.sample_types()[sample_type].kind;
+    let lines = profile.comments().iter().filter_map(|line| line.split_once("standard errors: "));
+    lines.flat_map(|(_, errors)| errors.split(", ")).find_map(|error| {
+        let percent = error.strip_prefix(kind.as_str())?.strip_prefix(' ')?.strip_suffix(" %")?;
+        percent.parse().ok().map(|percent: f64| percent / 100.0)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +220,17 @@ mod tests {
             let seen = squares / f64::from(trials) - mean * mean;
             assert!((told / seen - 1.0).abs() < 0.15, "{size}: {told} told, {seen} seen");
         }
+    }
+
+    #[test]
+    fn errors_that_the_comments_state_are_read() {
+        let mut b = Builder::new(types(&[("alloc_space", "bytes"), ("cpu", "nanoseconds")]), 0);
+        b.comment("a comment");
+        b.comment("growth: pages; standard errors: growth_space 8.8 %");
+        b.comment("standard errors: alloc_objects 63.7 %, alloc_space 47.0 %");
+        let profile = b.finish();
+        assert_eq!(stated(&profile, 0), Some(0.47));
+        assert_eq!(stated(&profile, 1), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::Written;
 use super::talk::{Talk, shown};
-use crate::analyze::{self, Heaviest};
+use crate::analyze::{self, Heaviest, noise};
 use crate::format::Format;
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, Unit};
@@ -41,6 +41,8 @@ pub(super) struct Summary {
     /// Who is told to people: of a heap not the functions that only pass on what they are asked for.
     told: Vec<Heaviest>,
     total: i64,
+    /// Its standard error, as a share of it, if that is stated.
+    error: Option<f64>,
     unit: Unit,
     duration: Duration,
     quality: Quality,
@@ -69,6 +71,7 @@ impl Summary {
             grown,
             told,
             total,
+            error: noise::stated(profile, column),
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
             quality: quality.clone(),
@@ -89,10 +92,12 @@ impl Summary {
             1 => "1 process".to_owned(),
             count => format!("{count} processes"),
         };
+        let error = self.error.map(|error| format!(" ± {:.1} %", error * 100.0));
         talk.say(&format!(
-            "{} {} {} in {:.1} s of {processes}",
+            "{} {}{} {} in {:.1} s of {processes}",
             talk.bold("flame:"),
             self.unit.format(self.total),
+            error.unwrap_or_default(),
             self.meaning(),
             self.duration.as_secs_f64(),
         ));
@@ -254,6 +259,7 @@ impl Summary {
             "files": files.collect::<Vec<_>>(),
             "duration_seconds": self.duration.as_secs_f64(),
             "total": self.total,
+            "standard_error": self.error.map(|error| error * self.total as f64),
             "sample_type": self.shown_type,
             "unit": self.unit.name(),
             "samples": samples,

@@ -35,5 +35,5 @@ pub use own::OwnFunction;
 pub(crate) use price::{AFTER, Price};
 pub(crate) use probe_point::Emulated;
 pub(crate) use traces::traces;
-pub(crate) use weight::Estimate;
+pub(crate) use weight::{Blocks, Estimate};
 pub(crate) use windows::Window;

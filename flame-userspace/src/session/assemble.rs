@@ -227,7 +227,14 @@ pub(super) fn profile(
 ) -> Profile {
     let mut assembly = Assembly::new(sum, processes, names, frame);
     for comment in &frame.comments {
-        assembly.builder.comment(comment);
+        // The errors are those of all processes.
+        let kept = match comment.split_once("standard errors: ") {
+            Some((before, _)) if only.is_some() => before.trim_end_matches("; "),
+            _ => comment,
+        };
+        if !kept.is_empty() {
+            assembly.builder.comment(kept);
+        }
     }
     let wanted = |key: &Key| only.is_none_or(|process| key.process == process);
     assembly.map_main_program(|| values.keys().iter().copied().filter(|key| wanted(key)));

@@ -74,6 +74,8 @@ fn where_nothing_is_left_at_the_end_the_peak_is_shown() {
     assert_eq!(shown.kind, "peak_space");
     // 5,000 blocks of 200 bytes and 20,000 of 300.
     assert!((6.3e6..7.7e6).contains(&(of("peak_space") as f64)), "{}", of("peak_space"));
+    let error = outcome.json()["profiles"][0]["standard_error"].as_f64();
+    assert!(error.is_some_and(|error| (3e4..5e5).contains(&error)), "{error:?}");
 }
 
 #[test]

@@ -114,7 +114,8 @@ fn windows_leave_nothing_between_and_behind_them() {
     let Some(_machine) = Machine::take() else { return };
     let mut target = busy(&Workload::c("heap_sites"));
     let pid = target.pid().to_string();
-    let flame = Flame::attach(&["--heap-mode", "governed", "--pid", &pid]).start_sampling();
+    let options = ["--heap-mode", "governed", "--heap-interval", "65536", "--pid", &pid];
+    let flame = Flame::attach(&options).start_sampling();
     sleep(Duration::from_secs(5));
     wait_for("a closed window", || changed_bytes(target.pid()) == 0);
     let outcome = flame.interrupt().with_code(0);
@@ -123,6 +124,12 @@ fn windows_leave_nothing_between_and_behind_them() {
     let profile = outcome.heap();
     assert!(profile.total(1) > 0);
     assert_eq!(profile.sample_type_index("inuse_space"), None, "windows do not know it");
+    // Errors by the distance between samples alone would be too small.
+    assert_eq!(profile.period(), 0);
+    let summary = outcome.json();
+    let summaries = summary["profiles"].as_array().expect("profiles");
+    let heap = summaries.iter().find(|profile| profile["profile"] == "heap").expect("a heap");
+    assert!(heap["standard_error"].as_f64().is_some_and(|error| error > 0.0), "{heap}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use diff::{DiffPage, write_diff};
 
 use self::graph::Graph;
 use super::{svg, text};
-use crate::analyze;
+use crate::analyze::{self, noise};
 use crate::profile::Profile;
 use crate::profile::tree::CallTree;
 
@@ -62,6 +62,7 @@ pub fn write(profile: &Profile, page: &Page, out: &mut impl io::Write) -> io::Re
             "start_ms": profile.time_ns() / 1_000_000,
             "duration_ns": profile.duration_ns(),
             "period": period(profile),
+            "errors": errors(profile),
         });
         let mut fallback = heaviest(profile, &tree).into_bytes();
         let options = svg::Options {
@@ -89,6 +90,12 @@ fn period(profile: &Profile) -> serde_json::Value {
         }),
         _ => serde_json::Value::Null,
     }
+}
+
+/// The standard errors of the columns' totals as shares of them, in the block's header; null where
+/// none is stated.
+fn errors(profile: &Profile) -> Vec<Option<f64>> {
+    (0..profile.sample_types().len()).map(|column| noise::stated(profile, column)).collect()
 }
 
 /// What fills the page's template.
@@ -225,12 +232,21 @@ fn about(comments: &[String], open: bool) -> String {
 mod tests {
     use super::*;
     use crate::format::example;
+    use crate::profile::{Builder, SampleType};
 
     fn page(profile: &Profile, title: &str, source_id: &str) -> String {
         let page = Page { title, by_process: true, source_id };
         let mut out = Vec::new();
         write(profile, &page, &mut out).expect("a Vec takes every write");
         String::from_utf8(out).expect("a page is UTF-8")
+    }
+
+    #[test]
+    fn errors_are_those_that_the_comments_state() {
+        let types = ["alloc_space", "inuse_space"].map(|kind| SampleType::new(kind, "bytes"));
+        let mut b = Builder::new(types.into(), 0);
+        b.comment("standard errors: inuse_space 2.5 %");
+        assert_eq!(errors(&b.finish()), [None, Some(0.025)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a part of a session found out of the heap: the rows of its profile, and what they mean.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use super::FoundAllocator;
 use super::go::GoPart;
@@ -9,7 +10,7 @@ use super::grown::Grown;
 use super::holders;
 use super::prober::Cost;
 use crate::aggregate::Key;
-use crate::heap::{ClosedLedger, Estimate, HeapRow};
+use crate::heap::{Blocks, ClosedLedger, Estimate, HeapRow};
 use crate::process::ProcessTable;
 use crate::profile::{SampleType, Unit};
 use crate::session::values::Values;
@@ -125,12 +126,14 @@ impl HeapPart {
         )
     }
 
-    /// The mean distance between samples, in bytes, if there is one.
+    /// The mean distance between samples, in bytes, if there is one and no more to how they were
+    /// taken: from that alone readers tell errors, which in windows are larger.
     pub(in crate::session) fn interval(&self) -> i64 {
         let (least, most) = self.intervals;
         match self.go.interval {
             // Nothing but what Go programs sampled themselves.
             Some(interval) if !self.has_samples => interval as i64,
+            _ if self.probing == Probing::Windows => 0,
             _ if least == most => least as i64,
             _ => 0,
         }
@@ -293,12 +296,15 @@ impl HeapPart {
             share(total.allocated.objects),
             share(total.allocated.space)
         );
+        let mut add = |name: &str, blocks: Blocks| {
+            let (objects, space) = (share(blocks.objects), share(blocks.space));
+            _ = write!(text, ", {name}_objects {objects}, {name}_space {space}");
+        };
+        if self.knows_peak() {
+            add("peak", total.at_peak);
+        }
         if self.knows_in_use {
-            let (objects, space) = (total.in_use.objects, total.in_use.space);
-            text += ", inuse_objects ";
-            text += &share(objects);
-            text += ", inuse_space ";
-            text += &share(space);
+            add("inuse", total.in_use);
         }
         Some(text)
     }
