@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya_obj::generated::bpf_cmd;
 
-use super::uprobe::{bpf_number, zeroed};
+use super::call::{bpf_number, zeroed};
 
 /// `FSOPEN_CLOEXEC`, `FSMOUNT_CLOEXEC` and `FSCONFIG_CMD_CREATE` (`linux/mount.h`)
 const CLOSE_ON_EXEC: libc::c_uint = 1;

@@ -3,6 +3,7 @@
 
 mod apart;
 mod btf;
+mod call;
 mod cpus;
 mod decode;
 mod features;

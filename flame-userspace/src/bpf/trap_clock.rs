@@ -10,8 +10,8 @@ use aya::maps::{Array, MapData, PerCpuArray};
 use aya_obj::generated::bpf_cmd;
 use flame_common::cpu_time::CpuTime;
 
+use super::call::{bpf, zeroed};
 use super::perf::{Event, SamplingEvent};
-use super::uprobe::{bpf, zeroed};
 
 /// Ticks a second of a CPU: eight in a window. In a virtual machine one may take 15 to 24 us.
 const FAST: u64 = 2_000;

@@ -9,13 +9,14 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 use anyhow::{Context as _, Result, anyhow};
 use aya_obj::Object;
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya_obj::generated::bpf_cmd;
 
 use super::apart::apart;
+use super::call::{bpf, zeroed};
 use super::let_go::let_go;
 use super::uprobe_event;
 
@@ -187,26 +188,4 @@ fn load_types(object: &mut Object) -> Result<OwnedFd> {
     attr.__bindgen_anon_7.btf = bytes.as_ptr() as u64;
     attr.__bindgen_anon_7.btf_size = bytes.len() as u32;
     bpf(bpf_cmd::BPF_BTF_LOAD, &mut attr).context("load the kernel programs' types")
-}
-
-pub(super) fn zeroed() -> bpf_attr {
-    // SAFETY: the union is made of integers alone, for which zero is valid.
-    unsafe { std::mem::zeroed() }
-}
-
-/// A call that returns a descriptor.
-pub(super) fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
-    let fd = bpf_number(command, attr)?;
-    // SAFETY: the call just returned this descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// A call that returns a number.
-pub(super) fn bpf_number(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: the kernel reads and writes what `attr` points to, which the callers keep through the
-    // call.
-    let number = unsafe {
-        libc::syscall(libc::SYS_bpf, command as libc::c_long, &raw mut *attr, size_of::<bpf_attr>())
-    };
-    if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number as i32) }
 }

@@ -9,8 +9,9 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use aya_obj::generated::bpf_cmd;
 
+use super::call::{bpf, zeroed};
 use super::perf;
-use super::uprobe::{Probe, bpf, zeroed};
+use super::uprobe::Probe;
 
 /// Where the kernel tells the number of the events' kind, and which bit of their configuration asks
 /// for a function's return (`config:N`).
