@@ -17,7 +17,7 @@
 //!
 //! What this does not cover is how much a program differs from run to run.
 
-use crate::profile::{Profile, Unit};
+use crate::profile::{Profile, STATED, Unit};
 
 /// How the values of one column of a profile vary with the luck of sampling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,7 +150,7 @@ impl Estimate {
 /// the profile of a whole session.
 pub fn stated(profile: &Profile, sample_type: usize) -> Option<f64> {
     let kind = &profile.sample_types()[sample_type].kind;
-    let lines = profile.comments().iter().filter_map(|line| line.split_once("standard errors: "));
+    let lines = profile.comments().iter().filter_map(|line| line.split_once(STATED));
     lines.flat_map(|(_, errors)| errors.split(", ")).find_map(|error| {
         let percent = error.strip_prefix(kind.as_str())?.strip_prefix(' ')?.strip_suffix(" %")?;
         percent.parse().ok().map(|percent: f64| percent / 100.0)

@@ -35,6 +35,10 @@ pub use stack::{Frames, StackNode};
 pub use strings::{LONGEST_TEXT, StringTable};
 pub use value::{SampleType, Unit};
 
+/// What stands before the standard errors of totals in a profile's comments: each is a column's name
+/// and a number of percent, with commas between them, to the comment's end.
+pub const STATED: &str = "standard errors: ";
+
 /// A set of samples with everything needed to read them. Built by [`Builder`]; then only its
 /// comments can be added to.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use super::growth::ClosedGrowth;
 use crate::aggregate::{Aggregate, Key, Stack, Stacks};
 use crate::heap::{ClosedLedger, Estimate, HeapRow};
 use crate::process::{CodeAddress, ExecutableId, ProcessTable};
-use crate::profile::{SampleType, Unit};
+use crate::profile::{STATED, SampleType, Unit};
 
 /// What grew in a part of a session.
 pub(super) struct Grown {
@@ -50,7 +50,7 @@ impl Grown {
             "growth_space: anonymous memory first touched since the start (pages got from the kernel), by the stack that touched it, whether an allocator was called or not; what was given back since is not taken off. A leak whose blocks others freed before shows at those others, who then touch new memory in their place".to_owned(),
             "resident_space: what of growth_space the processes have at the end, or had at their exit; memory that a program freed and its allocator keeps is in it".to_owned(),
             format!(
-                "growth: pages sampled by {least} to {most} bytes; standard errors: growth_space {:.1} %, resident_space {:.1} %",
+                "growth: pages sampled by {least} to {most} bytes; {STATED}growth_space {:.1} %, resident_space {:.1} %",
                 self.total.allocated.space.relative_error() * 100.0,
                 self.total.in_use.space.relative_error() * 100.0,
             ),

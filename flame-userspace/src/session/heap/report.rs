@@ -12,7 +12,7 @@ use super::prober::Cost;
 use crate::aggregate::Key;
 use crate::heap::{Blocks, ClosedLedger, Estimate, HeapRow};
 use crate::process::ProcessTable;
-use crate::profile::{SampleType, Unit};
+use crate::profile::{STATED, SampleType, Unit};
 use crate::session::values::Values;
 use crate::session::{HeapFunction, HeapHolder, ProbeCost};
 use crate::symbolize::Names;
@@ -292,7 +292,7 @@ impl HeapPart {
             return None;
         }
         let mut text = format!(
-            "standard errors: alloc_objects {}, alloc_space {}",
+            "{STATED}alloc_objects {}, alloc_space {}",
             share(total.allocated.objects),
             share(total.allocated.space)
         );
