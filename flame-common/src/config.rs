@@ -33,6 +33,12 @@ pub struct Config {
     pub tell_begun: u32,
     /// Room of the ring of samples, in bytes, a power of two.
     pub ring_bytes: u32,
+    /// Slots of each CPU's clock, a power of two.
+    pub slots: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Random odd numbers that nobody else knows, by which each CPU remembers rules.
+    pub remember_by: [u64; 2],
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }
@@ -110,7 +116,7 @@ pub struct KernelOffsets {
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
 const _: () = assert!(size_of::<KernelOffsets>() == 104);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 104);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 8 + 16 + 104);
 
 #[cfg(feature = "user")]
 mod pod {

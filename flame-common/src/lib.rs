@@ -19,6 +19,7 @@ pub mod limits;
 pub mod mapping;
 pub mod poisson;
 pub mod sample;
+pub mod slot;
 pub mod stat;
 pub mod trap;
 pub mod unwind;

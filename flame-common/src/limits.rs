@@ -51,6 +51,12 @@ pub const REMEMBERED_RULES: usize = 1024;
 /// that call each other, innermost first.
 pub const RETURN_PROBES: usize = 3;
 
+/// Where in a CPU's first place for samples it counts how often its clock fired, in 64-bit words.
+pub const FIRED: usize = 0;
+
+/// Most slots that each CPU's clock has for its samples. A power of two.
+pub const SLOTS: u32 = 1024;
+
 /// Processes whose mappings are known to the programs.
 pub const PROCESSES: usize = 16_384;
 

@@ -4,67 +4,61 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Stat {
-    /// The sampling event fired, whoever was running.
+    /// The sampling event fired, whoever was running. Counted with what each CPU's clock has to itself
+    /// ([`FIRED`](crate::limits::FIRED)), and not with the others.
     Fired = 0,
-    /// A sample was sent.
-    Sent = 1,
     /// A sample was lost: the ring buffer was full.
-    RingFull = 2,
+    RingFull = 1,
     /// A sample was lost: its task is not visible in flame's pid namespace.
-    NoPid = 3,
+    NoPid = 2,
     /// A child process was not followed: the set of targets was full.
-    TargetsFull = 4,
+    TargetsFull = 3,
     /// A kernel stack could not be taken.
-    NoKernelStack = 5,
+    NoKernelStack = 4,
     /// A user stack was copied to user space, which has to finish it.
-    Copied = 6,
+    Copied = 5,
     /// A user stack that user space would have had to finish was not copied: too many a second, or no
     /// room.
-    NotCopied = 7,
+    NotCopied = 6,
     /// The mappings of a process that began were not kept: the kernel's set was full.
-    ProcessesFull = 8,
+    ProcessesFull = 7,
     /// A call of a target that makes a block, or makes another of it, hit a probe.
-    HeapMakes = 9,
-    /// An allocation was sampled and sent.
-    HeapSent = 10,
+    HeapMakes = 8,
     /// A sampled allocation was lost: the ring buffer was full.
-    HeapRingFull = 11,
+    HeapRingFull = 9,
     /// A sampled allocation was lost: the CPU was taking others.
-    HeapBusy = 12,
+    HeapBusy = 10,
     /// A sampled allocation was lost: too many calls were waiting for their return.
-    CallsFull = 13,
+    CallsFull = 11,
     /// A sampled call was left out: it came from within another one that was sampled.
-    NestedCall = 14,
+    NestedCall = 12,
     /// A sampled block's end will not be told: the set of live blocks was full.
-    BlocksFull = 15,
+    BlocksFull = 13,
     /// A sampled block was found where one was thought to live: its end had been missed.
-    BlockReplaced = 16,
+    BlockReplaced = 14,
     /// The end of a sampled block was not told: the ring buffer was full.
-    FreeRingFull = 17,
+    FreeRingFull = 15,
     /// A call of a target that frees hit a probe: most blocks are not known, since they were not
     /// sampled or are from before the start.
-    HeapFrees = 18,
-    /// Memory that was touched was sampled and sent.
-    GrowthSent = 19,
+    HeapFrees = 16,
     /// A sample of touched memory was lost: the ring buffer was full.
-    GrowthRingFull = 20,
+    GrowthRingFull = 17,
     /// A sample of touched memory was lost: the CPU was taking others.
-    GrowthBusy = 21,
+    GrowthBusy = 18,
     /// The release of sampled memory will not be told: the set of it was full.
-    ResidentFull = 22,
+    ResidentFull = 19,
     /// The clock of probes' traps fired in a target.
-    Ticks = 23,
+    Ticks = 20,
     /// The same, in a trap.
-    TicksInTraps = 24,
+    TicksInTraps = 21,
     /// Nanoseconds that the samples of windows took.
-    HeapSamplingNs = 25,
+    HeapSamplingNs = 22,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 23] = [
         Self::Fired,
-        Self::Sent,
         Self::RingFull,
         Self::NoPid,
         Self::TargetsFull,
@@ -73,7 +67,6 @@ impl Stat {
         Self::NotCopied,
         Self::ProcessesFull,
         Self::HeapMakes,
-        Self::HeapSent,
         Self::HeapRingFull,
         Self::HeapBusy,
         Self::CallsFull,
@@ -82,7 +75,6 @@ impl Stat {
         Self::BlockReplaced,
         Self::FreeRingFull,
         Self::HeapFrees,
-        Self::GrowthSent,
         Self::GrowthRingFull,
         Self::GrowthBusy,
         Self::ResidentFull,
@@ -95,7 +87,6 @@ impl Stat {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Fired => "times the sampling event fired",
-            Self::Sent => "samples sent",
             Self::RingFull => "samples lost: ring buffer full",
             Self::NoPid => "samples lost: task outside flame's pid namespace",
             Self::TargetsFull => "child processes not followed: target set full",
@@ -106,7 +97,6 @@ impl Stat {
                 "processes unknown to the kernel's unwinder for a moment: its set was full"
             }
             Self::HeapMakes => "calls that make blocks, at probes",
-            Self::HeapSent => "sampled allocations sent",
             Self::HeapRingFull => "sampled allocations lost: ring buffer full",
             Self::HeapBusy => "sampled allocations lost: CPU taking others",
             Self::CallsFull => "sampled allocations lost: too many calls waiting for their return",
@@ -117,7 +107,6 @@ impl Stat {
             Self::HeapFrees => {
                 "calls that free, at probes: of blocks sampled or not, or from before the start"
             }
-            Self::GrowthSent => "samples of touched memory sent",
             Self::GrowthRingFull => "samples of touched memory lost: ring buffer full",
             Self::GrowthBusy => "samples of touched memory lost: CPU taking others",
             Self::ResidentFull => {

@@ -42,6 +42,7 @@ pub(crate) fn collect(
     scratch: &mut Scratch,
     time_ns: u64,
 ) {
+    scratch.turn.look();
     let in_user = task::interrupted_user_registers(interrupted, &mut scratch.walk.registers);
     let in_user = scratch::unknown(scratch.buffer, usize::from(in_user)) != 0;
     let kernel_frames = if !in_user && config!(kernel_stacks) != 0 {
@@ -112,5 +113,5 @@ fn finish(
     (*user_end, *bytes) = (user.end, copied as u32);
     *comm = bpf_get_current_comm().unwrap_or_default();
     let frames = kernel_frames + user.frames;
-    emit::send(scratch.buffer, frames, copied, measured.kind, user.is_news, scratch.waiting)
+    emit::send(scratch.buffer, frames, copied, measured.kind, user.is_news, scratch.turn)
 }

@@ -18,6 +18,9 @@ static CONFIG: Config = Config {
     places: 1,
     tell_begun: 0,
     ring_bytes: 0,
+    slots: 1,
+    pad: 0,
+    remember_by: [1; 2],
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,

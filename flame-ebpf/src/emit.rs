@@ -10,6 +10,7 @@ use flame_common::unwind::REGISTER_WORDS;
 
 use crate::config::config;
 use crate::maps::SAMPLES;
+use crate::slot::Turn;
 use crate::stat::bump;
 use crate::task::Ids;
 
@@ -17,9 +18,9 @@ use crate::task::Ids;
 const MOST_COPY: usize = REGISTER_WORDS * 8 + STACK_COPY;
 
 /// Sends the header, the first `frames` frames, and `copied` bytes of stack with the registers in
-/// front of them. User space looks at the ring on its own clock; it is woken only when a quarter
-/// of the ring waits (`waiting` bytes did when the sample began), or where the stack is of code that
-/// user space does not know (`is_news`). Whether there was room.
+/// front of them: by a slot of the clock's, if it is the clock's and one is empty, or by the ring.
+/// User space looks at both on its own clock; it is woken only when a quarter of the ring waits, or
+/// where the stack is of code that user space does not know (`is_news`). Whether there was room.
 #[inline(always)]
 pub(crate) fn send(
     buffer: &SampleBuffer,
@@ -27,31 +28,33 @@ pub(crate) fn send(
     copied: usize,
     kind: SampleKind,
     is_news: bool,
-    waiting: u64,
+    turn: &mut Turn,
 ) -> bool {
     let copy = if copied > 0 { REGISTER_WORDS * 8 + copied } else { 0 };
     let bytes = HEADER_BYTES + (frames & (SAMPLE_FRAMES - 1)) * 8 + copy.min(MOST_COPY);
     // SAFETY: the buffer starts with the header and has room for all frames and the whole copy
     // behind it; the mask and the minimum keep the length inside.
     let used = unsafe { core::slice::from_raw_parts((&raw const *buffer).cast::<u8>(), bytes) };
-    let (sent, lost) = match kind {
+    let lost = match kind {
         SampleKind::Leaving => {
             // No sample: without room those of the thread's end have shorter stacks, and its CPU time is
             // that of the last reading.
-            return SAMPLES.output::<[u8]>(used, wakeup(is_news, waiting)).is_ok();
+            return SAMPLES.output::<[u8]>(used, wakeup(is_news)).is_ok();
         }
-        SampleKind::Cpu => (Stat::Sent, Stat::RingFull),
-        SampleKind::Growth => (Stat::GrowthSent, Stat::GrowthRingFull),
-        SampleKind::Alloc | SampleKind::Free | SampleKind::Begun => {
-            (Stat::HeapSent, Stat::HeapRingFull)
-        }
+        SampleKind::Cpu => Stat::RingFull,
+        SampleKind::Growth => Stat::GrowthRingFull,
+        SampleKind::Alloc | SampleKind::Free | SampleKind::Begun => Stat::HeapRingFull,
     };
     // Where a walk of the clock's goes astray, other code may lie there than was told.
     let astray = matches!(kind, SampleKind::Cpu)
         && (buffer.header.user_end == StackEnd::Unreadable as u32
             || buffer.header.user_end == StackEnd::Implausible as u32);
-    let has_room = SAMPLES.output::<[u8]>(used, wakeup(is_news || astray, waiting)).is_ok();
-    bump(if has_room { sent } else { lost });
+    let is_urgent = is_news || astray;
+    let has_room = matches!(kind, SampleKind::Cpu) && !is_urgent && turn.leave(buffer, bytes)
+        || SAMPLES.output::<[u8]>(used, wakeup(is_urgent)).is_ok();
+    if !has_room {
+        bump(lost);
+    }
     has_room
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn send_header(header: &SampleHeader, urgent: bool) -> bool {
     // SAFETY: a header is made of integers without padding between them.
     let bytes =
         unsafe { core::slice::from_raw_parts((&raw const *header).cast::<u8>(), HEADER_BYTES) };
-    SAMPLES.output::<[u8]>(bytes, wakeup(urgent, waiting())).is_ok()
+    SAMPLES.output::<[u8]>(bytes, wakeup(urgent)).is_ok()
 }
 
 /// Tells user space that what was sampled is no more.
@@ -97,21 +100,15 @@ pub(crate) fn tell_end(ids: Ids, block: Block, address: u64) {
     }
 }
 
-/// Bytes of the ring that wait to be read.
+/// Whether more than one part in so many of the ring waits to be read.
 #[inline(always)]
-pub(crate) fn waiting() -> u64 {
-    SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA))
-}
-
-/// Whether that is more than one part in so many of the ring.
-#[inline(always)]
-pub(crate) fn is_filled_beyond(parts: u64, waiting: u64) -> bool {
-    waiting > u64::from(config!(ring_bytes)) / parts
+pub(crate) fn is_filled_beyond(parts: u64) -> bool {
+    SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(config!(ring_bytes)) / parts
 }
 
 /// Whether to wake user space: the flags of the ring's helper.
 #[inline(always)]
-fn wakeup(at_once: bool, waiting: u64) -> u64 {
-    let wakes = at_once || is_filled_beyond(4, waiting);
+fn wakeup(at_once: bool) -> u64 {
+    let wakes = at_once || is_filled_beyond(4);
     u64::from(if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }

@@ -15,6 +15,7 @@ mod memory;
 mod poisson;
 mod programs;
 mod scratch;
+mod slot;
 mod stack;
 mod stat;
 mod task;

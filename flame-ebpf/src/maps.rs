@@ -8,12 +8,13 @@ use flame_common::block::{Block, BlockKey, Call, Countdown, HeapControl};
 use flame_common::cpu_time::CpuTime;
 use flame_common::limits;
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
-use flame_common::sample::SampleBuffer;
+use flame_common::slot::Slot;
 use flame_common::stat::Stat;
 use flame_common::trap::ProbedPlaces;
 use flame_common::unwind::{DICTIONARY, Row, Rule};
 
-use crate::stack::{CopyBudget, RememberedRules, Walk};
+use crate::scratch::Place;
+use crate::stack::CopyBudget;
 
 /// Samples, from the programs to user space, which sets the size by frequency and CPUs.
 #[map]
@@ -30,12 +31,18 @@ pub(crate) static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(limits:
 pub(crate) static NAMES: HashMap<[u8; limits::COMM], u8> =
     HashMap::with_max_entries(limits::NAMES as u32, 0);
 
+/// The samples of each CPU's clock that wait to be read, `config.slots` for each CPU one behind the
+/// other. User space reads and clears them, through memory, and sets how many there are.
+#[map]
+pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
 /// Where each CPU puts samples together, `config.places` of them one behind the other: the first for
 /// its clock, the others for allocations, which the clock and other allocations may interrupt. User
 /// space sets how many there are. Values for each CPU (`PerCpuArray`) would have to be smaller
-/// (`PCPU_MIN_UNIT_SIZE`, 32 KiB).
+/// (`PCPU_MIN_UNIT_SIZE`, 32 KiB). An array that can be mapped begins with a page, and so does each
+/// place.
 #[map]
-pub(crate) static BUFFER: Array<SampleBuffer> = Array::with_max_entries(1, 0);
+pub(crate) static PLACES: Array<Place> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// The counters of [`Stat`], read by user space.
 #[map]
@@ -48,10 +55,11 @@ pub(crate) static STATS: PerCpuArray<u64> =
 pub(crate) static PROCESSES: HashMap<u32, ProcessRun> =
     HashMap::with_max_entries(limits::PROCESSES as u32, 0);
 
-/// How often entries of [`PROCESSES`] or [`TARGETS`] became others or went, by user space, through
-/// memory, and by the programs.
+/// How often entries of [`PROCESSES`] or [`TARGETS`] became others or went: by the programs, and by user
+/// space. Each writes its own number, and what is read is their sum. No array that can be mapped: the
+/// kernel puts a small one where it has its own data, which is seldom far.
 #[map]
-pub(crate) static CHANGES: Array<u32> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static CHANGES: Array<u32> = Array::with_max_entries(2, 0);
 
 /// The mappings of all processes, in sorted runs. User space writes them, through memory.
 #[map]
@@ -71,19 +79,11 @@ pub(crate) static ROWS: Array<[Row; limits::CHUNK_ROWS]> =
 #[map]
 pub(crate) static RULES: Array<Rule> = Array::with_max_entries(DICTIONARY as u32, BPF_F_MMAPABLE);
 
-/// Where each CPU's walks stand, as [`BUFFER`].
-#[map]
-pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
-
-/// The rules that each CPU found last, by address, as [`BUFFER`].
-#[map]
-pub(crate) static REMEMBERED: PerCpuArray<RememberedRules> = PerCpuArray::with_max_entries(1, 0);
-
 /// How many stacks each CPU copied in this second.
 #[map]
 pub(crate) static COPIES: PerCpuArray<CopyBudget> = PerCpuArray::with_max_entries(1, 0);
 
-/// Which of [`BUFFER`]'s places for allocations are in use.
+/// Which of [`PLACES`] for allocations are in use.
 #[map]
 pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits::HEAP_SLOTS, 0);
 

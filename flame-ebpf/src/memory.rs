@@ -103,3 +103,21 @@ pub(crate) fn add_shared(value: *mut u32, more: i64) {
         );
     }
 }
+
+/// Puts a number in place of another in one step (Linux 5.12).
+///
+/// Rust has no such operation for BPF, which LLVM and the kernel know.
+#[inline(always)]
+pub(crate) fn exchange(slot: *mut u64, number: u64) -> u64 {
+    let mut number = number;
+    // SAFETY: the slot is a map's value, which lives as long as the program runs.
+    unsafe {
+        core::arch::asm!(
+            "{number} = xchg_64({slot} + 0, {number})",
+            slot = in(reg) slot,
+            number = inout(reg) number,
+            options(nostack),
+        );
+    }
+    number
+}

@@ -1,28 +1,54 @@
 //! What each CPU has to itself.
 
+use core::mem::offset_of;
+
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
-use flame_common::limits::HEAP_SLOTS;
+use flame_common::limits::{FIRED, HEAP_SLOTS};
 use flame_common::sample::SampleBuffer;
 
 use crate::config::config;
-use crate::emit;
-use crate::maps::{BUFFER, BUSY, REMEMBERED, WALK};
+use crate::maps::{BUSY, PLACES};
+use crate::memory::exchange;
+use crate::slot::Turn;
 use crate::stack::{RememberedRules, Walk};
+
+/// Where a sample is put together. A page that was not touched for a millisecond costs as much as many
+/// lines of one: what every sample needs lies in one page, up to the first hundreds of its frames.
+#[repr(C)]
+pub(crate) struct Place {
+    /// The clock's: how often it fired.
+    fired: u64,
+    turn: Turn,
+    walk: Walk,
+    buffer: SampleBuffer,
+    remembered: RememberedRules,
+}
+
+const _: () = assert!(offset_of!(Place, fired) == FIRED * 8);
 
 /// A CPU's own.
 pub(crate) struct Scratch {
     pub(crate) buffer: &'static mut SampleBuffer,
     pub(crate) walk: &'static mut Walk,
     pub(crate) remembered: &'static mut RememberedRules,
-    /// Bytes of the ring that waited to be read when it was asked for: what tells of them comes from
-    /// afar, as a rule, and does so beside what is done first.
-    pub(crate) waiting: u64,
+    /// Which of the clock's slots is next.
+    pub(crate) turn: &'static mut Turn,
 }
 
-/// This CPU's own, for its sampling event. The program asks for it once.
+impl Scratch {
+    #[inline(always)]
+    fn of(place: &'static mut Place) -> Self {
+        let Place { turn, walk, buffer, remembered, .. } = place;
+        Self { buffer, walk, remembered, turn }
+    }
+}
+
+/// This CPU's own, for its sampling event, which is counted. The program asks for it once.
 #[inline(always)]
 pub(crate) fn of_event() -> Option<Scratch> {
-    place(0)
+    let place = place(0)?;
+    place.fired = place.fired.wrapping_add(1);
+    Some(Scratch::of(place))
 }
 
 /// One of this CPU's own for allocations and a thread's end, and its slot, which is to be given back;
@@ -34,11 +60,11 @@ pub(crate) fn of_event() -> Option<Scratch> {
 #[inline(always)]
 pub(crate) fn take() -> Option<(Scratch, u32)> {
     let slot = free_slot()?;
-    let scratch = place(1 + slot);
-    if scratch.is_none() {
+    let place = place(1 + slot);
+    if place.is_none() {
         give_back(slot);
     }
-    Some((scratch?, slot))
+    Some((Scratch::of(place?), slot))
 }
 
 /// Lets others have a slot.
@@ -69,44 +95,17 @@ fn free_slot() -> Option<u32> {
 
 const _: () = assert!(HEAP_SLOTS.is_power_of_two());
 
-/// Puts a number in place of another in one step (Linux 5.12).
-///
-/// Rust has no such operation for BPF, which LLVM and the kernel know.
 #[inline(always)]
-fn exchange(slot: *mut u64, number: u64) -> u64 {
-    let mut number = number;
-    // SAFETY: the slot is a map's value, which lives as long as the program runs.
-    unsafe {
-        core::arch::asm!(
-            "{number} = xchg_64({slot} + 0, {number})",
-            slot = in(reg) slot,
-            number = inout(reg) number,
-            options(nostack),
-        );
-    }
-    number
-}
-
-#[inline(always)]
-fn place(index: u32) -> Option<Scratch> {
-    let waiting = emit::waiting();
+fn place(index: u32) -> Option<&'static mut Place> {
     // SAFETY: the helper takes nothing and cannot fail.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let of_cpu = cpu.wrapping_mul(config!(places)).wrapping_add(index);
-    let (buffer, walk) = (BUFFER.get_ptr_mut(of_cpu)?, WALK.get_ptr_mut(index)?);
-    let remembered = REMEMBERED.get_ptr_mut(index)?;
-    // SAFETY: the slots are this CPU's own. The first is asked for once by the program of the
+    let place = PLACES.get_ptr_mut(of_cpu)?;
+    // SAFETY: the places are this CPU's own. The first is asked for once by the program of the
     // sampling event, and the kernel runs one such program at a time on a CPU (`bpf_prog_active`);
     // the others are marked in `BUSY` while they are in use, and a program on a probe stays on its
     // CPU. There are no second references.
-    unsafe {
-        Some(Scratch {
-            buffer: &mut *buffer,
-            walk: &mut *walk,
-            remembered: &mut *remembered,
-            waiting,
-        })
-    }
+    Some(unsafe { &mut *place })
 }
 
 /// The same number, of which the verifier knows nothing any more.

@@ -13,7 +13,9 @@ use crate::task;
 
 #[perf_event]
 fn cpu_sample(ctx: PerfEventContext) -> u32 {
-    bump(Stat::Fired);
+    let Some(mut scratch) = scratch::of_event() else {
+        return 0;
+    };
     if task::is_idle() {
         return 0;
     }
@@ -24,9 +26,6 @@ fn cpu_sample(ctx: PerfEventContext) -> u32 {
     // Before anything is read from afar, for which this would wait.
     // SAFETY: the helper takes nothing and cannot fail.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let Some(mut scratch) = scratch::of_event() else {
-        return 0;
-    };
     if scratch.walk.known.is_wanted(ids) {
         // SAFETY: the kernel passes a pointer to this struct, valid while the program runs.
         let event = unsafe { &*ctx.ctx };

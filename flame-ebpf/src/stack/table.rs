@@ -7,21 +7,53 @@ use flame_common::sample::StackEnd;
 use flame_common::unwind::Rule;
 use flame_common::unwind::search::last_at_most;
 
+use crate::config::config;
 use crate::maps::{PAGES, RANGES, ROWS, RULES};
 
 /// A CPU's rules by address. An entry holds as long as its process's mappings are the same.
-#[repr(C)]
+// Aligned, so that they lie in as few pages as can be.
+#[repr(C, align(4096))]
 pub(crate) struct RememberedRules([Remembered; REMEMBERED_RULES]);
 
+/// ```text
+/// bits 16-63  of the address and of the generation of the process's mappings, which no other process
+///             ever has
+/// bits 0-15   the rule's number, of one that is told whole: the dictionary may change
+/// ```
 #[derive(Clone, Copy)]
-#[repr(C)]
-struct Remembered {
-    address: u64,
-    /// The generation of the process's mappings, which no other process ever has.
-    generation: u32,
-    /// The rule's, one that is told whole: the dictionary may change.
-    number: u16,
-    pad: u16,
+#[repr(transparent)]
+struct Remembered(u64);
+
+/// Where a rule is remembered, and as what.
+#[derive(Clone, Copy)]
+struct Mark(u64);
+
+impl Mark {
+    /// Multiplicative hashing: that of two places agrees in the 58 bits that are used once in 2^57 of
+    /// all keys, and nobody can choose places for which it does, since the keys are secret.
+    #[inline(always)]
+    fn of(address: u64, generation: u32) -> Self {
+        let place =
+            address.wrapping_add(u64::from(generation).wrapping_mul(config!(remember_by)[0]));
+        Self(place.wrapping_mul(config!(remember_by)[1]))
+    }
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        (self.0 >> (u64::BITS - REMEMBERED_RULES.ilog2())) as usize
+    }
+
+    #[inline(always)]
+    fn remember(self, number: u16) -> Remembered {
+        Remembered(self.0 << REMEMBERED_RULES.ilog2() & !0xffff | u64::from(number))
+    }
+
+    /// The rule, if it is remembered here.
+    #[inline(always)]
+    fn recall(self, remembered: Remembered) -> Option<Rule> {
+        let number = remembered.0 as u16;
+        if self.remember(number).0 == remembered.0 { Rule::of_number(number) } else { None }
+    }
 }
 
 const MAPPING_STEPS: u32 = PROCESS_MAPPINGS.ilog2();
@@ -60,17 +92,12 @@ pub(super) fn rule_of(
     trail: &mut Trail,
     remembered: &mut RememberedRules,
 ) -> Result<Rule, StackEnd> {
-    // Fibonacci hashing: the upper bits of the product depend on all of the address.
-    let at = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+    let mark = Mark::of(address, run.generation);
     // verifier: the mask bounds the index.
-    let Some(entry) = remembered.0.get_mut(at & (REMEMBERED_RULES - 1)) else {
+    let Some(entry) = remembered.0.get_mut(mark.index() & (REMEMBERED_RULES - 1)) else {
         return Err(StackEnd::NoTable);
     };
-    let generation = run.generation;
-    if entry.address == address
-        && entry.generation == generation
-        && let Some(rule) = Rule::of_number(entry.number)
-    {
+    if let Some(rule) = mark.recall(*entry) {
         return Ok(rule);
     }
     if run.count == 0 {
@@ -80,7 +107,7 @@ pub(super) fn rule_of(
         trail.range = mapping_of(address, run).ok_or(StackEnd::Unmapped)?;
     }
     let number = find(address, &trail.range)?;
-    *entry = Remembered { address, generation, number, pad: 0 };
+    *entry = mark.remember(number);
     let rule = Rule::of_number(number);
     rule.or_else(|| RULES.get(u32::from(number)).copied()).ok_or(StackEnd::NoTable)
 }

@@ -11,11 +11,13 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS, RESIDENT};
 use flame_common::stat::Stat;
 
+use super::fired::Fired;
 use super::perf::{Event, SamplingEvent};
-use super::tables::{Changes, SharedArray};
+use super::slots::Slots;
+use super::tables::Changes;
 use super::{
-    Counts, GrowthKernel, HeapKernel, MULTI_PROBES, SampleRing, TableRoom, TrapClock, UnwindMaps,
-    btf, features, online_cpus,
+    Counts, GrowthKernel, HeapKernel, MULTI_PROBES, Samples, TableRoom, TrapClock, UnwindMaps, btf,
+    features, online_cpus,
 };
 
 /// The object that `cargo xtask build-ebpf` made.
@@ -41,7 +43,7 @@ pub(crate) struct LoadOptions {
 /// What was loaded.
 pub(crate) struct Loaded {
     pub(crate) programs: Programs,
-    pub(crate) ring: SampleRing,
+    pub(crate) samples: Samples,
     pub(crate) tables: UnwindMaps,
     /// For allocations, if they were asked for; or why not.
     pub(crate) heap: Option<Result<HeapKernel>>,
@@ -59,6 +61,7 @@ pub(crate) struct Programs {
     targets: HashMap<MapData, u32, u64>,
     changes: Changes,
     stats: PerCpuArray<MapData, u64>,
+    fired: Fired,
     events: Vec<SamplingEvent>,
     follows_in_kernel: bool,
 }
@@ -88,12 +91,10 @@ impl Programs {
             .btf(None)
             .override_global("CONFIG", &options.config, true)
             .map_max_entries("SAMPLES", options.config.ring_bytes)
-            .map_max_entries("BUFFER", (highest_cpu + 1) * places)
+            .map_max_entries("SLOTS", (highest_cpu + 1) * options.config.slots)
+            .map_max_entries("PLACES", (highest_cpu + 1) * places)
             .map_max_entries("ROWS", options.tables.chunks)
             .map_max_entries("PAGES", options.tables.pages);
-        for name in ["WALK", "REMEMBERED"] {
-            loader.map_max_entries(name, places);
-        }
         if options.heap {
             loader.map_max_entries("CALLS", CALLS as u32).map_max_entries("BLOCKS", BLOCKS as u32);
         }
@@ -109,15 +110,18 @@ impl Programs {
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
-        let changes = Changes::new(SharedArray::open(take(&mut ebpf, "CHANGES")?, 1)?);
+        let fired = Fired::open(take(&mut ebpf, "PLACES")?, highest_cpu + 1, places)?;
+        let changes = Changes::open(take(&mut ebpf, "CHANGES")?)?;
         let tables =
             UnwindMaps::open(options.tables, changes.clone(), |name| take(&mut ebpf, name))?;
-        let samples = RingBuf::try_from(take(&mut ebpf, "SAMPLES")?)?;
+        let ring = RingBuf::try_from(take(&mut ebpf, "SAMPLES")?)?;
+        let slots = Slots::open(take(&mut ebpf, "SLOTS")?, highest_cpu + 1, options.config.slots)?;
         let mut programs = Self {
             ebpf,
             targets,
             changes,
             stats,
+            fired,
             events: Vec::new(),
             follows_in_kernel: options.config.offsets.known != 0,
         };
@@ -126,7 +130,7 @@ impl Programs {
         }
         programs.follow_processes(&options)?;
         let growth = options.growth.then(|| programs.watch_growth());
-        Ok(Loaded { programs, ring: SampleRing::new(samples), tables, heap, growth })
+        Ok(Loaded { programs, samples: Samples::new(ring, slots), tables, heap, growth })
     }
 
     /// Passes on what the programs log, through the `log` crate.
@@ -205,7 +209,7 @@ impl Programs {
     pub(crate) fn remove_target(&mut self, pid: u32) {
         // Gone already: the kernel programs take out the dead too.
         _ = self.targets.remove(&pid);
-        self.changes.add_one(0);
+        self.changes.count();
     }
 
     /// Opens the sampling event on each CPU and starts them all.
@@ -236,7 +240,7 @@ impl Programs {
 
     /// The counters.
     pub(crate) fn counts(&self) -> Result<Counts> {
-        Counts::read(&self.stats)
+        Ok(Counts::read(&self.stats)?.with(Stat::Fired, self.fired.count()))
     }
 
     /// Some of the counters; the others are zero.

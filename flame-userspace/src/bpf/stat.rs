@@ -24,6 +24,12 @@ impl Counts {
         Ok(counts)
     }
 
+    /// These with another number for one, which is counted elsewhere.
+    pub(crate) fn with(mut self, stat: Stat, count: u64) -> Self {
+        self.0[stat as usize] = count;
+        self
+    }
+
     /// One counter.
     pub(crate) fn get(&self, stat: Stat) -> u64 {
         self.0[stat as usize]

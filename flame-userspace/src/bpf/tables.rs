@@ -5,11 +5,11 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, Map, MapData};
+use aya::maps::{Array, HashMap, Map, MapData};
 use flame_common::limits::{CHUNK_ROWS, MAPPINGS};
 use flame_common::mapping::{MappedRange, ProcessRun, TextPage};
 use flame_common::unwind::{DICTIONARY, Row, Rule};
@@ -44,8 +44,28 @@ pub(crate) struct UnwindMaps {
     changes: Changes,
 }
 
-/// How often entries of the maps of processes and targets became others or went.
-pub(super) type Changes = Arc<SharedArray<u32>>;
+/// How often entries of the maps of processes and targets became others or went, by user space.
+#[derive(Clone)]
+pub(super) struct Changes(Arc<Mutex<(Array<MapData, u32>, u32)>>);
+
+impl Changes {
+    /// The place of user space's number.
+    const OWN: u32 = 1;
+
+    pub(super) fn open(map: Map) -> Result<Self> {
+        Ok(Self(Arc::new(Mutex::new((Array::try_from(map)?, 0)))))
+    }
+
+    /// Counts one, behind all that was written before.
+    pub(super) fn count(&self) {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (map, number) = &mut *changes;
+        *number = number.wrapping_add(1);
+        if let Err(error) = map.set(Self::OWN, *number, 0) {
+            log::warn!("tell the kernel programs of a change: {error}");
+        }
+    }
+}
 
 impl UnwindMaps {
     /// Opens them; `take` takes one out of the object by name.
@@ -94,14 +114,14 @@ impl KernelTables for UnwindMaps {
             return Ok(false);
         }
         let inserted = self.processes.insert(pid, ProcessRun { exec_ns, ..run }, 0);
-        self.changes.add_one(0);
+        self.changes.count();
         inserted.context("write the process's entry").map(|()| true)
     }
 
     fn remove_process(&mut self, pid: u32) {
         // Gone already: the kernel programs take out the dead too.
         _ = self.processes.remove(&pid);
-        self.changes.add_one(0);
+        self.changes.count();
     }
 }
 
@@ -119,6 +139,9 @@ unsafe impl<T: Send> Send for SharedArray<T> {}
 
 // SAFETY: what takes a shared reference changes elements by atomic instructions alone.
 unsafe impl Sync for SharedArray<u32> {}
+
+// SAFETY: likewise.
+unsafe impl Sync for SharedArray<u64> {}
 
 impl<T: Copy> SharedArray<T> {
     /// Maps an array of `length` elements of `T`, whatever the map's own values are.
@@ -149,18 +172,32 @@ impl<T: Copy> SharedArray<T> {
     }
 }
 
+impl SharedArray<u64> {
+    /// An element, before all that was written after it; 0 outside.
+    pub(super) fn load(&self, index: usize) -> u64 {
+        self.element(index).map_or(0, |element| element.load(Ordering::Acquire))
+    }
+
+    /// Writes an element behind all that was read and written before.
+    pub(super) fn store(&self, index: usize, number: u64) {
+        if let Some(element) = self.element(index) {
+            element.store(number, Ordering::Release);
+        }
+    }
+
+    fn element(&self, index: usize) -> Option<&AtomicU64> {
+        // SAFETY: the index is less than the array's length, and the mapping is as long; all change
+        // the element by whole words.
+        (index < self.length)
+            .then(|| unsafe { AtomicU64::from_ptr(self.memory.cast().add(index).as_ptr()) })
+    }
+}
+
 impl SharedArray<u32> {
     /// Takes one off an element, which the kernel changes meanwhile.
     pub(super) fn take_one(&self, index: u32) {
         if let Some(element) = self.element(index) {
             element.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Adds one to an element, likewise, behind all that was written before.
-    pub(super) fn add_one(&self, index: u32) {
-        if let Some(element) = self.element(index) {
-            element.fetch_add(1, Ordering::Release);
         }
     }
 

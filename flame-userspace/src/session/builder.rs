@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use flame_common::config::Config;
-use flame_common::limits::COPIES_A_SECOND;
+use flame_common::limits::{COPIES_A_SECOND, SLOTS};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::cgroups::Cgroups;
 use super::heap::{Heap, HeapOptions, Priced};
-use super::pipeline::{Control, Pipeline, Progress, Sources};
+use super::pipeline::{self, Control, Pipeline, Progress, Sources};
 use super::target::Target;
 use super::{ProfileType, Recording};
 use crate::bpf::{
@@ -310,7 +311,7 @@ impl SessionBuilder {
             growth: self.takes(ProfileType::Heap) && self.heap.mode.takes_growth(),
         };
         let way = self.gives_way.then(|| GiveWay::all_for_at_most(LOADING));
-        let Loaded { mut programs, ring, tables, heap, growth } = Programs::load(options)?;
+        let Loaded { mut programs, samples, tables, heap, growth } = Programs::load(options)?;
         drop(way);
         let every_process = self.target.all || !self.target.cgroups.is_empty();
         let names = self.target.names.iter().cloned().collect();
@@ -332,7 +333,7 @@ impl SessionBuilder {
         if self.takes(ProfileType::Cpu) {
             programs.start_sampling(self.event, self.frequency.get().into(), &cpus)?;
         }
-        let sources = Sources { programs, ring, side_band, tables, heap };
+        let sources = Sources { programs, samples, side_band, tables, heap };
         Pipeline::new(self.clone(), cpus.len(), sources, processes, symbolizer)
     }
 
@@ -372,6 +373,8 @@ impl SessionBuilder {
             verbose: self.verbose.into(),
             tell_begun: self.takes(ProfileType::Heap).into(),
             ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
+            slots: slots(self.frequency),
+            remember_by: [random_odd(), random_odd()],
             ..Config::default()
         };
         if let Some(uid) = self.only_user {
@@ -405,6 +408,19 @@ fn ring_bytes(frequency: Frequency, cpus: usize, heap: bool) -> u32 {
     second.next_power_of_two().clamp(256 << 10, 64 << 20) as u32
 }
 
+/// Room for what each CPU's clock takes between two looks, twice: what comes when a look is late goes
+/// into the ring.
+fn slots(frequency: Frequency) -> u32 {
+    let between = Duration::from_nanos(frequency.period_ns());
+    let looks = pipeline::TICK.as_nanos() / between.as_nanos().max(1);
+    (2 * looks as u32).next_power_of_two().clamp(16, SLOTS)
+}
+
+/// A random odd number, by the keys that the standard library takes from the system.
+fn random_odd() -> u64 {
+    RandomState::new().build_hasher().finish() | 1
+}
+
 /// Why a session could not be set up. Old kernels refuse the programs with long tales; some have
 /// what is needed from later ones, so that trying comes first.
 fn refused(error: anyhow::Error) -> Error {
@@ -433,5 +449,6 @@ mod tests {
         assert_eq!(ring_bytes(hz(999), 4, false), 16 << 20);
         assert_eq!(ring_bytes(hz(10_000), 512, false), 64 << 20);
         assert_eq!(ring_bytes(hz(1), 1, true), 8 << 20);
+        assert_eq!([1, 99, 999, 10_000].map(|rate| slots(hz(rate))), [16, 16, 128, 1024]);
     }
 }

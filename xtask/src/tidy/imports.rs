@@ -252,7 +252,7 @@ mod tests {
                 "use super::StringId;\nmod tests { use super::*; use super::super::Builder; }",
             ),
             ("profile/tree.rs", "use crate::profile::Builder;"),
-            ("bpf/ring.rs", "use aya::maps::RingBuf;\n#[derive(Clone)] struct A;"),
+            ("bpf/samples.rs", "use aya::maps::RingBuf;\n#[derive(Clone)] struct A;"),
             ("format/pprof/proto.rs", "#[derive(prost::Message)] struct A;"),
             ("format/mod.rs", "//! [`x`](crate::process)\nconst X: &str = \"crate::bpf::Ring\";"),
         ] {

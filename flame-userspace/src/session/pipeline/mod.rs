@@ -19,13 +19,13 @@ use super::quality::SideLosses;
 use super::timeline::{Happened, Timeline, now_ns};
 use super::{Recording, SessionBuilder};
 use crate::aggregate::Aggregator;
-use crate::bpf::{Counts, Programs, SampleRing, SideBand, SideBandBatch, UnwindMaps};
+use crate::bpf::{Counts, Programs, Samples, SideBand, SideBandBatch, UnwindMaps};
 use crate::process::{ProcessEvent, ProcessTable};
 use crate::symbolize::Symbolizer;
 use crate::unwind::{Plan, Stopped, Unwinder};
 
 /// How often the rings are looked at. A fuller ring wakes the pipeline earlier.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// How soon they are looked at again where the kernel waits for unwind tables or for probes, and at
 /// most so late where the samples themselves are farther apart: then what waits is seldom more than
@@ -88,8 +88,8 @@ pub(super) struct Pipeline {
     options: SessionBuilder,
     cpus: usize,
     programs: Programs,
-    /// The kernel's rings, until the end.
-    ring: Option<AsyncFd<SampleRing>>,
+    /// What the kernel sends, until the end.
+    samples: Option<AsyncFd<Samples>>,
     side_band: Option<SideBand>,
     processes: ProcessTable,
     symbolizer: Symbolizer,
@@ -118,7 +118,7 @@ pub(super) struct Pipeline {
 /// What a pipeline takes in from, and tells.
 pub(super) struct Sources {
     pub(super) programs: Programs,
-    pub(super) ring: SampleRing,
+    pub(super) samples: Samples,
     pub(super) side_band: SideBand,
     pub(super) tables: UnwindMaps,
     pub(super) heap: Option<Result<Heap, String>>,
@@ -132,14 +132,14 @@ impl Pipeline {
         processes: ProcessTable,
         symbolizer: Symbolizer,
     ) -> Result<Self> {
-        let Sources { programs, ring, side_band, tables, heap } = sources;
+        let Sources { programs, samples, side_band, tables, heap } = sources;
         Ok(Self {
             unwinder: Unwinder::new(options.frequency.get()),
             ending: Ending::of(options.target.pids.clone()),
             options,
             cpus,
             programs,
-            ring: Some(ring.watch()?),
+            samples: Some(samples.watch()?),
             side_band: Some(side_band),
             processes,
             symbolizer,
@@ -184,7 +184,7 @@ impl Pipeline {
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                     self.take_in();
                 }
-                ready = wait_for(self.ring.as_ref()), if due.is_none() => match ready {
+                ready = wait_for(self.samples.as_ref()), if due.is_none() => match ready {
                     Ok(()) => {
                         self.read();
                         if !self.timeline.has_urgent() {
@@ -278,8 +278,8 @@ impl Pipeline {
             side_band.drain(&mut batch);
         }
         let mut samples = Vec::new();
-        if let Some(ring) = &mut self.ring {
-            self.losses.malformed_samples += ring.get_mut().drain(&mut samples);
+        if let Some(waiting) = &mut self.samples {
+            self.losses.malformed_samples += waiting.get_mut().drain(&mut samples);
         }
         self.losses.lost_records += batch.lost;
         self.losses.malformed_records += batch.malformed;
@@ -380,10 +380,10 @@ impl Pipeline {
 }
 
 /// Waits until a part of the ring is full; for ever where there is none.
-async fn wait_for(ring: Option<&AsyncFd<SampleRing>>) -> io::Result<()> {
-    match ring {
-        Some(ring) => {
-            ring.readable().await?.clear_ready();
+async fn wait_for(samples: Option<&AsyncFd<Samples>>) -> io::Result<()> {
+    match samples {
+        Some(samples) => {
+            samples.readable().await?.clear_ready();
             Ok(())
         }
         None => std::future::pending().await,

@@ -39,7 +39,7 @@ impl Pipeline {
             let rest = self.timeline.rest();
             self.apply(rest);
             // Names take memory as well, and nothing is read any more.
-            (self.tables, self.ring, self.side_band) = (None, None, None);
+            (self.tables, self.samples, self.side_band) = (None, None, None);
             // Nothing of the targets is held any more.
             way = self.options.gives_way.then(|| Arc::new(GiveWay::all_for_at_most(GIVING_WAY)));
         } else {

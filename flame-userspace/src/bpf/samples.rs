@@ -1,4 +1,5 @@
-//! The ring buffer of samples, read in batches.
+//! What the kernel programs send, read in batches: the ring buffer of samples, and the slots of the
+//! CPUs' clocks.
 
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -8,14 +9,18 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::decode;
+use super::slots::Slots;
 use crate::aggregate::RawSample;
 
 /// The samples that the kernel programs send.
-pub(crate) struct SampleRing(RingBuf<MapData>);
+pub(crate) struct Samples {
+    ring: RingBuf<MapData>,
+    slots: Slots,
+}
 
-impl SampleRing {
-    pub(super) fn new(ring: RingBuf<MapData>) -> Self {
-        Self(ring)
+impl Samples {
+    pub(super) fn new(ring: RingBuf<MapData>, slots: Slots) -> Self {
+        Self { ring, slots }
     }
 
     /// Makes the ring wake a task when a quarter of it waits.
@@ -28,18 +33,20 @@ impl SampleRing {
     /// Reads all waiting samples into `samples`; returns how many could not be understood.
     pub(crate) fn drain(&mut self, samples: &mut Vec<RawSample>) -> u64 {
         let mut malformed = 0;
-        while let Some(item) = self.0.next() {
-            match decode::decode(&item) {
-                Ok(sample) => samples.push(sample),
-                Err(_) => malformed += 1,
-            }
+        let mut take = |bytes: &[u8]| match decode::decode(bytes) {
+            Ok(sample) => samples.push(sample),
+            Err(_) => malformed += 1,
+        };
+        while let Some(item) = self.ring.next() {
+            take(&item);
         }
+        self.slots.drain(take);
         malformed
     }
 }
 
-impl AsRawFd for SampleRing {
+impl AsRawFd for Samples {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.ring.as_raw_fd()
     }
 }
