@@ -119,6 +119,11 @@ impl StackEnd {
         Self::Unmapped,
     ];
 
+    /// Whether the stack has all of its frames.
+    pub const fn is_whole(self) -> bool {
+        matches!(self, Self::Root | Self::NoUserStack)
+    }
+
     /// The reason for people.
     pub const fn meaning(self) -> &'static str {
         match self {

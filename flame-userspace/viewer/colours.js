@@ -47,7 +47,7 @@ export function colouring(view, type, way) {
   const group = way === 'module' ? (/** @type {number} */ frame) => frames.module(frame)
     : way === 'package' ? (/** @type {number} */ frame) => packageOf(frames, frame)
       : (/** @type {number} */ frame) => kindOf(frames, frame);
-  return byGroup(view.model, group, way);
+  return byGroup(view, type, group, way);
 }
 
 /**
@@ -74,13 +74,15 @@ function kindOf(frames, frame) {
 /**
  * A colour for each of the heaviest groups, one for the kernel, one for the rest. Groups are ranked
  * by the area that they take in the graph of everything, so that the program that was profiled
- * comes first, and keep their colours whatever is shown.
- * @param {import('./model.js').Model} model
+ * comes first, and keep their colours whatever is shown. The legend has those that are shown.
+ * @param {import('./view.js').View} view
+ * @param {number} type
  * @param {(frame: number) => string} group
  * @param {Way} way
  * @returns {Colouring}
  */
-function byGroup(model, group, way) {
+function byGroup(view, type, group, way) {
+  const { model } = view;
   const { frames, tree } = model;
   const totals = new Float64Array(tree.count);
   const values = model.values[model.shown];
@@ -98,15 +100,20 @@ function byGroup(model, group, way) {
   const ranked = [...weights].sort((a, b) => b[1] - a[1]).map(([name]) => name);
   const slotOf = new Map(ranked.slice(0, MODULE_SLOTS).map((name, slot) => [name, slot]));
   const slots = new Uint8Array(frames.count);
-  const used = new Set();
   for (let frame = 0; frame < frames.count; frame++) {
     const side = frames.side(frame);
     if (side === 'kernel') slots[frame] = KERNEL_SLOT;
     else if (side === 'user') slots[frame] = slotOf.get(groups[frame]) ?? OTHER_SLOT;
     else slots[frame] = PROCESS_SLOT;
-    used.add(slots[frame]);
   }
-  const legend = [...slotOf].map(([name, slot]) => ({ name, slot }));
+  const used = new Set();
+  for (const side of model.diff ? [NEW, BASE] : [NEW]) {
+    view.totals(type, side).forEach((total, node) => {
+      if (total !== 0) used.add(slots[view.tree.frameOf[node]]);
+    });
+  }
+  const legend = [...slotOf].map(([name, slot]) => ({ name, slot }))
+    .filter(({ slot }) => used.has(slot));
   if (used.has(KERNEL_SLOT)) legend.push({ name: 'kernel', slot: KERNEL_SLOT });
   if (used.has(OTHER_SLOT)) {
     const others = { module: 'modules', package: 'packages', kind: 'kinds' }[String(way)];

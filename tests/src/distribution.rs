@@ -148,6 +148,7 @@ mod tests {
             comm: String::new(),
             thread: String::new(),
             guesses: 0,
+            cut: String::new(),
             count: 1,
             value: 1,
         };

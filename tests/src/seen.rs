@@ -41,6 +41,8 @@ pub struct Stack {
     pub thread: String,
     /// Label `guessed_frames`; 0 without it.
     pub guesses: i64,
+    /// Label `stack_end`: why the stack is not known to its root; empty without it.
+    pub cut: String,
     /// Samples.
     pub count: i64,
     /// CPU time in nanoseconds.
@@ -100,6 +102,7 @@ impl Seen {
                 comm: text("comm"),
                 thread: text("thread"),
                 guesses: profile.number_label(sample.labels, "guessed_frames").unwrap_or(0),
+                cut: text("stack_end"),
                 count: sample.values[samples],
                 value: sample.values[cpu],
             }

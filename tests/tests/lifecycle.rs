@@ -193,13 +193,16 @@ fn hostile(how: &str, most_frames: usize) -> Outcome {
     outcome
 }
 
-/// How many stacks ended for a reason, by the profile's comments.
+/// How many stacks ended for a reason, by the profile's comments and by its samples' labels.
 fn ended(outcome: &Outcome, reason: &str) -> u64 {
     let seen = outcome.seen();
     let line = seen.comments.iter().find_map(|line| line.strip_prefix("user stacks ended: "));
     let line = line.unwrap_or_else(|| panic!("no reasons: {:?}", seen.comments));
     let found = line.split(", ").find_map(|part| part.strip_prefix(reason));
-    found.map_or(0, |count| count.trim().parse().expect("a number"))
+    let counted = found.map_or(0, |count| count.trim().parse().expect("a number"));
+    let labelled = seen.only(|stack| stack.cut == reason).count();
+    assert_eq!(labelled as u64, counted, "marked as such: {reason}");
+    counted
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Key {
     pub(crate) stack: Stack,
     /// How many of its frames are guesses: found by a frame pointer that no table vouches for.
     pub(crate) guesses: u32,
+    /// Why it may lack its outer frames, if the walk did not come to the root.
+    pub(crate) cut: Option<StackEnd>,
 }
 
 /// The samples of a session, or of a part of it.
@@ -55,7 +57,7 @@ impl Aggregate {
             self.lost += samples;
             return None;
         };
-        let key = Key { process, tid: 0, thread: Arc::from(""), stack, guesses: 0 };
+        let key = Key { process, tid: 0, thread: Arc::from(""), stack, guesses: 0, cut: None };
         self.sums.entry(key.clone()).or_default().0 += samples;
         self.samples += samples;
         Some(key)
@@ -95,15 +97,16 @@ impl Aggregator {
         };
         let kept = self.frames.len().saturating_sub(sample.kernel.len());
         let guesses = sample.user.iter().take(kept).filter(|frame| frame.is_guess()).count() as u32;
-        let key = Key { process, tid: sample.tid, thread, stack, guesses };
-        let (count, value) = self.sum.sums.entry(key.clone()).or_default();
-        *count += 1;
-        *value = value.saturating_add(sample.value);
-        self.sum.samples += 1;
         let frames = sample.kernel.len() + sample.user.len();
         // Where frames were left out, the walk had gone astray.
         let astray = self.frames.len() < frames;
         let end = if astray { StackEnd::Unmapped } else { sample.user_end };
+        let cut = (!end.is_whole()).then_some(end);
+        let key = Key { process, tid: sample.tid, thread, stack, guesses, cut };
+        let (count, value) = self.sum.sums.entry(key.clone()).or_default();
+        *count += 1;
+        *value = value.saturating_add(sample.value);
+        self.sum.samples += 1;
         self.sum.ends[end as usize] += 1;
         self.sum.guesses += u64::from(guesses);
         Some(key)
@@ -203,5 +206,22 @@ mod tests {
         assert_eq!(counts, [(1, 10), (2, 20)]);
         assert_eq!(sum.ends[StackEnd::Root as usize], 3);
         assert_eq!(aggregator.take().samples, 0);
+    }
+
+    #[test]
+    fn stacks_that_lack_their_outer_frames_are_kept_apart() {
+        let mut processes = ProcessTable::new(true, HashSet::new());
+        let process = processes.of_sample(1 << 30, "p");
+        let mut aggregator = Aggregator::default();
+        let whole = [StackEnd::Root, StackEnd::NoUserStack];
+        for user_end in whole.into_iter().chain([StackEnd::Truncated, StackEnd::NoTable]) {
+            let sample = RawSample { user_end, ..sample(1, &[0x1000]) };
+            aggregator.add(&sample, process, &mut processes);
+        }
+        let sum = aggregator.take();
+        let mut cut: Vec<_> = sum.sums.iter().map(|(key, (count, _))| (key.cut, *count)).collect();
+        cut.sort_unstable_by_key(|(cut, _)| cut.map(|end| end as u32));
+        let (truncated, no_table) = (Some(StackEnd::Truncated), Some(StackEnd::NoTable));
+        assert_eq!(cut, [(None, 2), (truncated, 1), (no_table, 1)]);
     }
 }

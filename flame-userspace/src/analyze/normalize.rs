@@ -9,6 +9,11 @@ pub const WHOLE_RUN: &str = "session: the whole run of its command";
 /// The comment of a profile that saw what its time allowed.
 pub const PART_OF_RUN: &str = "session: cut by time";
 
+/// Whether a profile is that of the whole run of a command.
+pub(crate) fn is_whole_run(profile: &Profile) -> bool {
+    profile.comments().iter().any(|line| line == WHOLE_RUN)
+}
+
 /// How the base's values are made comparable with the new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Normalize {

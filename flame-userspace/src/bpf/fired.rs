@@ -1,18 +1,15 @@
 //! How often the CPUs' clocks fired, which each counts in the page that its samples need anyway.
 
-use anyhow::{Context as _, Result, ensure};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
 use aya::maps::Map;
 use flame_common::limits::FIRED;
 
 use super::tables::SharedArray;
 
-/// The numbers of all CPUs.
-pub(super) struct Fired {
-    places: SharedArray<u64>,
-    /// Words between those of two CPUs.
-    stride: usize,
-    cpus: usize,
-}
+/// The numbers of all CPUs: of each the first page of its first place.
+pub(super) struct Fired(Vec<SharedArray<u64>>);
 
 impl Fired {
     /// Opens the places of samples, so many for each CPU.
@@ -21,13 +18,14 @@ impl Fired {
             anyhow::bail!("the places of samples are no array");
         };
         let bytes = data.info().context("look at a map")?.value_size();
-        ensure!(bytes % 8 == 0, "the places of samples are no words");
-        let (cpus, stride) = (cpus as usize, bytes as usize / 8 * places as usize);
-        Ok(Self { places: SharedArray::open(map, cpus * stride)?, stride, cpus })
+        let map = Arc::new(map);
+        let first_bytes = (0..cpus).map(|cpu| cpu as usize * places as usize * bytes as usize);
+        let counts = first_bytes.map(|first| SharedArray::part(&map, first, FIRED + 1));
+        counts.collect::<Result<_>>().map(Self)
     }
 
     /// Their sum.
     pub(super) fn count(&self) -> u64 {
-        (0..self.cpus).map(|cpu| self.places.load(cpu * self.stride + FIRED)).sum()
+        self.0.iter().map(|count| count.load(FIRED)).sum()
     }
 }

@@ -125,10 +125,10 @@ impl KernelTables for UnwindMaps {
     }
 }
 
-/// An array map whose memory is shared with the kernel.
+/// An array map whose memory is shared with the kernel, or a part of one.
 pub(super) struct SharedArray<T> {
-    // Holds the map's descriptor.
-    _map: Map,
+    // Programs that are loaded later know it by its descriptor.
+    _map: Arc<Map>,
     memory: NonNull<u8>,
     length: usize,
     _of: PhantomData<T>,
@@ -146,20 +146,26 @@ unsafe impl Sync for SharedArray<u64> {}
 impl<T: Copy> SharedArray<T> {
     /// Maps an array of `length` elements of `T`, whatever the map's own values are.
     pub(super) fn open(map: Map, length: usize) -> Result<Self> {
-        let Map::Array(data) = &map else {
+        Self::part(&Arc::new(map), 0, length)
+    }
+
+    /// Maps `length` elements from a byte of the array on, which begins a page.
+    pub(super) fn part(map: &Arc<Map>, first_byte: usize, length: usize) -> Result<Self> {
+        let Map::Array(data) = &**map else {
             anyhow::bail!("a table of the kernel programs is no array");
         };
         let fd = data.fd().as_fd().as_raw_fd();
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let bytes = length * size_of::<T>();
+        let (bytes, offset) = (length * size_of::<T>(), first_byte as libc::off_t);
         // SAFETY: a fresh mapping of a descriptor that is open; nothing else is touched.
-        let memory =
-            unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, fd, 0) };
+        let memory = unsafe {
+            libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, fd, offset)
+        };
         if memory == libc::MAP_FAILED {
             return Err(io::Error::last_os_error()).context("share a table with the kernel");
         }
         let memory = NonNull::new(memory.cast()).context("share a table with the kernel")?;
-        Ok(Self { _map: map, memory, length, _of: PhantomData })
+        Ok(Self { _map: Arc::clone(map), memory, length, _of: PhantomData })
     }
 
     /// Writes elements from an index on; those that lie outside are left out.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::Written;
 use super::talk::{Talk, shown};
+use crate::analyze::normalize::is_whole_run;
 use crate::analyze::{self, Heaviest, noise};
 use crate::format::Format;
 use crate::profile::tree::{CallTree, TreeOptions};
@@ -45,6 +46,8 @@ pub(super) struct Summary {
     error: Option<f64>,
     unit: Unit,
     duration: Duration,
+    /// Whether it is the whole run of its command.
+    is_whole: bool,
     quality: Quality,
     functions: Vec<HeapFunction>,
     holders: Vec<HeapHolder>,
@@ -74,6 +77,7 @@ impl Summary {
             error: noise::stated(profile, column),
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
+            is_whole: is_whole_run(profile),
             quality: quality.clone(),
             functions: recorded.functions.clone(),
             holders: recorded.holders.clone(),
@@ -205,11 +209,15 @@ impl Summary {
                 ProfileType::Cpu => "no samples: the targets did not run on a CPU meanwhile",
                 ProfileType::Heap => "no samples: the targets allocated nothing meanwhile where probes see it, or too little to be sampled",
             });
-        } else if quality.samples < FEW_SAMPLES || self.duration < SHORT {
+        } else if quality.samples < FEW_SAMPLES {
             talk.say(&format!(
-                "{} samples in {:.1} s are few: shares of a few percent may be chance",
-                quality.samples,
-                self.duration.as_secs_f64(),
+                "{} samples are few: shares of a few percent may be chance",
+                quality.samples
+            ));
+        } else if self.duration < SHORT && !self.is_whole {
+            talk.say(&format!(
+                "{:.1} s are short: they may not have shown all there is",
+                self.duration.as_secs_f64()
             ));
         }
     }

@@ -113,7 +113,7 @@ mod tests {
     fn a_history_has_few_moments_over_its_whole_time() {
         let mut processes = ProcessTable::new(true, HashSet::new());
         let process = processes.of_sample(1 << 30, "p");
-        let key = Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0 };
+        let key = Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0, cut: None };
         let mut history = History::default();
         let byte = Estimate { value: 1.0, variance: 0.0 };
         for tick in 0..1000 {
@@ -134,7 +134,7 @@ mod tests {
     fn a_stack_that_comes_late_had_nothing_before() {
         let mut processes = ProcessTable::new(true, HashSet::new());
         let process = processes.of_sample(1 << 30, "p");
-        let key = Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0 };
+        let key = Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0, cut: None };
         let mut history = History::default();
         history.come_to(FIRST_NS);
         history.change(&key, 1, Estimate { value: 5.0, variance: 1.0 });

@@ -13,6 +13,7 @@ use super::history::History;
 use super::holders::{Collecting, Holder};
 use super::peak::Peak;
 use super::price::Price;
+use super::reach::Reach;
 use super::weight::{Blocks, inclusion};
 use super::windows::{Window, Windows};
 use crate::aggregate::{Aggregate, Aggregator, Key, RawSample};
@@ -83,6 +84,8 @@ pub(crate) struct HeapRow {
 pub(crate) struct ClosedLedger {
     /// Work, in nanoseconds of CPU time, that is in no estimate, since no window was open in it.
     pub(crate) unseen_ns: f64,
+    /// How windows lie in the work, where allocations were sampled in windows.
+    pub(crate) reach: Reach,
     /// The stacks, and how many samples there are of each key.
     pub(crate) sum: Aggregate,
     pub(crate) rows: HashMap<Key, HeapRow>,
@@ -290,6 +293,7 @@ impl Ledger {
             closed.rows.entry(key).or_default().allocated = blocks;
         }
         closed.unseen_ns = self.windows.unseen_ns();
+        closed.reach = self.windows.reach();
         let (in_windows, all) = self.windows.take();
         for (key, blocks) in in_windows {
             closed.rows.entry(key).or_default().allocated += blocks;

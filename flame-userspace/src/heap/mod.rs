@@ -18,6 +18,7 @@ mod peak;
 mod price;
 mod prices;
 mod probe_point;
+mod reach;
 mod symbols;
 mod traces;
 mod weight;

@@ -113,6 +113,7 @@ mod tests {
             thread: "t".into(),
             stack: Some(stack),
             guesses: 0,
+            cut: None,
         })
     }
 

@@ -26,6 +26,7 @@ use std::collections::HashMap;
 
 use super::price::Price;
 use super::prices::Prices;
+use super::reach::Reach;
 use super::weight::{Blocks, Estimate};
 use crate::aggregate::Key;
 
@@ -137,6 +138,8 @@ pub(super) struct Windows {
     open_ns: f64,
     /// What a contrast told of the price of a hit, at last.
     told: Option<Price>,
+    /// Windows that estimates are made of.
+    count: u64,
 }
 
 /// A window that is over.
@@ -218,6 +221,7 @@ impl Windows {
         if work.u <= 0.0 {
             return;
         }
+        self.count += work.n as u64;
         self.open_ns = 0.0;
         self.done_ns += all;
         let blocks = |[objects, space]: [Sums; 2]| Blocks {
@@ -237,9 +241,15 @@ impl Windows {
         if self.done_ns > 0.0 { 0.0 } else { self.open_ns }
     }
 
+    /// How windows lie in the work that they stand for.
+    pub(super) fn reach(&self) -> Reach {
+        Reach { windows: self.count, work_ns: self.done_ns }
+    }
+
     /// The estimates of the strata that are over, by key and in all.
     pub(super) fn take(&mut self) -> (HashMap<Key, Blocks>, Blocks) {
         self.close_stratum();
+        self.count = 0;
         let unsure = std::mem::take(&mut self.unsure);
         let (done, without) =
             (std::mem::take(&mut self.done_ns), std::mem::take(&mut self.open_ns));
@@ -268,7 +278,7 @@ mod tests {
     fn key() -> Key {
         let mut processes = ProcessTable::new(true, HashSet::new());
         let process = processes.of_sample(1 << 30, "p");
-        Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0 }
+        Key { process, tid: 1, thread: "t".into(), stack: None, guesses: 0, cut: None }
     }
 
     fn blocks(bytes: f64) -> Blocks {
@@ -296,8 +306,10 @@ mod tests {
             windows.end_window(Some(window(work, 10.0)));
         }
         windows.end_stratum(350.0, TOLD);
+        assert!(windows.unseen_ns() == 0.0);
+        assert_eq!(windows.reach(), Reach { windows: 3, work_ns: 350.0 });
         let (rows, all) = windows.take();
-        assert_eq!(rows.len(), 1);
+        assert_eq!((rows.len(), windows.reach()), (1, Reach::default()));
         assert!((all.space.value - 1050.0).abs() < 1e-6, "{all:?}");
         assert!(all.space.standard_error() < 1e-3, "{all:?}");
         // A stretch with fewer than two windows is a part of the next, or like those before.

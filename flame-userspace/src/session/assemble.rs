@@ -315,6 +315,9 @@ impl<'a> Assembly<'a> {
         if key.guesses > 0 {
             labels.push(self.builder.number_label("guessed_frames", key.guesses.into(), ""));
         }
+        if let Some(end) = key.cut {
+            labels.push(self.builder.text_label("stack_end", end.meaning()));
+        }
         self.builder.label_set(labels)
     }
 

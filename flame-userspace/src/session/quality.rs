@@ -96,8 +96,7 @@ impl Quality {
             ("samples lost: not understood".to_owned(), side.malformed_samples),
         ]);
         let ends = StackEnd::ALL.iter().zip(sum.ends);
-        let short =
-            ends.clone().filter(|(end, _)| !matches!(end, StackEnd::Root | StackEnd::NoUserStack));
+        let short = ends.clone().filter(|(end, _)| !end.is_whole());
         let not_whole = short.map(|(_, count)| count).sum();
         let mut quality = Self {
             samples: sum.samples,

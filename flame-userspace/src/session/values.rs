@@ -74,6 +74,7 @@ mod tests {
             thread: "t".into(),
             stack,
             guesses: 0,
+            cut: None,
         });
         let rows = keys.iter().zip([20, 17, 13]).collect();
         let values = Values::new(2, rows, |_, value| [value, -value]);

@@ -16,6 +16,7 @@ pub use view::{FunctionRow, HoldingRow, Rest, View};
 use crate::profile::{LabelSetId, Profile, SampleType, Unit};
 
 use super::noise::Noise;
+use super::normalize::is_whole_run;
 use groups::distinct;
 
 /// Below this many samples a profile is too small to conclude from.
@@ -119,7 +120,7 @@ fn warnings(profile: &Profile, view: Option<&View>) -> Vec<String> {
         _ => {}
     }
     let duration = profile.duration_ns();
-    if (1..SHORT_NS).contains(&duration) {
+    if (1..SHORT_NS).contains(&duration) && !is_whole_run(profile) {
         let duration = Unit::Nanoseconds.format(duration);
         warnings.push(format!("short session ({duration}): it may not have seen all there is"));
     }

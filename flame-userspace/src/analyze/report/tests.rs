@@ -1,6 +1,7 @@
 //! What a report says is all there is, and adds up.
 
 use super::*;
+use crate::analyze::normalize::{PART_OF_RUN, WHOLE_RUN};
 use crate::profile::{Builder, Function, Line, Location, LocationId};
 
 fn location(b: &mut Builder, name: &str) -> LocationId {
@@ -103,6 +104,21 @@ fn chains_are_one_row_and_recursion_is_counted() {
     assert!(leaf.callers[0].cut);
     assert_eq!(view.samples, Some(100.0));
     assert!(report.warnings[0].starts_with("few samples (100)"), "{:?}", report.warnings);
+}
+
+#[test]
+fn a_session_is_short_unless_it_saw_its_commands_whole_run() {
+    for (comment, warned) in [(PART_OF_RUN, true), (WHOLE_RUN, false)] {
+        let mut b = builder();
+        let main = location(&mut b, "main");
+        let (none, stack) = (b.label_set(Vec::new()), b.stack([main]));
+        b.sample(stack, none, &[1000, 10_000]);
+        b.time(0, 2_000_000_000);
+        b.comment(comment);
+        let report = Report::of(&b.finish(), ReportOptions::default());
+        let is_told = report.warnings.iter().any(|line| line.starts_with("short session (2"));
+        assert_eq!(is_told, warned, "{:?}", report.warnings);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The heap half of a session: which allocators to probe, how densely to sample, and the books.
 
 mod breakpoints;
+mod busy;
 mod calibrate;
 mod close;
 mod contrast;
@@ -32,6 +33,7 @@ use anyhow::{Result, ensure};
 use flame_common::block::BlockKey;
 use flame_common::limits::BLOCKS;
 
+use self::busy::{Busy, Calls};
 pub(super) use self::calibrate::Priced;
 use self::go::GoHeaps;
 use self::governor::{Governor, Probing, WINDOW};
@@ -101,7 +103,7 @@ pub(super) struct Heap {
     /// What was told of times whose samples have not been taken in.
     coming: VecDeque<(u64, Coming)>,
     /// Why blocks are not followed any more.
-    stepped_down: Option<(f64, f64)>,
+    stepped_down: Option<Busy>,
     /// Whether the fate of all blocks is known since the part began.
     followed: bool,
     cost: Cost,
@@ -109,7 +111,7 @@ pub(super) struct Heap {
 
 /// What happens at a time, between samples.
 enum Coming {
-    Probing { how: Probing, rate: f64, slow_down: f64 },
+    Probing { how: Probing, busy: Busy, price_ns: f64 },
     Window(Option<Window>),
     Stratum { work_ns: f64, told: Option<Price> },
 }
@@ -271,8 +273,8 @@ impl Heap {
                         stepped: stepped.map(|hook| hook.name.clone()).collect(),
                     });
                 }
-                Told::Probing { at_ns, how, rate, slow_down } => {
-                    self.coming.push_back((at_ns, Coming::Probing { how, rate, slow_down }));
+                Told::Probing { at_ns, how, busy, price_ns } => {
+                    self.coming.push_back((at_ns, Coming::Probing { how, busy, price_ns }));
                 }
                 Told::Window { end_ns, window } => {
                     self.coming.push_back((end_ns, Coming::Window(window)));
@@ -292,7 +294,7 @@ impl Heap {
         while self.coming.front().is_some_and(|(at_ns, _)| *at_ns <= time_ns) {
             let Some((_, coming)) = self.coming.pop_front() else { return };
             match coming {
-                Coming::Probing { how, rate, slow_down } => self.step_down(how, rate, slow_down),
+                Coming::Probing { how, busy, price_ns } => self.step_down(how, busy, price_ns),
                 Coming::Window(window) => {
                     self.ledger.end_window(window);
                     let samples = self.ledger.samples().saturating_sub(self.adapted_samples);
@@ -306,16 +308,16 @@ impl Heap {
         }
     }
 
-    /// Following every block costs too much: there are `rate` calls in a second of work, which they
-    /// make longer by `slow_down`.
-    fn step_down(&mut self, how: Probing, rate: f64, slow_down: f64) {
+    /// Following every block costs too much, by what was used and at this price of a hit.
+    fn step_down(&mut self, how: Probing, busy: Busy, price_ns: f64) {
         if let Some(size) = self.ledger.mean_size().filter(|_| how == Probing::Windows) {
             // As if every other call freed, which does not trap in a window.
-            let calls = rate * WINDOW.as_secs_f64() / (2.0 + slow_down);
+            let Calls { a_second, slow_down, .. } = busy.calls(price_ns);
+            let calls = a_second * WINDOW.as_secs_f64() / (2.0 + slow_down);
             self.sample_at(calls * size / SAMPLES_A_WINDOW);
         }
         if self.probing == Probing::Follow {
-            self.stepped_down = Some((rate, slow_down));
+            self.stepped_down = Some(busy);
             self.followed = false;
             let abandoned = self.ledger.abandon();
             self.forget(abandoned);

@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
+use super::busy::Busy;
 use super::governor::{Governor, Probing};
 use super::links::Links;
 use super::work::Work;
@@ -65,9 +66,9 @@ pub(super) enum Told {
     Own(Vec<String>),
     /// Something did not succeed.
     Failed(String),
-    /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of the
-    /// hits a second of CPU time and the slow-down, a share, that there were.
-    Probing { at_ns: u64, how: Probing, rate: f64, slow_down: f64 },
+    /// From this time on (`CLOCK_MONOTONIC`, nanoseconds) allocators are probed so, because of what was
+    /// used, at this price of a hit as far as it is known.
+    Probing { at_ns: u64, how: Probing, busy: Busy, price_ns: f64 },
     /// A window was open up to this time, and what the targets did about it, if that is known.
     Window { end_ns: u64, window: Option<Window> },
     /// A stratum of windows ended, in which this work (nanoseconds of CPU time) was done; and what

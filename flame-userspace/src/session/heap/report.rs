@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::FoundAllocator;
+use super::busy::Busy;
 use super::go::GoPart;
 use super::governor::Probing;
 use super::grown::Grown;
@@ -42,8 +43,8 @@ pub(in crate::session) struct HeapPart {
     pub(super) grown: Option<Grown>,
     /// How allocators were probed at the end.
     pub(super) probing: Probing,
-    /// Why blocks were not followed to the end: hits a second, and the slow-down by them.
-    pub(super) stepped_down: Option<(f64, f64)>,
+    /// Why blocks were not followed to the end.
+    pub(super) stepped_down: Option<Busy>,
     /// The slow-down that was allowed, in percent.
     pub(super) overhead: f64,
     pub(super) cost: Cost,
@@ -285,10 +286,11 @@ impl HeapPart {
         lines
     }
 
-    /// The totals with their standard errors.
+    /// The totals with their standard errors, unless a part of the work is in no number.
     fn errors(&self) -> Option<String> {
         let total = &self.books.total;
-        if total.allocated.objects.value == 0.0 {
+        let is_blind = self.books.unseen_ns > 0.0 || self.books.reach.is_blind();
+        if total.allocated.objects.value == 0.0 || is_blind {
             return None;
         }
         let mut text = format!(
@@ -318,18 +320,40 @@ impl HeapPart {
         })
     }
 
+    /// What few windows may have missed, of which neither the estimates nor their errors know.
+    fn missed(&self) -> Option<String> {
+        /// As a part of the work, a stretch to tell of.
+        const LEAST: f64 = 0.02;
+        let reach = self.books.reach;
+        if reach.is_blind() {
+            return Some(format!(
+                "no more than {} windows in {:.2} s of CPU time: what was done between them is in no number, and how far off these are is not known; profile for longer, or with --heap-mode exact",
+                reach.windows,
+                reach.work_ns / 1e9
+            ));
+        }
+        let missed_ns = reach.may_be_missed_ns();
+        (reach.windows > 0 && missed_ns > LEAST * reach.work_ns).then(|| {
+            format!(
+                "{} windows in {:.2} s of CPU time: what was done in a stretch of less than {:.0} ms may be in no number, nor in the errors; profile for longer, or with --heap-mode exact",
+                reach.windows,
+                reach.work_ns / 1e9,
+                missed_ns / 1e6
+            )
+        })
+    }
+
     /// What is to be said of the numbers' gaps.
     pub(in crate::session) fn notes(&self) -> Vec<String> {
         let mut notes = self.failures.clone();
         notes.extend(self.peak().map(|peak| format!("most was in use: {peak}")));
         notes.extend(self.unseen.iter().cloned());
         notes.extend(self.go.notes.iter().cloned());
-        if let Some((rate, slow_down)) = self.stepped_down {
+        if let Some(busy) = self.stepped_down {
             notes.push(format!(
-                "{:.0} thousand calls of allocators in a second of CPU time: to follow every block takes {:.0} % more CPU time, and --heap-overhead allows {} %; {}",
-                rate / 1e3,
-                slow_down * 100.0,
-                self.overhead,
+                "{}; {}",
+                // By the price as it is known at the end.
+                busy.reason(self.cost.price_ns, self.overhead),
                 match self.probing {
                     Probing::Windows => {
                         "so what is in use is not known; allocations were sampled in windows"
@@ -349,6 +373,7 @@ impl HeapPart {
                 self.books.unseen_ns / 1e9
             ));
         }
+        notes.extend(self.missed());
         for found in self.found.iter().filter(|found| !found.stepped.is_empty()) {
             notes.push(format!(
                 "no cheap place to probe in {}: {} (each call is single-stepped)",

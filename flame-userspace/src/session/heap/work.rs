@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use flame_common::poisson::NEVER;
 
+use super::busy::Busy;
 use super::doing::Doing;
 use super::governor::{BEFORE, CONTRAST, Governor, Probing, STRATUM, Usage, WINDOW};
 use super::links::Links;
@@ -23,9 +24,6 @@ const ACCOUNT: Duration = Duration::from_millis(10);
 const ACCOUNT_SOON: Duration = Duration::from_millis(3);
 /// How often the targets' clocks are read at least: a process that ends takes its own along.
 const READ: Duration = Duration::from_millis(20);
-
-/// The share of a time that was the targets' own work, at least, when a rate is told of it.
-const LEAST_WORK: f64 = 0.1;
 
 /// The thread's state.
 pub(super) struct Work {
@@ -221,7 +219,8 @@ impl Work {
         if !too_dear {
             return;
         }
-        let (rate, slow_down) = self.rate(self.governor.while_open());
+        let Usage { hits, cpu_ns, .. } = self.governor.while_open();
+        let (busy, price_ns) = (Busy { hits, cpu_ns }, self.governor.price_ns());
         let how = self.governor.probing();
         self.sample(0);
         self.links.close_all();
@@ -240,16 +239,7 @@ impl Work {
                 self.sample(self.interval);
             }
         }
-        tell(&self.tell, Told::Probing { at_ns, how, rate, slow_down });
-    }
-
-    /// Hits in a second of the targets' own work, and the slow-down.
-    fn rate(&self, used: Usage) -> (f64, f64) {
-        // Where traps take nearly all of the time, what is left of it is not known.
-        let work = self.governor.work_ns(used).max(used.cpu_ns * LEAST_WORK);
-        let rate = if work > 0.0 { used.hits * 1e9 / work } else { 0.0 };
-        let slow_down = if work > 0.0 { used.hits * self.governor.price_ns() / work } else { 0.0 };
-        (rate, slow_down)
+        tell(&self.tell, Told::Probing { at_ns, how, busy, price_ns });
     }
 
     /// Goes over to windows, each of which will cost so much, in nanoseconds, of a target that runs
