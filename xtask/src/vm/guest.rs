@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -115,9 +115,27 @@ pub(super) fn file_system(
 
 /// Boots a kernel with a file system, in emulation, and returns what the guest told. Its console
 /// and what it told are kept in `folder`.
+///
+/// A kernel that crashes before its first program is booted once more: in emulation new ones do so now
+/// and then, while they patch their own code.
 pub(super) fn boot(kernel: &Kernel, file_system: &Path, folder: &Path) -> Result<Told> {
+    match boot_once(kernel, file_system, folder) {
+        Err(error) if fs::metadata(output(kernel, folder)).is_ok_and(|told| told.len() == 0) => {
+            eprintln!("{}: booting once more: {error:#}", kernel.name);
+            boot_once(kernel, file_system, folder)
+        }
+        told => told,
+    }
+}
+
+/// Where what a guest tells goes.
+fn output(kernel: &Kernel, folder: &Path) -> PathBuf {
+    folder.join(format!("{}.told", kernel.name))
+}
+
+fn boot_once(kernel: &Kernel, file_system: &Path, folder: &Path) -> Result<Told> {
     let console = folder.join(format!("{}.console", kernel.name));
-    let output = folder.join(format!("{}.told", kernel.name));
+    let output = output(kernel, folder);
     let mut emulator = Command::new("qemu-system-x86_64");
     emulator
         .args(["-accel", "tcg", "-smp", "2", "-m", MEMORY, "-no-reboot", "-nodefaults"])
