@@ -28,17 +28,19 @@ impl Slots {
 
     /// Reads all samples that wait, and empties their slots.
     pub(super) fn drain(&mut self, mut take: impl FnMut(&[u8])) {
+        let mut sample = Vec::with_capacity(SLOT_ROOM);
         for (cpu, next) in self.next.iter_mut().enumerate() {
             // As many as there are: the CPU may fill on meanwhile.
             for _ in 0..self.count {
                 let slot = (cpu * self.count + *next) * SLOT_WORDS;
-                let bytes = self.memory.load(slot) as usize;
+                let bytes = (self.memory.load(slot) as usize).min(SLOT_ROOM);
                 if bytes == 0 {
                     break;
                 }
-                let words = (1..SLOT_WORDS).map(|word| self.memory.load(slot + word));
-                let sample: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
-                take(&sample[..bytes.min(SLOT_ROOM)]);
+                let words = (1..=bytes.div_ceil(8)).map(|word| self.memory.load(slot + word));
+                sample.clear();
+                sample.extend(words.flat_map(u64::to_ne_bytes));
+                take(&sample[..bytes]);
                 self.memory.store(slot, 0);
                 *next = (*next + 1) % self.count;
             }
