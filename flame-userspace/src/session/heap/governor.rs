@@ -166,18 +166,6 @@ impl Usage {
         })
     }
 
-    /// What a trap took without its sample, by the ticks in traps, whose number is binomial.
-    pub(super) fn trap(self) -> Option<Price> {
-        if self.ticks_in_traps <= 0.0 || self.ticks <= 0.0 || self.hits <= 0.0 {
-            return None;
-        }
-        let tick_ns = self.cpu_ns / self.ticks;
-        let outside = 1.0 - self.ticks_in_traps / self.ticks;
-        let unsure = (self.ticks_in_traps * outside).max(1.0).sqrt();
-        let ns = (self.ticks_in_traps * tick_ns - self.sampling_ns) / self.hits;
-        Some(Price { ns, standard_error: unsure * tick_ns / self.hits })
-    }
-
     /// What a hit took by the ticks in traps; `None` while they are too few.
     fn hit(self) -> Option<Price> {
         let known = self.ticks_in_traps >= LEAST_TICKS && self.hits > 0.0;
@@ -265,7 +253,7 @@ impl Governor {
         let Usage { hits, cpu_ns, .. } = self.inside;
         let by_loops =
             || Price { ns: self.loop_ns * DENSE, standard_error: UNLIKE * cpu_ns / hits };
-        self.contrast.told(self.inside).or_else(|| (hits > 0.0).then(by_loops))
+        self.contrast.told().or_else(|| (hits > 0.0).then(by_loops))
     }
 
     /// Whether a window is to be followed by a moment under more traps.

@@ -1,79 +1,74 @@
-//! What a tick of the clock of traps costs at its fast pace: how long a thread of flame's own stands
-//! still for it. (The timer's interrupt is most of it, and dear in a virtual machine, where it
-//! changes by half from one hour to the next: so it is looked at again and again.)
+//! What a tick of the clock of traps costs at its fast pace: how much longer a thread of flame's own
+//! stands still while it ticks than while it does not. (The timer's interrupt is most of it, and dear
+//! in a virtual machine, where it changes by half from one hour to the next: so it is looked at again
+//! and again. A tick by itself takes a third more than that, but others are cheaper beside it, as the
+//! kernel's scheduler's, whose way through the kernel it keeps in the caches.)
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::calibrate::median;
 use crate::bpf::{Pace, TrapClock};
 use crate::session::timeline::now_ns;
 
-/// Periods of the clock that tell: the last ones. How many a first look, and a later one, waits for,
-/// in which its thread runs, of how many at most. How many of them are too few to tell.
-const PERIODS: usize = 60;
-const FIRST: (usize, usize) = (PERIODS, 400);
-const LATER: (usize, usize) = (6, 12);
-const FEWEST: usize = 20;
+/// How long a look is: a period of the kernel's scheduler where it has 250 ticks a second, and some
+/// where it has more.
+const LOOK: Duration = Duration::from_millis(4);
+/// Looks of either kind at first, which count while there are so few, and that are kept.
+const FIRST: usize = 6;
+const KEPT: usize = 24;
+const FEWEST: usize = 4;
+/// What stands still for longer than this is interrupted: a turn of the loop takes 50 ns.
+const INTERRUPTED: Duration = Duration::from_nanos(400);
+/// And if for longer than this, by another task.
+const BY_A_TASK: Duration = Duration::from_micros(200);
 
-/// A period of the clock, as the thread saw it that waited for its tick.
-#[derive(Debug, Clone, Copy, Default)]
-struct Period {
-    /// The longest time in which the thread stood still: its tick, unless another task ran.
-    longest_ns: f64,
-    /// How often it looked.
-    turns: u32,
-}
-
-/// The periods that were looked at last.
+/// Looks at it, while it ticks and while it does not, in turns.
 #[derive(Debug, Default)]
 pub(super) struct Ticks {
-    periods: VecDeque<Period>,
-    looked: bool,
+    /// How long the thread stood still in looks while it did not tick and while it did, in
+    /// nanoseconds.
+    still_ns: [VecDeque<f64>; 2],
+    looks: usize,
 }
 
 impl Ticks {
     /// Whether there has been no look at them.
     pub(super) fn are_new(&self) -> bool {
-        !self.looked
+        self.looks == 0
     }
 
-    /// Waits for some ticks of the clock, which does not run: some 30 ms at first, and then 3.
+    /// Looks at some ticks of the clock, which does not run: for some 50 ms at first, and then 4.
     pub(super) fn look(&mut self, clock: &mut TrapClock) -> Result<()> {
-        let (wanted, most) = if self.are_new() { FIRST } else { LATER };
-        self.looked = true;
-        clock.start(Pace::Fast, now_ns())?;
-        let period = period();
-        let began = Instant::now();
-        let mut before = began;
-        let mut all = vec![Period::default(); most];
-        let mut seen = 0;
-        loop {
-            let now = Instant::now();
-            let number = (now - began).as_nanos() / period.as_nanos();
-            let Some(of) = all.get_mut(number as usize) else { break };
-            seen += usize::from(of.turns == 0);
-            if seen > wanted {
-                break;
+        let looks = if self.are_new() { 2 * FIRST } else { 1 };
+        for _ in 0..looks {
+            let ticks = self.looks.is_multiple_of(2);
+            self.looks += 1;
+            if ticks {
+                clock.start(Pace::Fast, now_ns())?;
+                // Its first tick comes after a period: none is to come at an edge.
+                still_ns(period() / 2);
             }
-            of.longest_ns = of.longest_ns.max((now - before).as_nanos() as f64);
-            of.turns += 1;
-            before = now;
+            let still_ns = still_ns(LOOK);
+            if ticks {
+                clock.stop()?;
+            }
+            let kept = &mut self.still_ns[usize::from(ticks)];
+            kept.push_back(still_ns);
+            kept.drain(..kept.len().saturating_sub(KEPT));
         }
-        clock.stop()?;
-        all.retain(|of| of.turns > 0);
-        // The last one is not over.
-        all.pop();
-        self.periods.extend(all);
-        self.periods.drain(..self.periods.len().saturating_sub(PERIODS));
         Ok(())
     }
 
-    /// What a tick costs, in nanoseconds of CPU time; 0 where other tasks ran all the time.
+    /// What a tick costs, in nanoseconds of CPU time; 0 where nothing is known of it.
     pub(super) fn ns(&self) -> f64 {
-        of_periods(&self.periods, period().as_nanos() as f64).unwrap_or_default()
+        let [without, with] = &self.still_ns;
+        if without.len().min(with.len()) < FEWEST {
+            return 0.0;
+        }
+        let ticks = LOOK.div_duration_f64(period());
+        ((undisturbed(with) - undisturbed(without)) / ticks).max(0.0)
     }
 }
 
@@ -82,20 +77,29 @@ fn period() -> Duration {
     Duration::from_nanos(1_000_000_000 / Pace::Fast.frequency())
 }
 
-/// How long the thread stood still for a tick: the mean of what is within a factor of two of the
-/// middle, without what a look takes itself. `None` if too few tell.
-fn of_periods(all: &VecDeque<Period>, period_ns: f64) -> Option<f64> {
-    if all.len() < FEWEST {
-        return None;
+/// What looks tell in which little else happened: of six of either kind their difference varies by two
+/// thirds of what that of medians does.
+fn undisturbed(looks: &VecDeque<f64>) -> f64 {
+    let mut looks: Vec<f64> = looks.iter().copied().collect();
+    looks.sort_by(f64::total_cmp);
+    looks[looks.len() * 3 / 10]
+}
+
+/// For how long this thread is interrupted in a time, in nanoseconds.
+fn still_ns(time: Duration) -> f64 {
+    let began = Instant::now();
+    let (mut before, mut still) = (began, Duration::ZERO);
+    loop {
+        let now = Instant::now();
+        let turn = now - before;
+        if turn > INTERRUPTED && turn < BY_A_TASK {
+            still += turn;
+        }
+        if now - began >= time {
+            return still.as_nanos() as f64;
+        }
+        before = now;
     }
-    let turns = |of: &Period| (period_ns - of.longest_ns).max(0.0) / f64::from(of.turns);
-    let turn_ns = median(all.iter().map(turns).collect());
-    let middle = median(all.iter().map(|of| of.longest_ns).collect());
-    let near =
-        all.iter().map(|of| of.longest_ns).filter(|&ns| ns > middle / 2.0 && ns < middle * 2.0);
-    let near: Vec<f64> = near.collect();
-    let mean = near.iter().sum::<f64>() / near.len() as f64;
-    (near.len() * 2 >= FEWEST).then_some((mean - turn_ns).max(0.0))
 }
 
 #[cfg(test)]
@@ -103,15 +107,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tick_is_what_most_periods_stand_still_for() {
-        let period = |longest_ns, turns| Period { longest_ns, turns };
-        let mut all = VecDeque::from([period(16_050.0, 4679); 60]);
-        assert!((of_periods(&all, 250_000.0).expect("a tick") - 16_000.0).abs() < 1.0);
-        // Other tasks ran for the rest of some, and a look stood still before its tick came.
-        all.extend([period(180_000.0, 700); 15]);
-        all.extend([period(400.0, 30); 10]);
-        assert!((of_periods(&all, 250_000.0).expect("a tick") - 16_000.0).abs() < 5.0);
-        all.truncate(10);
-        assert!(of_periods(&all, 250_000.0).is_none(), "too few");
+    fn a_tick_is_what_it_adds() {
+        let mut ticks = Ticks::default();
+        assert!(ticks.are_new() && ticks.ns() == 0.0);
+        // The scheduler's tick, and others that ran in some of the looks.
+        let looks = |tick_ns: f64| {
+            let of =
+                move |look: usize| 28e3 + tick_ns + if look.is_multiple_of(4) { 9e4 } else { 0.0 };
+            (0..9).map(of).collect::<VecDeque<f64>>()
+        };
+        ticks.still_ns = [looks(0.0), looks(8.0 * 9e3)];
+        assert!((ticks.ns() - 9e3).abs() < 1.0, "{}", ticks.ns());
+        // Not less than nothing, however the looks turned out.
+        ticks.still_ns.swap(0, 1);
+        assert!(ticks.ns() == 0.0);
     }
 }

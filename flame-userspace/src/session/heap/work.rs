@@ -305,20 +305,25 @@ impl Work {
 
     fn look_at_usual_work(&mut self) {
         self.calibrate();
-        self.begin();
+        self.begin(None);
         self.now = Doing::Before;
         self.due = self.began_at + BEFORE;
     }
 
-    fn begin(&mut self) {
-        self.began = self.used();
+    /// Begins a moment of which is to be told what was used in it; bytes are counted down from now on
+    /// as this tells.
+    fn begin(&mut self, interval: Option<u64>) {
+        let used = self.used();
         self.cpu_use = self.clock.begin(now_ns()).unwrap_or_else(|error| {
             self.failed(&error);
             None
         });
-        // Hits last, since they are counted from now on.
-        self.began = self.meter.count(self.began, &self.switch);
+        if let Some(interval) = interval {
+            self.sample(interval);
+        }
+        // All of these count from the same moment on, to some thousandths of a window.
         self.began_at = Instant::now();
+        self.began = self.meter.count(used, &self.switch);
     }
 
     fn open_window(&mut self) {
@@ -335,10 +340,7 @@ impl Work {
         let look_at = self.began_at;
         self.links.open_all(self.governor.probing());
         self.run_clock(Some(Pace::Fast));
-        self.begin();
-        self.sample(self.interval);
-        // To look at what was used takes a hundredth of a window.
-        self.began_at = Instant::now();
+        self.begin(Some(self.interval));
         self.opened = self.began_at;
         self.lead = (self.lead + (self.opened - look_at)) / 2;
         self.now = Doing::Window;
@@ -348,8 +350,8 @@ impl Work {
     /// What was used from the last beginning to a moment that has just been, while the clock ran,
     /// without its own time.
     fn used_until(&mut self, end: Instant) -> Usage {
+        let used = self.meter.count(self.began, &self.switch).since(self.began);
         let cpu_use = self.clock.cpu_use(now_ns()).zip(self.cpu_use);
-        let used = self.used().since(self.began);
         let cpus = cpu_use.and_then(|(now, began)| now.cpus_since(began));
         let elapsed_ns = end.saturating_duration_since(self.began_at).as_nanos() as f64;
         // The processes' own clocks may stand still meanwhile: better nothing than that.
@@ -372,7 +374,7 @@ impl Work {
         );
         if contrast {
             self.links.open_frees();
-            self.begin();
+            self.begin(None);
             self.now = Doing::Contrast;
             self.due = self.began_at + CONTRAST;
         } else {
