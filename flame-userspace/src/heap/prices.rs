@@ -27,8 +27,8 @@ const SHRINK: f64 = 30.0;
 const SPREAD: f64 = 0.3;
 const SLOPE: f64 = 0.15;
 /// What contrasts tell as surely as this, as a share, is not mixed with what ticks do, which rests on
-/// what is behind a trap in other programs: by that totals of loops of arithmetic were half a percent
-/// too large.
+/// what is behind a trap in other programs: of loops of arithmetic, which have next to nothing there,
+/// it would make the price a hundredth too high.
 const SURE: f64 = 0.05;
 /// Ticks in traps after which what was measured counts half: prices change with what targets do.
 const ENOUGH: f64 = 4000.0;

@@ -8,8 +8,9 @@
 //! each such pair tells that. (CPU time without that of samples, which are taken in the window
 //! alone, and of ticks.) `d` is what is usual, and what loops of flame's own tell at the time
 //! (`warmth`), by how sure either is; without it hits seemed up to 15 % too cheap. (The clock of traps
-//! does not see what is behind a trap, which is much of it.) A hit in a free is taken to be like any other: the probes in frees are put on an
-//! instruction that the kernel emulates in the same way, where there is one.
+//! does not see what is behind a trap, which is much of it.) A hit in a free is taken to be like
+//! any other: the probes in frees are put on an instruction that the kernel emulates in the same
+//! way, where there is one.
 //!
 //! In some pairs the program goes over from one thing to another in between, and they tell anything:
 //! those that are far from the weighted median are left out. In others the whole machine is slower
@@ -125,13 +126,13 @@ impl Contrast {
     /// told, by how sure either is.
     fn warmer(&self, ns: f64) -> Price {
         let factor = self.behind.hits / self.behind.frees;
-        let (share, unsure) = WARMER;
+        let (share, _) = WARMER;
         // Of what a hit costs, which is more than `ns` by just that.
         let of = factor * ns / (1.0 - factor * share).max(0.5);
-        let of_share =
-            |(share, unsure)| Price { ns: share * of, standard_error: f64::abs(unsure * of) };
-        let by_loops = self.warmer_by_loops().map(of_share);
-        by_loops.into_iter().fold(of_share((share, unsure)), Price::and)
+        let price =
+            |(share, unsure): (f64, f64)| Price { ns: share * of, standard_error: unsure * of };
+        let by_loops = self.warmer_by_loops().map(price);
+        by_loops.into_iter().fold(price(WARMER), Price::and)
     }
 
     /// By how much hits are cheaper where they come twice as densely, by those in flame's own loops,

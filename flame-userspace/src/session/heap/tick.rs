@@ -27,9 +27,9 @@ const BY_A_TASK: Duration = Duration::from_micros(200);
 /// Looks at it, while it ticks and while it does not, in turns.
 #[derive(Debug, Default)]
 pub(super) struct Ticks {
-    /// How long the thread stood still in looks while it did not tick and while it did, in
-    /// nanoseconds.
-    still_ns: [VecDeque<f64>; 2],
+    /// For which share of its time the thread stood still in looks while it did not tick and while it
+    /// did.
+    still: [VecDeque<f64>; 2],
     looks: usize,
 }
 
@@ -48,27 +48,27 @@ impl Ticks {
             if ticks {
                 clock.start(Pace::Fast, now_ns())?;
                 // Its first tick comes after a period: none is to come at an edge.
-                still_ns(period() / 2);
+                still(period() / 2);
             }
-            let still_ns = still_ns(LOOK);
+            let still = still(LOOK);
             if ticks {
                 clock.stop()?;
             }
-            let kept = &mut self.still_ns[usize::from(ticks)];
-            kept.push_back(still_ns);
+            let kept = &mut self.still[usize::from(ticks)];
+            kept.extend(still);
             kept.drain(..kept.len().saturating_sub(KEPT));
         }
         Ok(())
     }
 
-    /// What a tick costs, in nanoseconds of CPU time; 0 where nothing is known of it.
+    /// What a tick costs, in nanoseconds of CPU time; 0 where other tasks ran nearly all the time.
     pub(super) fn ns(&self) -> f64 {
-        let [without, with] = &self.still_ns;
+        let [without, with] = &self.still;
         if without.len().min(with.len()) < FEWEST {
             return 0.0;
         }
-        let ticks = LOOK.div_duration_f64(period());
-        ((undisturbed(with) - undisturbed(without)) / ticks).max(0.0)
+        let longer = (undisturbed(with) - undisturbed(without)).max(0.0);
+        longer * period().as_nanos() as f64
     }
 }
 
@@ -85,21 +85,22 @@ fn undisturbed(looks: &VecDeque<f64>) -> f64 {
     looks[looks.len() * 3 / 10]
 }
 
-/// For how long this thread is interrupted in a time, in nanoseconds.
-fn still_ns(time: Duration) -> f64 {
+/// For which share of a time this thread is interrupted, without what other tasks run meanwhile, who
+/// have ticks of their own; `None` if those run for more than half of it.
+fn still(time: Duration) -> Option<f64> {
     let began = Instant::now();
-    let (mut before, mut still) = (began, Duration::ZERO);
-    loop {
+    let (mut before, mut still, mut others) = (began, Duration::ZERO, Duration::ZERO);
+    while before - began < time {
         let now = Instant::now();
-        let turn = now - before;
-        if turn > INTERRUPTED && turn < BY_A_TASK {
-            still += turn;
-        }
-        if now - began >= time {
-            return still.as_nanos() as f64;
+        match now - before {
+            turn if turn >= BY_A_TASK => others += turn,
+            turn if turn > INTERRUPTED => still += turn,
+            _ => {}
         }
         before = now;
     }
+    let own = (before - began).saturating_sub(others);
+    (own > time / 2).then(|| still.div_duration_f64(own))
 }
 
 #[cfg(test)]
@@ -111,15 +112,15 @@ mod tests {
         let mut ticks = Ticks::default();
         assert!(ticks.are_new() && ticks.ns() == 0.0);
         // The scheduler's tick, and others that ran in some of the looks.
-        let looks = |tick_ns: f64| {
-            let of =
-                move |look: usize| 28e3 + tick_ns + if look.is_multiple_of(4) { 9e4 } else { 0.0 };
+        let looks = |share: f64| {
+            let of = move |look: usize| share + if look.is_multiple_of(4) { 0.02 } else { 0.007 };
             (0..9).map(of).collect::<VecDeque<f64>>()
         };
-        ticks.still_ns = [looks(0.0), looks(8.0 * 9e3)];
-        assert!((ticks.ns() - 9e3).abs() < 1.0, "{}", ticks.ns());
+        let tick_ns = 9e3;
+        ticks.still = [looks(0.0), looks(tick_ns / period().as_nanos() as f64)];
+        assert!((ticks.ns() - tick_ns).abs() < 1.0, "{}", ticks.ns());
         // Not less than nothing, however the looks turned out.
-        ticks.still_ns.swap(0, 1);
+        ticks.still.swap(0, 1);
         assert!(ticks.ns() == 0.0);
     }
 }
