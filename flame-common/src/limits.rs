@@ -51,9 +51,6 @@ pub const REMEMBERED_RULES: usize = 1024;
 /// that call each other, innermost first.
 pub const RETURN_PROBES: usize = 3;
 
-/// Where in a CPU's first place for samples it counts how often its clock fired, in 64-bit words.
-pub const FIRED: usize = 0;
-
 /// Most slots that each CPU's clock has for its samples. A power of two.
 pub const SLOTS: u32 = 1024;
 
@@ -101,7 +98,7 @@ pub const CALLS: usize = 16_384;
 pub const LONGEST_SAMPLE_NS: u64 = 200_000;
 
 /// Allocations that a CPU can take at one time: one, and one that preempts it.
-pub const HEAP_SLOTS: u32 = 2;
+pub const HEAP_PLACES: u32 = 2;
 
 /// How far a frame pointer may lie above the stack pointer, in bytes: the usual limit of a
 /// thread's stack.

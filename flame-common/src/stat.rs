@@ -5,7 +5,7 @@
 #[repr(u32)]
 pub enum Stat {
     /// The sampling event fired, whoever was running. Counted with what each CPU's clock has to itself
-    /// ([`FIRED`](crate::limits::FIRED)), and not with the others.
+    /// ([`FIRED`]), and not with the others.
     Fired = 0,
     /// A sample was lost: the ring buffer was full.
     RingFull = 1,
@@ -118,6 +118,9 @@ impl Stat {
         }
     }
 }
+
+/// Where in a CPU's first place for samples it counts how often its clock fired, in 64-bit words.
+pub const FIRED: usize = 0;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,13 @@
 //! The one sampling path: buffer, kernel stack, user stack, ring. A source of samples decides
 //! whether a sample is wanted and what it weighs, then comes here.
 
+use core::hint::black_box;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_ktime_get_ns};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_get_current_comm;
+use flame_common::limits::COMM;
 use flame_common::sample::{SampleHeader, SampleKind};
 use flame_common::unwind::Registers;
 
@@ -107,11 +111,13 @@ fn finish(
         comm,
     } = &mut scratch.buffer.header;
     (*time, *value, *id) = (time_ns, measured.value, measured.id);
-    (*interval, *address) = (measured.interval, measured.address);
+    // Zeros side by side would be written byte by byte, in a loop: BPF has no other `memset`.
+    (*interval, *address) = (black_box(measured.interval), measured.address);
     (*pid, *tid, *kind) = (ids.pid, ids.tid, measured.kind as u32);
     (*of_kernel, *of_user) = (kernel_frames as u16, user.frames as u16);
     (*user_end, *bytes) = (user.end, copied as u32);
-    *comm = bpf_get_current_comm().unwrap_or_default();
+    // SAFETY: there is room for `COMM` bytes, which the helper writes in any case.
+    unsafe { bpf_get_current_comm(comm.as_mut_ptr().cast(), COMM as u32) };
     let frames = kernel_frames + user.frames;
     emit::send(scratch.buffer, frames, copied, measured.kind, user.is_news, scratch.turn)
 }

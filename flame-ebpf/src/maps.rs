@@ -85,7 +85,7 @@ pub(crate) static COPIES: PerCpuArray<CopyBudget> = PerCpuArray::with_max_entrie
 
 /// Which of [`PLACES`] for allocations are in use.
 #[map]
-pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits::HEAP_SLOTS, 0);
+pub(crate) static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(limits::HEAP_PLACES, 0);
 
 /// The sampling of allocations, from user space.
 #[map]

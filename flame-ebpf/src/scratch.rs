@@ -3,8 +3,9 @@
 use core::mem::offset_of;
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
-use flame_common::limits::{FIRED, HEAP_SLOTS};
+use flame_common::limits::HEAP_PLACES;
 use flame_common::sample::SampleBuffer;
+use flame_common::stat::FIRED;
 
 use crate::config::config;
 use crate::maps::{BUSY, PLACES};
@@ -51,7 +52,7 @@ pub(crate) fn of_event() -> Option<Scratch> {
     Some(Scratch::of(place))
 }
 
-/// One of this CPU's own for allocations and a thread's end, and its slot, which is to be given back;
+/// One of this CPU's own for allocations and a thread's end, and its number, which is to be given back;
 /// `None` if all are in use.
 ///
 /// A program on a probe may be preempted by another task of the CPU, which hits a probe too.
@@ -59,41 +60,41 @@ pub(crate) fn of_event() -> Option<Scratch> {
 // own: kernels before 6.13 have 512 bytes for all that call each other.
 #[inline(always)]
 pub(crate) fn take() -> Option<(Scratch, u32)> {
-    let slot = free_slot()?;
-    let place = place(1 + slot);
+    let number = free_place()?;
+    let place = place(1 + number);
     if place.is_none() {
-        give_back(slot);
+        give_back(number);
     }
-    Some((Scratch::of(place?), slot))
+    Some((Scratch::of(place?), number))
 }
 
-/// Lets others have a slot.
+/// Lets others have a place.
 #[inline(always)]
-pub(crate) fn give_back(slot: u32) {
-    if let Some(mark) = BUSY.get_ptr_mut(slot) {
+pub(crate) fn give_back(number: u32) {
+    if let Some(mark) = BUSY.get_ptr_mut(number) {
         exchange(mark, 0);
     }
 }
 
 /// Takes a place that nobody uses. What marks it as used is its number and one.
 #[inline(always)]
-fn free_slot() -> Option<u32> {
-    let mut slot = 0;
-    while slot < HEAP_SLOTS {
-        let mark = BUSY.get_ptr_mut(slot)?;
-        if exchange(mark, u64::from(slot) + 1) == 0 {
+fn free_place() -> Option<u32> {
+    let mut place = 0;
+    while place < HEAP_PLACES {
+        let mark = BUSY.get_ptr_mut(place)?;
+        if exchange(mark, u64::from(place) + 1) == 0 {
             // verifier: the number as memory has it, or it would follow all that is done with each
             // place, one after the other.
-            // SAFETY: the slot is a map's value, which lives as long as the program runs.
+            // SAFETY: the mark is a map's value, which lives as long as the program runs.
             let number = unsafe { mark.read_volatile() };
-            return Some((number as u32).wrapping_sub(1) & (HEAP_SLOTS - 1));
+            return Some((number as u32).wrapping_sub(1) & (HEAP_PLACES - 1));
         }
-        slot += 1;
+        place += 1;
     }
     None
 }
 
-const _: () = assert!(HEAP_SLOTS.is_power_of_two());
+const _: () = assert!(HEAP_PLACES.is_power_of_two());
 
 #[inline(always)]
 fn place(index: u32) -> Option<&'static mut Place> {

@@ -21,4 +21,18 @@ pub use x86_64::{FP, REGISTER_WORDS, Registers, SP, saved_by_return_probe};
 pub trait Memory {
     /// The 64-bit word at `address`; `None` where it cannot be read.
     fn word(&mut self, address: u64) -> Option<u64>;
+
+    /// Tells so many words from `address` on, each with its place among them; `None` where not all can
+    /// be read, of which some may have been told.
+    #[inline(always)]
+    fn words<const N: usize>(
+        &mut self,
+        address: u64,
+        mut tell: impl FnMut(usize, u64),
+    ) -> Option<()> {
+        for place in 0..N {
+            tell(place, self.word(address.wrapping_add(8 * place as u64))?);
+        }
+        Some(())
+    }
 }

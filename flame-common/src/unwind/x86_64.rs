@@ -97,16 +97,16 @@ pub const fn saved_by_return_probe(ip: u64) -> Option<u64> {
 // verifier: in place, since the kernel's stack has no room for a second set of registers.
 #[inline(always)]
 pub(super) fn before_signal(registers: &mut Registers, memory: &mut impl Memory) -> Option<()> {
-    /// DWARF's numbers in the order of the saved registers.
-    const SAVED: [u8; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7];
-    let sp = registers.sp();
-    for (place, number) in SAVED.into_iter().enumerate() {
-        let word = memory.word(sp.wrapping_add(40 + 8 * place as u64))?;
-        if let Some(register) = registers.general.get_mut(usize::from(number)) {
-            *register = word;
+    /// DWARF's numbers in the order of the saved registers, the instruction pointer's behind them.
+    const SAVED: [u8; 17] = [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16];
+    let at = registers.sp().wrapping_add(40);
+    memory.words::<{ SAVED.len() }>(at, |place, word| {
+        let number = SAVED.get(place).copied().unwrap_or_default();
+        match registers.general.get_mut(usize::from(number)) {
+            Some(register) => *register = word,
+            None => registers.ip = word,
         }
-    }
-    registers.ip = memory.word(sp.wrapping_add(168))?;
+    })?;
     registers.is_return = 0;
     registers.all_known = 1;
     Some(())

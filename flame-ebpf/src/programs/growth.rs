@@ -82,7 +82,7 @@ fn touch(page: u64, order: u64) -> Option<()> {
 fn send(ids: Ids, block: &Block, interval: u64, address: u64) {
     let measured =
         Measured { kind: SampleKind::Growth, value: block.size, id: block.id, interval, address };
-    let Some((mut scratch, slot)) = scratch::take() else {
+    let Some((mut scratch, place)) = scratch::take() else {
         bump(Stat::GrowthBusy);
         return;
     };
@@ -90,7 +90,7 @@ fn send(ids: Ids, block: &Block, interval: u64, address: u64) {
     collect::send(&mut scratch, &measured, ids, has_user, |registers| {
         task::saved_user_registers(registers);
     });
-    scratch::give_back(slot);
+    scratch::give_back(place);
 }
 
 /// `mm_page_free(struct page *page, unsigned int order)`

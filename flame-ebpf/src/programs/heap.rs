@@ -278,7 +278,7 @@ fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
         tell_end(ids, missed, made);
     }
     let followed = keep_block(ids, made, block);
-    let Some((mut scratch, slot)) = scratch::take() else {
+    let Some((mut scratch, place)) = scratch::take() else {
         bump(Stat::HeapBusy);
         forget(ids, made);
         return None;
@@ -294,7 +294,7 @@ fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
     let sent = collect::send(&mut scratch, &measured, ids, true, |registers| {
         task::returned_registers(regs, registers);
     });
-    scratch::give_back(slot);
+    scratch::give_back(place);
     if !sent {
         forget(ids, made);
     }
@@ -316,7 +316,7 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     // SAFETY: the helper takes nothing and cannot fail.
     let began_ns = unsafe { bpf_ktime_get_ns() };
     let measured = Measured { kind: SampleKind::Alloc, value: size, id: 0, interval, address: 0 };
-    let Some((mut scratch, slot)) = scratch::take() else {
+    let Some((mut scratch, place)) = scratch::take() else {
         bump(Stat::HeapBusy);
         return None;
     };
@@ -325,7 +325,7 @@ fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
             task::caller_registers(regs, registers);
         });
     }
-    scratch::give_back(slot);
+    scratch::give_back(place);
     // SAFETY: as above.
     let took_ns = unsafe { bpf_ktime_get_ns() }.wrapping_sub(began_ns);
     add(Stat::HeapSamplingNs, took_ns.min(LONGEST_SAMPLE_NS));

@@ -113,14 +113,14 @@ fn thread_exit(_: RawTracePointContext) -> i32 {
     }
     let ran_ns = task::runtime(task::current()).unwrap_or_default();
     let leaving = Measured::plain(SampleKind::Leaving, ran_ns);
-    let has_stack = scratch::take().is_some_and(|(mut scratch, slot)| {
+    let has_stack = scratch::take().is_some_and(|(mut scratch, place)| {
         let has_stack = task::saved_user_registers(&mut scratch.walk.registers);
         if has_stack {
             collect::send(&mut scratch, &leaving, ids, true, |registers| {
                 task::saved_user_registers(registers);
             });
         }
-        scratch::give_back(slot);
+        scratch::give_back(place);
         has_stack
     });
     if !has_stack {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use aya::maps::Map;
-use flame_common::limits::FIRED;
+use flame_common::stat::FIRED;
 
 use super::tables::SharedArray;
 

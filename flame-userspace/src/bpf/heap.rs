@@ -188,16 +188,14 @@ pub(crate) struct HeapKernel {
 }
 
 impl HeapKernel {
-    /// Loads and opens all, with the object's maps: the descriptors of all of them, and `take`,
-    /// which takes one out of the object by name.
-    pub(super) fn load(
-        object: &[u8],
+    /// Opens all, with the object's maps: the descriptors of all of them, and `take`, which takes one
+    /// out of the object by name.
+    pub(super) fn open(
+        programs: HeapPrograms,
         maps: &[(String, RawFd)],
-        version: (u32, u32),
         clock: TrapClock,
         mut take: impl FnMut(&str) -> Result<Map>,
     ) -> Result<Self> {
-        let programs = HeapPrograms::load(object, maps, version)?;
         let stats = maps.iter().find(|(name, _)| name == "STATS").map(|(_, fd)| *fd);
         let stats = stats.context("the embedded kernel object has no STATS")?;
         // SAFETY: the descriptor is that of a map that the object holds meanwhile.

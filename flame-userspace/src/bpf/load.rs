@@ -2,22 +2,24 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{PerfEvent, Program, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use flame_common::config::{Config, KernelOffsets};
-use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_SLOTS, RESIDENT};
+use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_PLACES, RESIDENT};
 use flame_common::stat::Stat;
 
+use super::at_once::{self, load_beside};
 use super::fired::Fired;
 use super::perf::{Event, SamplingEvent};
 use super::slots::Slots;
 use super::tables::Changes;
 use super::{
-    Counts, GrowthKernel, HeapKernel, MULTI_PROBES, Samples, TableRoom, TrapClock, UnwindMaps, btf,
-    features, online_cpus,
+    Counts, GrowthKernel, HeapKernel, HeapPrograms, MULTI_PROBES, Samples, TableRoom, TrapClock,
+    UnwindMaps, btf, features, online_cpus,
 };
 
 /// The object that `cargo xtask build-ebpf` made.
@@ -32,12 +34,35 @@ pub(crate) struct LoadOptions {
     pub(crate) names: Vec<String>,
     /// How much the unwind tables may hold.
     pub(crate) tables: TableRoom,
+    /// Whether the stacks of what runs are sampled.
+    pub(crate) cpu: bool,
     /// Whether allocations are sampled, by probes of allocators.
     pub(crate) heap: bool,
     /// The kernel whose ways of probing are used: an older one than this is for tests.
     pub(crate) heap_kernel: Option<(u32, u32)>,
     /// Whether touched memory is sampled.
     pub(crate) growth: bool,
+}
+
+impl LoadOptions {
+    /// Whether a program tells of threads that end.
+    fn tells_ends(&self) -> bool {
+        let version = features::kernel_version();
+        version >= EXIT_WITH_MEMORY || self.heap && version >= features::OLDEST_KERNEL
+    }
+
+    /// The programs that will be attached, but for those on probes.
+    fn programs(&self) -> Vec<&'static str> {
+        let follows = self.config.offsets.known != 0;
+        let all: [(bool, &[&str]); _] = [
+            (self.cpu, &["cpu_sample"]),
+            (self.growth, &["growth_touch", "growth_release"]),
+            (follows, &["process_fork", "process_exec", "process_free"]),
+            (follows && self.tells_ends(), &["thread_exit"]),
+        ];
+        let wanted = all.iter().filter(|(is_wanted, _)| *is_wanted);
+        wanted.flat_map(|(_, names)| names.iter().copied()).collect()
+    }
 }
 
 /// What was loaded.
@@ -70,7 +95,13 @@ impl Programs {
     /// Loads them into the kernel.
     pub(crate) fn load(mut options: LoadOptions) -> Result<Loaded> {
         features::lift_memory_limit();
-        let offsets = btf::kernel_offsets();
+        // The loader begins with reading the kernel's types, and that takes as long as doing it here.
+        let (offsets, loader) = thread::scope(|scope| {
+            let loader = scope.spawn(EbpfLoader::new);
+            (btf::kernel_offsets(), loader.join())
+        });
+        let mut loader =
+            loader.map_err(|_| anyhow!("read the kernel's types: a thread panicked"))?;
         let needs_offsets = options.config.pid_namespace_inode != 0 || options.config.only_uid != 0;
         options.config.offsets = match offsets {
             Ok(offsets) => offsets,
@@ -83,10 +114,9 @@ impl Programs {
             }
         };
         options.config.has_loop = u32::from(features::kernel_version() >= (5, 17));
-        let places = if options.heap || options.growth { 1 + HEAP_SLOTS } else { 2 };
+        let places = if options.heap || options.growth { 1 + HEAP_PLACES } else { 2 };
         options.config.places = places;
         let highest_cpu = online_cpus()?.into_iter().max().unwrap_or_default();
-        let mut loader = EbpfLoader::new();
         loader
             .btf(None)
             .override_global("CONFIG", &options.config, true)
@@ -102,11 +132,14 @@ impl Programs {
             loader.map_max_entries("RESIDENT", RESIDENT as u32);
         }
         let mut ebpf = loader.load(OBJECT).context("load the kernel programs")?;
-        let heap = options.heap.then(|| {
-            let maps = descriptors(&ebpf);
-            let version = options.heap_kernel.unwrap_or_else(features::kernel_version);
-            let clock = trap_clock(&mut ebpf, version)?;
-            HeapKernel::load(OBJECT, &maps, version, clock, |name| take(&mut ebpf, name))
+        let heap_version = options.heap_kernel.unwrap_or_else(features::kernel_version);
+        let maps = descriptors(&ebpf);
+        let on_probes = load_beside(&mut ebpf, &options.programs(), || {
+            options.heap.then(|| HeapPrograms::load(OBJECT, &maps, heap_version))
+        });
+        let heap = on_probes.map(|on_probes| {
+            let clock = trap_clock(&mut ebpf, heap_version)?;
+            HeapKernel::open(on_probes?, &maps, clock, |name| take(&mut ebpf, name))
         });
         let targets = HashMap::try_from(take(&mut ebpf, "TARGETS")?)?;
         let stats = PerCpuArray::try_from(take(&mut ebpf, "STATS")?)?;
@@ -155,9 +188,7 @@ impl Programs {
         self.attach("process_fork", "task_newtask")?;
         self.attach("process_exec", "sched_process_exec")?;
         self.attach("process_free", "sched_process_free")?;
-        let version = features::kernel_version();
-        let has_memory = version >= EXIT_WITH_MEMORY;
-        if (has_memory || options.heap && version >= features::OLDEST_KERNEL)
+        if options.tells_ends()
             && let Err(error) = self.attach("thread_exit", "sched_process_exit")
         {
             log::warn!(
@@ -188,8 +219,7 @@ impl Programs {
     }
 
     fn attach(&mut self, name: &str, tracepoint: &str) -> Result<()> {
-        let program: &mut RawTracePoint = program(&mut self.ebpf, name)?.try_into()?;
-        program.load().with_context(|| format!("load the kernel program {name}"))?;
+        let program: &mut RawTracePoint = loaded(&mut self.ebpf, name)?.try_into()?;
         let attached = program.attach(tracepoint);
         attached.with_context(|| format!("attach {name} to the tracepoint {tracepoint}"))?;
         Ok(())
@@ -219,8 +249,7 @@ impl Programs {
         frequency: u64,
         cpus: &[u32],
     ) -> Result<()> {
-        let program: &mut PerfEvent = program(&mut self.ebpf, "cpu_sample")?.try_into()?;
-        program.load().context("load the kernel program cpu_sample")?;
+        let program: &mut PerfEvent = loaded(&mut self.ebpf, "cpu_sample")?.try_into()?;
         let fd = program.fd()?.as_fd();
         for &cpu in cpus {
             let opened = SamplingEvent::open(event, frequency, cpu, fd);
@@ -251,13 +280,11 @@ impl Programs {
 
 /// Opens the clock of probes' traps on every CPU.
 fn trap_clock(ebpf: &mut Ebpf, version: (u32, u32)) -> Result<TrapClock> {
-    let on_tick: &mut PerfEvent = program(ebpf, "trap_tick")?.try_into()?;
-    on_tick.load().context("load the kernel program trap_tick")?;
+    let on_tick: &mut PerfEvent = loaded(ebpf, "trap_tick")?.try_into()?;
     let on_tick = on_tick.fd()?.as_fd().try_clone_to_owned()?;
     let mut on_switch = None;
     if version >= MULTI_PROBES {
-        let program: &mut RawTracePoint = program(ebpf, "trap_switch")?.try_into()?;
-        program.load().context("load the kernel program trap_switch")?;
+        let program: &mut RawTracePoint = loaded(ebpf, "trap_switch")?.try_into()?;
         on_switch = Some(program.fd()?.as_fd().try_clone_to_owned()?);
     }
     let since = Array::try_from(take(ebpf, "CLOCK_SINCE")?)?;
@@ -265,8 +292,11 @@ fn trap_clock(ebpf: &mut Ebpf, version: (u32, u32)) -> Result<TrapClock> {
     TrapClock::open(&on_tick, on_switch, since, cpu_times, &online_cpus()?)
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
-    ebpf.program_mut(name).ok_or_else(|| absent(name))
+/// A program, which is loaded if that has not been done.
+fn loaded<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
+    let program = ebpf.program_mut(name).ok_or_else(|| absent(name))?;
+    at_once::load(program).with_context(|| format!("load the kernel program {name}"))?;
+    Ok(program)
 }
 
 /// What a refused sampling event means, and what to do.

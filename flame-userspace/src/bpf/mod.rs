@@ -2,6 +2,7 @@
 //! module that knows aya and the `perf_event_open(2)` interface.
 
 mod apart;
+mod at_once;
 mod btf;
 mod call;
 mod cpus;

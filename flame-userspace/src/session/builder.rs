@@ -306,6 +306,7 @@ impl SessionBuilder {
             config,
             names: self.target.names.clone(),
             tables: if self.target.all { TableRoom::ALL } else { TableRoom::CHOSEN },
+            cpu: self.takes(ProfileType::Cpu),
             heap: self.takes(ProfileType::Heap) && self.heap.mode.probes(),
             heap_kernel: self.heap.as_kernel,
             growth: self.takes(ProfileType::Heap) && self.heap.mode.takes_growth(),

@@ -189,8 +189,9 @@ pub(super) struct Governor {
     /// What they had cost beyond it when windows began, and these beyond what they aim at, less what
     /// has been saved since.
     overdrawn_ns: f64,
-    /// While all probes were open, lately.
+    /// While all probes were open, lately and in all.
     open: Usage,
+    all_open: Usage,
     /// In windows.
     inside: Usage,
     contrast: Contrast,
@@ -212,6 +213,7 @@ impl Governor {
             debt_ns: 0.0,
             overdrawn_ns: 0.0,
             open: Usage::default(),
+            all_open: Usage::default(),
             inside: Usage::default(),
             contrast: Contrast::default(),
             mean_gap_ns: GAPS_NS.0,
@@ -240,6 +242,13 @@ impl Governor {
             (Some(price), None) | (None, Some(price)) => price.ns,
             (None, None) => self.loop_ns * COLD,
         }
+    }
+
+    /// What the hits of the session cost, each, in nanoseconds: where all probes are open, programs do
+    /// one thing after another, and the price of what they do at last is not that of all.
+    pub(super) fn mean_price_ns(&self) -> f64 {
+        let in_all = self.all_open.hit().filter(|_| self.inside.hits == 0.0);
+        in_all.map_or_else(|| self.price_ns(), |price| price.ns)
     }
 
     /// What a hit took by ticks in windows, or else before there were any.
@@ -290,6 +299,7 @@ impl Governor {
     /// from now on.
     pub(super) fn account(&mut self, used: Usage) -> bool {
         self.open = self.open.plus(used);
+        self.all_open = self.all_open.plus(used);
         if self.open.ticks_in_traps > ENOUGH_TICKS {
             self.open = self.open.half();
         }
@@ -386,6 +396,27 @@ mod tests {
         assert!(rounds.is_some_and(|rounds| rounds > 20), "{rounds:?}");
         // A trap takes 10 us, and as much more what comes after it as in other programs.
         assert!((governor.price_ns() - 11_300.0).abs() < 1.0, "{}", governor.price_ns());
+    }
+
+    #[test]
+    fn a_session_cost_what_hits_took_in_all_of_its_phases() {
+        let mut governor = Governor::new(HeapMode::Exact, 5.0, PRICE);
+        // Half of the time in as many hits a second, then a quarter of it.
+        let phase = |hits, ticks_in_traps| Usage {
+            ticks: 100.0,
+            ticks_in_traps,
+            ..used(hits, 0.0, 100.0 * MS)
+        };
+        for usage in std::iter::repeat_n(phase(5000.0, 50.0), 20) {
+            governor.account(usage);
+        }
+        for usage in std::iter::repeat_n(phase(5000.0, 25.0), 40) {
+            governor.account(usage);
+        }
+        // 10 us a hit and 5 us, with what comes behind; a third of the hits were the dear ones.
+        assert!((governor.price_ns() - 5650.0).abs() < 100.0, "{}", governor.price_ns());
+        let mean_ns = governor.mean_price_ns();
+        assert!((mean_ns - 1.13 * 20_000.0 / 3.0).abs() < 1.0, "{mean_ns}");
     }
 
     #[test]

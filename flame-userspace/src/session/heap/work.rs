@@ -470,7 +470,7 @@ impl Work {
         log::debug!("probes of allocators: {used:?}");
         let Usage { hits, cpu_ns, ticks, .. } = used;
         let clock_ns = ticks * self.ticks.ns();
-        let price_ns = self.governor.price_ns();
+        let price_ns = self.governor.mean_price_ns();
         let (attach_ns, detach_ns) = self.links.longest_ns();
         let cost = Cost { hits, price_ns, clock_ns, cpu_ns, attach_ns, detach_ns };
         tell(&self.tell, Told::Cost(cost));
