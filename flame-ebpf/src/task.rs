@@ -116,10 +116,14 @@ fn is_user(regs: &pt_regs) -> bool {
 
 #[inline(always)]
 fn take_over(regs: &pt_regs, to: &mut Registers) {
-    to.general = [
-        regs.rax, regs.rdx, regs.rcx, regs.rbx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8,
-        regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
+    let from = [
+        &regs.rax, &regs.rdx, &regs.rcx, &regs.rbx, &regs.rsi, &regs.rdi, &regs.rbp, &regs.rsp,
+        &regs.r8, &regs.r9, &regs.r10, &regs.r11, &regs.r12, &regs.r13, &regs.r14, &regs.r15,
     ];
+    // One after the other: there are not as many registers to hold them all at one time.
+    for (to, from) in to.general.iter_mut().zip(from) {
+        *to = *from;
+    }
     to.ip = regs.rip;
     to.is_return = 0;
     to.all_known = 1;

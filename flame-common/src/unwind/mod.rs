@@ -11,10 +11,10 @@ pub mod search;
 mod step;
 mod x86_64;
 
-pub use number::DICTIONARY;
+pub use number::{DICTIONARY, Usual};
 pub use row::Row;
 pub use rule::{Kind, Rule, SavedFp};
-pub use step::{Step, step};
+pub use step::{Step, step, step_usual};
 pub use x86_64::{FP, REGISTER_WORDS, Registers, SP, saved_by_return_probe};
 
 /// Read access to a stack.

@@ -21,6 +21,38 @@ const WHOLE: u16 = 1 << 15;
 const OF_FP: u16 = 1 << 14;
 const CFA_BITS: u32 = 9;
 const SAVED_BITS: u32 = 5;
+const CFA: u16 = ((1 << CFA_BITS) - 1) << SAVED_BITS;
+const SAVED: u16 = (1 << SAVED_BITS) - 1;
+
+/// A rule that its number tells whole, and that has numbers: nearly all that walks meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usual(u16);
+
+impl Usual {
+    /// That of a number, if it is one.
+    #[inline(always)]
+    pub const fn of_number(number: u16) -> Option<Self> {
+        if number & WHOLE != 0 && number & CFA != 0 { Some(Self(number)) } else { None }
+    }
+
+    /// Whether the base is the frame pointer, and not the stack pointer.
+    #[inline(always)]
+    pub(super) const fn is_of_fp(self) -> bool {
+        self.0 & OF_FP != 0
+    }
+
+    /// How far the CFA is above the base, in bytes.
+    #[inline(always)]
+    pub(super) const fn cfa(self) -> u64 {
+        8 * ((self.0 & CFA) >> SAVED_BITS) as u64
+    }
+
+    /// How far below the CFA the frame pointer is saved, in bytes; 0 where it is unchanged.
+    #[inline(always)]
+    pub(super) const fn saved(self) -> u64 {
+        8 * (self.0 & SAVED) as u64
+    }
+}
 
 impl Rule {
     /// The number of [`Rule::GAP`].
@@ -50,14 +82,19 @@ impl Rule {
         is_plain.then_some(WHOLE | base | cfa << SAVED_BITS | saved)
     }
 
+    /// Whether a number tells its rule whole, and not its place in the dictionary.
+    #[inline(always)]
+    pub const fn is_whole(number: u16) -> bool {
+        number & WHOLE != 0
+    }
+
     /// The rule of a number; `None` for one in the dictionary.
     #[inline(always)]
     pub const fn of_number(number: u16) -> Option<Self> {
-        if number & WHOLE == 0 {
+        if !Self::is_whole(number) {
             return None;
         }
-        let saved = number & ((1 << SAVED_BITS) - 1);
-        let cfa = number >> SAVED_BITS & ((1 << CFA_BITS) - 1);
+        let (saved, cfa) = (number & SAVED, (number & CFA) >> SAVED_BITS);
         let base = if number & OF_FP == 0 { SP } else { FP };
         Some(if cfa == 0 { Self::of_kind(saved as u8) } else { Self::usual(base, cfa, saved) })
     }
@@ -79,6 +116,25 @@ mod tests {
             }
         }
         assert_eq!(whole, 2 * 511 * 32 + 9, "cfa from 1, and the kinds without numbers");
+    }
+
+    #[test]
+    fn a_usual_rule_is_the_one_that_its_number_tells() {
+        for number in 0..=u16::MAX {
+            let rule = Rule::of_number(number);
+            let Some(usual) = Usual::of_number(number) else {
+                // Not all numbers are given.
+                let given = rule.filter(|rule| rule.number() == Some(number));
+                assert!(given.is_none_or(|rule| rule == Rule::plain(rule.kind())), "{number:#x}");
+                continue;
+            };
+            let base = if usual.is_of_fp() { FP } else { SP };
+            let saved = match usual.saved().cast_signed() {
+                0 => SavedFp::Unchanged,
+                saved => SavedFp::AtCfa(-saved),
+            };
+            assert_eq!(rule, Rule::offset(base, usual.cfa().cast_signed(), saved), "{number:#x}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One step, from a frame to its caller, by the equations of [`Rule`].
 
 use super::frame_pointer::{self, Cursor};
-use super::{Kind, Memory, Registers, Rule, SavedFp, x86_64};
+use super::{Kind, Memory, Registers, Rule, SavedFp, Usual, x86_64};
 use crate::frame::RawFrame;
 use crate::sample::StackEnd;
 
@@ -59,19 +59,44 @@ pub fn step(
         Kind::Root => return Err(StackEnd::Root),
         Kind::Expression => return Err(StackEnd::Expression),
     };
+    let saved_at = match rule.saved_fp() {
+        SavedFp::Unchanged => None,
+        SavedFp::AtCfa(offset) => Some(cfa.wrapping_add_signed(offset)),
+        SavedFp::AtBase(offset) => Some(base.wrapping_add_signed(offset)),
+    };
+    go_up(registers, cfa, saved_at, memory)
+}
+
+/// [`step`] by a usual rule, in fewer instructions.
+#[inline(always)]
+pub fn step_usual(
+    registers: &mut Registers,
+    rule: Usual,
+    memory: &mut impl Memory,
+) -> Result<Step, StackEnd> {
+    let base = if rule.is_of_fp() { registers.fp() } else { registers.sp() };
+    let cfa = base.wrapping_add(rule.cfa());
+    let saved_at = (rule.saved() != 0).then(|| cfa.wrapping_sub(rule.saved()));
+    go_up(registers, cfa, saved_at, memory)
+}
+
+/// To the caller whose stack pointer is `cfa`, and whose frame pointer is saved in a place or is as it
+/// was.
+#[inline(always)]
+fn go_up(
+    registers: &mut Registers,
+    cfa: u64,
+    saved_at: Option<u64>,
+    memory: &mut impl Memory,
+) -> Result<Step, StackEnd> {
     // A frame holds its return address at least: a walk always goes up, and so ends.
-    if cfa <= sp || cfa & 7 != 0 {
+    if cfa <= registers.sp() || cfa & 7 != 0 {
         return Err(StackEnd::Implausible);
     }
     // The lower word first: what is read at one time begins there.
-    let fp = match rule.saved_fp() {
-        SavedFp::Unchanged => registers.fp(),
-        SavedFp::AtCfa(offset) => {
-            memory.word(cfa.wrapping_add_signed(offset)).ok_or(StackEnd::Unreadable)?
-        }
-        SavedFp::AtBase(offset) => {
-            memory.word(base.wrapping_add_signed(offset)).ok_or(StackEnd::Unreadable)?
-        }
+    let fp = match saved_at {
+        Some(at) => memory.word(at).ok_or(StackEnd::Unreadable)?,
+        None => registers.fp(),
     };
     let ip = memory.word(cfa.wrapping_sub(8)).ok_or(StackEnd::Unreadable)?;
     if ip == 0 {
@@ -144,6 +169,24 @@ mod tests {
         assert_eq!(go(at(1, 0x1000, 5), kept, &words), Ok((0x40_0001, 0x1018, 5)));
         let restored = Rule::offset(SP, 24, SavedFp::AtCfa(-16));
         assert_eq!(go(at(1, 0x1000, 5), restored, &words), Ok((0x40_0001, 0x1018, 8)));
+    }
+
+    #[test]
+    fn a_usual_rule_goes_where_the_same_rule_goes() {
+        let words = [7, 8, 0x40_0001, 9, 0];
+        let rules = [(SP, 24, SavedFp::Unchanged), (SP, 24, SavedFp::AtCfa(-16))];
+        let others = [(FP, 16, SavedFp::AtCfa(-8)), (SP, 40, SavedFp::Unchanged)];
+        let beyond = [(SP, 64, SavedFp::Unchanged), (FP, 8, SavedFp::AtCfa(-24))];
+        for (base, cfa, fp) in rules.into_iter().chain(others).chain(beyond) {
+            for frame_pointer in [0x1008, 0x1010, 0x1001, 0x0ff0] {
+                let rule = Rule::offset(base, cfa, fp).expect("a rule that fits");
+                let usual = rule.number().and_then(Usual::of_number).expect("a usual rule");
+                let mut registers = at(1, 0x1000, frame_pointer);
+                let gone = step_usual(&mut registers, usual, &mut Words(words.into()))
+                    .map(|_| (registers.ip, registers.sp(), registers.fp()));
+                assert_eq!(gone, go(at(1, 0x1000, frame_pointer), Some(rule), &words), "{rule:?}");
+            }
+        }
     }
 
     #[test]

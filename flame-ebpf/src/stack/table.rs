@@ -1,6 +1,8 @@
 //! The rule of a code address: from the CPU's own memory of rules, else through the process's
 //! mappings, the text page and its rows.
 
+use core::hint::cold_path;
+
 use flame_common::limits::{CHUNK_ROWS, PROCESS_MAPPINGS, REMEMBERED_RULES, TEXT_PAGE_BITS};
 use flame_common::mapping::{MappedRange, NO_TABLE_EVER, ProcessRun, TextPage};
 use flame_common::sample::StackEnd;
@@ -48,11 +50,12 @@ impl Mark {
         Remembered(self.0 << REMEMBERED_RULES.ilog2() & !0xffff | u64::from(number))
     }
 
-    /// The rule, if it is remembered here.
+    /// The rule's number, if it is remembered here.
     #[inline(always)]
-    fn recall(self, remembered: Remembered) -> Option<Rule> {
+    fn recall(self, remembered: Remembered) -> Option<u16> {
         let number = remembered.0 as u16;
-        if self.remember(number).0 == remembered.0 { Rule::of_number(number) } else { None }
+        let is_here = self.remember(number).0 == remembered.0 && Rule::is_whole(number);
+        if is_here { Some(number) } else { None }
     }
 }
 
@@ -84,22 +87,23 @@ impl Trail {
     }
 }
 
-/// Finds the rule of an address.
+/// Finds the number of an address's rule.
 #[inline(always)]
-pub(super) fn rule_of(
+pub(super) fn number_of(
     address: u64,
     run: ProcessRun,
     trail: &mut Trail,
     remembered: &mut RememberedRules,
-) -> Result<Rule, StackEnd> {
+) -> Result<u16, StackEnd> {
     let mark = Mark::of(address, run.generation);
     // verifier: the mask bounds the index.
     let Some(entry) = remembered.0.get_mut(mark.index() & (REMEMBERED_RULES - 1)) else {
         return Err(StackEnd::NoTable);
     };
-    if let Some(rule) = mark.recall(*entry) {
-        return Ok(rule);
+    if let Some(number) = mark.recall(*entry) {
+        return Ok(number);
     }
+    cold_path();
     if run.count == 0 {
         return Err(StackEnd::NoTable);
     }
@@ -108,6 +112,12 @@ pub(super) fn rule_of(
     }
     let number = find(address, &trail.range)?;
     *entry = mark.remember(number);
+    Ok(number)
+}
+
+/// The rule of a number.
+#[inline(always)]
+pub(super) fn rule_of(number: u16) -> Result<Rule, StackEnd> {
     let rule = Rule::of_number(number);
     rule.or_else(|| RULES.get(u32::from(number)).copied()).ok_or(StackEnd::NoTable)
 }

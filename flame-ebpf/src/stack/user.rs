@@ -1,12 +1,13 @@
 //! The user stack, walked by unwind tables, and by frame pointers where there are none.
 
 use core::ffi::c_void;
+use core::hint::cold_path;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use flame_common::frame::RawFrame;
 use flame_common::limits::{SAMPLE_FRAMES, STACK_COPY, USER_FRAMES, USER_FRAMES_WITHOUT_LOOP};
 use flame_common::sample::{SampleBuffer, StackEnd};
-use flame_common::unwind::{Registers, Step, step};
+use flame_common::unwind::{Registers, Step, Usual, step, step_usual};
 
 use super::table::Trail;
 use super::{RememberedRules, copy, return_probe, table};
@@ -166,11 +167,16 @@ extern "C" fn frame(_index: u64, context: *mut Context) -> i64 {
 #[inline(always)]
 fn advance(walk: &mut Walk, remembered: &mut RememberedRules) -> Result<RawFrame, StackEnd> {
     let address = walk.registers.lookup();
-    let rule = match table::rule_of(address, walk.known.run, &mut walk.trail, remembered) {
+    let number = match table::number_of(address, walk.known.run, &mut walk.trail, remembered) {
         Err(StackEnd::Unmapped) => return without_code(walk),
         found => found?,
     };
-    let found = step(&mut walk.registers, rule, &mut walk.window)?;
+    let found = if let Some(rule) = Usual::of_number(number) {
+        step_usual(&mut walk.registers, rule, &mut walk.window)?
+    } else {
+        cold_path();
+        step(&mut walk.registers, table::rule_of(number)?, &mut walk.window)?
+    };
     walk.guessed = u64::from(found == Step::Guessed);
     Ok(found.frame(&walk.registers))
 }
