@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::machine::skip;
 
-/// A cgroup of version 2, removed at the end.
+/// A cgroup, removed at the end.
 #[derive(Debug)]
 pub struct Cgroup {
     mount: PathBuf,
@@ -15,14 +15,38 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// A new one, or `None`, and says so, where there can be none.
+    /// A new one of version 2, or `None`, and says so, where there can be none.
     pub fn new() -> Option<Self> {
-        let Some(mount) = mount() else {
+        let Some(mount) = mount(|kind, _| kind == "cgroup2") else {
             skip("no cgroup file system of version 2 is mounted");
             return None;
         };
+        Some(Self::own(mount))
+    }
+
+    /// A new one of few tasks (of version 1 where that is what limits them), or `None`, and says so.
+    pub fn of_few(tasks: u32) -> Option<Self> {
+        let of_two = |path: &str| {
+            let limited = fs::read_to_string(format!("{path}/cgroup.subtree_control"));
+            limited.is_ok_and(|limited| limited.split_whitespace().any(|what| what == "pids"))
+        };
+        let limits = |kind: &str, fields: &[&str]| match kind {
+            "cgroup" => fields[3].split(',').any(|option| option == "pids"),
+            _ => kind == "cgroup2" && of_two(fields[1]),
+        };
+        let Some(mount) = mount(limits) else {
+            skip("no cgroup file system limits the number of tasks");
+            return None;
+        };
+        let cgroup = Self::own(mount);
+        let limit = cgroup.directory.join("pids.max");
+        fs::write(limit, tasks.to_string()).expect("limit the tasks of a cgroup");
+        Some(cgroup)
+    }
+
+    fn own(mount: PathBuf) -> Self {
         let directory = mount.join(format!("flame-tests-{}", std::process::id()));
-        Some(Self::made(mount, directory))
+        Self::made(mount, directory)
     }
 
     /// A new one below it.
@@ -67,8 +91,9 @@ impl Drop for Cgroup {
     }
 }
 
-fn mount() -> Option<PathBuf> {
+/// The first mount whose type and fields (`/proc/mounts`) are as wanted.
+fn mount(is_wanted: impl Fn(&str, &[&str]) -> bool) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").expect("read /proc/mounts");
     let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    mounts.find(|fields| fields[2] == "cgroup2").map(|fields| PathBuf::from(fields[1]))
+    mounts.find(|fields| is_wanted(fields[2], fields)).map(|fields| PathBuf::from(fields[1]))
 }

@@ -1,7 +1,8 @@
 //! Loading kernel programs all at once: the kernel looks at some of them for a tenth of a second
-//! each, on the CPU of whoever asks.
+//! each, on the CPU of whoever asks. Where no thread can be had all is done in turn.
 
-use std::thread;
+use std::panic::resume_unwind;
+use std::thread::{self, Builder};
 
 use aya::Ebpf;
 use aya::programs::{Program, ProgramError};
@@ -13,14 +14,33 @@ pub(super) fn load_beside<T>(ebpf: &mut Ebpf, names: &[&str], beside: impl FnOnc
     thread::scope(|scope| {
         for (name, program) in ebpf.programs_mut() {
             if names.contains(&name) {
-                scope.spawn(move || {
+                let thread = Builder::new().spawn_scoped(scope, move || {
                     if let Err(error) = load(program) {
                         log::debug!("load {name}: {error}");
                     }
                 });
+                if let Err(error) = thread {
+                    log::debug!("{name} is loaded when it is attached: {error}");
+                }
             }
         }
         beside()
+    })
+}
+
+/// Does two things: the first on a thread of its own, if one can be had.
+pub(super) fn both<A: Send, B>(there: impl Fn() -> A + Sync, here: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let thread = Builder::new().spawn_scoped(scope, &there);
+        let here = here();
+        let there = match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(error) => {
+                log::debug!("one thing after the other: {error}");
+                there()
+            }
+        };
+        (there, here)
     })
 }
 

@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::thread;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use flame_common::block::{Block, BlockKey, HeapControl, OF_TARGET};
 use flame_common::limits::BLOCK_COUNTERS;
 use flame_common::stat::Stat;
 
+use super::at_once::both;
 use super::tables::SharedArray;
 use super::trap_clock::TrapClock;
 use super::uprobe::{Attach, Linked, Probe, ProbeLink, ProbeProgram};
@@ -52,21 +52,21 @@ impl HeapPrograms {
         let multi = if version >= MULTI_PROBES { Attach::Multi } else { Attach::Single };
         let linked = Linked::new(object, maps)?;
         // The kernel looks at each for some tens of milliseconds.
-        thread::scope(|scope| {
-            let allocations = scope.spawn(|| linked.load("heap_alloc", multi));
-            let follow = if version >= SESSION_PROBES {
-                Follow::Session(linked.load("heap_session", Attach::Session)?)
-            } else {
+        let (allocations, follow) = both(
+            || linked.load("heap_alloc", multi),
+            || {
+                if version >= SESSION_PROBES {
+                    return Ok(Follow::Session(linked.load("heap_session", Attach::Session)?));
+                }
                 let enter = linked.load("heap_enter", multi)?;
-                Follow::Pair { enter, leave: linked.load("heap_leave", multi)? }
-            };
-            let allocations = allocations.join().map_err(|_| anyhow!("a thread panicked"))??;
-            Ok(Self {
-                follow,
-                allocations,
-                keeps_apart: version >= SESSION_PROBES,
-                closes_fast: version >= MULTI_PROBES,
-            })
+                anyhow::Ok(Follow::Pair { enter, leave: linked.load("heap_leave", multi)? })
+            },
+        );
+        Ok(Self {
+            follow: follow?,
+            allocations: allocations?,
+            keeps_apart: version >= SESSION_PROBES,
+            closes_fast: version >= MULTI_PROBES,
         })
     }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
-use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
@@ -12,7 +11,7 @@ use flame_common::config::{Config, KernelOffsets};
 use flame_common::limits::{BLOCKS, CALLS, COMM, HEAP_PLACES, RESIDENT};
 use flame_common::stat::Stat;
 
-use super::at_once::{self, load_beside};
+use super::at_once::{self, both, load_beside};
 use super::fired::Fired;
 use super::perf::{Event, SamplingEvent};
 use super::slots::Slots;
@@ -96,12 +95,7 @@ impl Programs {
     pub(crate) fn load(mut options: LoadOptions) -> Result<Loaded> {
         features::lift_memory_limit();
         // The loader begins with reading the kernel's types, and that takes as long as doing it here.
-        let (offsets, loader) = thread::scope(|scope| {
-            let loader = scope.spawn(EbpfLoader::new);
-            (btf::kernel_offsets(), loader.join())
-        });
-        let mut loader =
-            loader.map_err(|_| anyhow!("read the kernel's types: a thread panicked"))?;
+        let (mut loader, offsets) = both(EbpfLoader::new, btf::kernel_offsets);
         let needs_offsets = options.config.pid_namespace_inode != 0 || options.config.only_uid != 0;
         options.config.offsets = match offsets {
             Ok(offsets) => offsets,

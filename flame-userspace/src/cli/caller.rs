@@ -62,10 +62,12 @@ pub(super) fn acting_for<T: Send>(
 ) -> Result<T> {
     let Some(caller) = caller else { return work() };
     thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let thread = thread::Builder::new().spawn_scoped(scope, || {
             caller.assume().context("take the rights of the user who called sudo")?;
             work()
         });
+        let thread =
+            thread.context("start a thread with the rights of the user who called sudo")?;
         thread.join().unwrap_or_else(|_| Err(anyhow!("the thread that writes files panicked")))
     })
 }

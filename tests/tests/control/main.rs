@@ -6,4 +6,5 @@ mod hostile;
 mod owners;
 mod privileges;
 mod record;
+mod scarce;
 mod signals;
