@@ -95,6 +95,9 @@ pub const PLAIN_ALIGNMENT: u64 = 16;
 /// In a probe's cookie: its link is of one process, which is a target, and the kernel sees to it
 /// that no other hits it.
 pub const OF_TARGET: u64 = 1 << 11;
+/// In a probe's cookie: the function may throw an exception. One that comes to a return address that
+/// the kernel has replaced finds no unwind table there, and ends the program.
+pub const MAY_THROW: u64 = 1 << 12;
 /// How far up in a probe's cookie the packed [`Arguments`](crate::heap::Arguments) are.
 pub const ARGUMENTS_SHIFT: u32 = 16;
 /// How far up in a probe's cookie the distance is to where its instruction leads: a signed number of

@@ -39,6 +39,8 @@ pub struct Config {
     pub pad: u32,
     /// Random odd numbers that nobody else knows, by which each CPU remembers rules.
     pub remember_by: [u64; 2],
+    /// A request for so many bytes may be refused though no limit is set.
+    pub refused_bytes: u64,
     /// Where the kernel keeps what the programs read.
     pub offsets: KernelOffsets,
 }
@@ -110,13 +112,17 @@ pub struct KernelOffsets {
     pub task_mm: u32,
     /// `mm_struct.start_stack`, where the stack of a process's first thread begins.
     pub mm_start_stack: u32,
+    /// `task_struct.signal`; 0 if this or the next was not found.
+    pub task_signal: u32,
+    /// `signal_struct.rlim`, the process's limits: pairs of 64-bit words, the limit that holds first.
+    pub signal_limits: u32,
     /// Zero.
     pub pad: u32,
 }
 
 const _: () = assert!(size_of::<Cgroup>() == 16);
-const _: () = assert!(size_of::<KernelOffsets>() == 104);
-const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 8 + 16 + 104);
+const _: () = assert!(size_of::<KernelOffsets>() == 112);
+const _: () = assert!(size_of::<Config>() == 16 * CGROUPS + 48 + 8 + 16 + 8 + 112);
 
 #[cfg(feature = "user")]
 mod pod {

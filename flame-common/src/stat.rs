@@ -53,11 +53,14 @@ pub enum Stat {
     TicksInTraps = 21,
     /// Nanoseconds that the samples of windows took.
     HeapSamplingNs = 22,
+    /// A sampled call was left out: its function throws where there is no memory, and there may be
+    /// none. Its return is not taken, since an exception would not find a way through it.
+    MayThrow = 23,
 }
 
 impl Stat {
     /// Every counter, in the order of its number.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Fired,
         Self::RingFull,
         Self::NoPid,
@@ -81,6 +84,7 @@ impl Stat {
         Self::Ticks,
         Self::TicksInTraps,
         Self::HeapSamplingNs,
+        Self::MayThrow,
     ];
 
     /// What it counts, for people.
@@ -115,6 +119,10 @@ impl Stat {
             Self::Ticks => "times the clock of probes' traps fired in a target",
             Self::TicksInTraps => "times it fired in a trap",
             Self::HeapSamplingNs => "nanoseconds that samples of windows took",
+            Self::MayThrow => {
+                "sampled allocations left out: of functions that throw where memory is refused, \
+                 which may be"
+            }
         }
     }
 }

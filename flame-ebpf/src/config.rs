@@ -21,6 +21,7 @@ static CONFIG: Config = Config {
     slots: 1,
     pad: 0,
     remember_by: [1; 2],
+    refused_bytes: 0,
     offsets: KernelOffsets {
         task_pid: 0,
         task_tgid: 0,
@@ -47,6 +48,8 @@ static CONFIG: Config = Config {
         task_runtime: 0,
         task_mm: 0,
         mm_start_stack: 0,
+        task_signal: 0,
+        signal_limits: 0,
         pad: 0,
     },
 };

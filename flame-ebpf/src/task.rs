@@ -46,6 +46,24 @@ pub(crate) fn runtime(task: u64) -> Option<u64> {
     if offset == 0 { None } else { kernel(task, offset) }
 }
 
+/// Whether a request for so many bytes may be refused: by a limit on the address space or the data of
+/// the current process (getrlimit(2)), or since it is more than the machine may have.
+#[inline(always)]
+pub(crate) fn may_be_refused(bytes: u64) -> bool {
+    const UNLIMITED: u64 = u64::MAX;
+    const DATA: u32 = 2;
+    const ADDRESS_SPACE: u32 = 9;
+    const PAIR: u32 = 16;
+    let offset = config!(offsets.task_signal);
+    if offset == 0 || bytes >= config!(refused_bytes) {
+        return true;
+    }
+    let Some(process) = kernel::<u64>(current(), offset) else { return true };
+    let limits = config!(offsets.signal_limits);
+    let unlimited = |which: u32| kernel(process, limits + which * PAIR) == Some(UNLIMITED);
+    !(unlimited(ADDRESS_SPACE) && unlimited(DATA))
+}
+
 /// Where the stack of the current process's first thread begins (its highest address), as the kernel
 /// or the process set it.
 #[inline(always)]

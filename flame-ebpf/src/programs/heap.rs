@@ -16,7 +16,7 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use flame_common::block::{
-    ARGUMENTS_SHIFT, Block, BlockKey, Call, LEADS_SHIFT, NULL_IS_MALLOC, OF_TARGET, OWN,
+    ARGUMENTS_SHIFT, Block, BlockKey, Call, LEADS_SHIFT, MAY_THROW, NULL_IS_MALLOC, OF_TARGET, OWN,
     PLAIN_ALIGNMENT, PLAIN_IS_MALLOC,
 };
 use flame_common::heap::{Arguments, Role};
@@ -26,6 +26,7 @@ use flame_common::stat::Stat;
 use flame_common::trap::ProbedPlace;
 
 use crate::collect::{self, Measured};
+use crate::config::config;
 use crate::emit::tell_end;
 use crate::filter::{allowed, note_probes, wanted};
 use crate::maps::{BLOCK_COUNTERS, BLOCKS, CALLS, COUNTDOWN, HEAP, PROBED};
@@ -93,6 +94,8 @@ struct Entry {
     /// Bytes asked for; [`NO_SIZE`] where none are, or where they cannot be had.
     // verifier: no `Option`, see `take_block`.
     size: u64,
+    /// Whether an exception may leave it.
+    may_throw: bool,
 }
 
 /// More than a call can ask for.
@@ -123,7 +126,7 @@ fn entry(ctx: &ProbeContext, regs: &pt_regs, may_return: bool) -> Option<Entry> 
     }
     let role = Role::try_from(cookie as u32 & 0xff).ok()?;
     let size = role.size(first, second, third).unwrap_or(NO_SIZE);
-    Some(Entry { role, ids, first, size })
+    Some(Entry { role, ids, first, size, may_throw: cookie & MAY_THROW != 0 })
 }
 
 /// Keeps the probe's place for the clock of traps.
@@ -186,7 +189,7 @@ const REGISTERS: [u32; 16] = [
 /// same.
 #[inline(always)]
 fn enter(ctx: &ProbeContext, regs: &pt_regs, always_returns: bool) -> Option<u32> {
-    let Entry { role, ids, first, size } = entry(ctx, regs, always_returns)?;
+    let Entry { role, ids, first, size, may_throw } = entry(ctx, regs, always_returns)?;
     let gives_up = !role.makes() || role.gives_up();
     let old = if gives_up { take_block(ids, first) } else { Block::default() };
     if role == Role::Free {
@@ -195,6 +198,12 @@ fn enter(ctx: &ProbeContext, regs: &pt_regs, always_returns: bool) -> Option<u32
     }
     let interval = sampled(size).unwrap_or(0);
     if interval == 0 && old.id == 0 {
+        return None;
+    }
+    if may_throw && task::may_be_refused(size) {
+        bump(Stat::MayThrow);
+        // If the old block is still there, it is from now on one that is not known.
+        tell_end_of(ids, old, first);
         return None;
     }
     let caller = user(regs.rsp).unwrap_or(0);
@@ -305,13 +314,17 @@ fn returned(regs: &pt_regs, call: &Call) -> Option<()> {
 #[inline(always)]
 fn allocate(ctx: &ProbeContext, regs: &pt_regs) -> Option<()> {
     // A session in another process may have the kernel take the return.
-    let Entry { role, ids, size, .. } = entry(ctx, regs, true)?;
+    let Entry { role, ids, size, may_throw, .. } = entry(ctx, regs, true)?;
     if role == Role::Free {
         // For the contrast of windows a hit of this kind has to cost what others do.
         _ = sampled(0);
         return None;
     }
     let interval = sampled(size)?;
+    if may_throw && size >= config!(refused_bytes) && config!(refused_bytes) != 0 {
+        bump(Stat::MayThrow);
+        return None;
+    }
     note_probes(ids);
     // SAFETY: the helper takes nothing and cannot fail.
     let began_ns = unsafe { bpf_ktime_get_ns() };

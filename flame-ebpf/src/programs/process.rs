@@ -50,22 +50,25 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     let (Some(ids), Ok(comm)) = (task::current_ids(), bpf_get_current_comm()) else {
         return 0;
     };
-    // SAFETY: the values are not read; their slots may be reused meanwhile.
+    // SAFETY: read once, or not at all; slots may be reused meanwhile.
     let (named, known, mapped) = unsafe {
-        let known = TARGETS.get(ids.pid).is_some();
+        let known = TARGETS.get(ids.pid).copied();
         (NAMES.get(comm).is_some(), known, PROCESSES.get(ids.pid).is_some())
     };
     // Its memory is another now. User space, which is told later, must not think otherwise.
-    if mapped || named || known || config!(all) != 0 {
+    if mapped || named || known.is_some() || config!(all) != 0 {
         // SAFETY: the helper takes nothing and cannot fail.
         let exec_ns = unsafe { bpf_ktime_get_ns() };
         let nothing = ProcessRun { exec_ns, ..ProcessRun::default() };
         tell_mappings(ids, nothing);
     }
-    if named && !known {
-        add(&ctx, ids, 0);
+    match known {
+        // Of the thread that is the first now, which it need not have been; see `process_free`.
+        Some(leader) if leader != 0 => _ = TARGETS.insert(ids.pid, task::current(), 0),
+        None if named => add(&ctx, ids, 0),
+        _ => {}
     }
-    if named || known {
+    if named || known.is_some() {
         tell_begun(ids);
     }
     0

@@ -23,6 +23,7 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
     let ns_common = types.structs(["ns_common"])?[0];
     let at = |of: Struct<'_>, field| types.field(of, field);
     let (task_mm, mm_start_stack) = first_stack(&types).unwrap_or_default();
+    let (task_signal, signal_limits) = limits(&types).unwrap_or_default();
     let offsets = KernelOffsets {
         task_pid: at(task, "pid")?,
         task_tgid: at(task, "tgid")?,
@@ -42,6 +43,8 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
         task_runtime: runtime(&types).unwrap_or(0),
         task_mm,
         mm_start_stack,
+        task_signal,
+        signal_limits,
         ..KernelOffsets::default()
     };
     // A kernel may have been built without uprobes.
@@ -52,6 +55,12 @@ pub(crate) fn kernel_offsets() -> Result<KernelOffsets> {
 fn runtime(types: &Types<'_>) -> Result<u32> {
     let [task, entity] = types.structs(["task_struct", "sched_entity"])?;
     Ok(types.field(task, "se")? + types.field(entity, "sum_exec_runtime")?)
+}
+
+/// Where the kernel keeps what the threads of a process share, and there its limits.
+fn limits(types: &Types<'_>) -> Result<(u32, u32)> {
+    let [task, process] = types.structs(["task_struct", "signal_struct"])?;
+    Ok((types.field(task, "signal")?, types.field(process, "rlim")?))
 }
 
 /// Where the kernel keeps the memory of a task, and there the beginning of its first stack.
@@ -224,6 +233,7 @@ mod tests {
         assert_eq!(offsets.task_tgid, offsets.task_pid + 4, "tgid follows pid");
         assert_eq!(offsets.upid_size, 16);
         assert!(offsets.task_runtime > 0 && offsets.task_mm > 0 && offsets.mm_start_stack > 0);
+        assert!(offsets.task_signal > 0 && offsets.signal_limits > 0);
         assert_eq!((offsets.known, offsets.return_probes_known), (1, 1));
         assert_eq!(offsets.return_instance_address, offsets.return_instance_stack + 8);
     }

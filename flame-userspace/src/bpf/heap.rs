@@ -70,6 +70,11 @@ impl HeapPrograms {
         })
     }
 
+    /// Whether the program chooses of which calls the return is taken.
+    pub(crate) fn chooses_returns(&self) -> bool {
+        matches!(self.follow, Follow::Session(_))
+    }
+
     /// Whether probes are taken out fast enough to be there for a moment only (Linux 6.6).
     pub(crate) fn closes_fast(&self) -> bool {
         self.closes_fast
@@ -91,6 +96,9 @@ impl HeapPrograms {
         match &self.follow {
             Follow::Session(session) => session.attach(file, &all, false, pid),
             Follow::Pair { enter, leave } => {
+                if makes.is_empty() {
+                    return enter.attach(file, &all, false, pid);
+                }
                 // First the returns: an entry that is not followed by one would wait for ever.
                 let returns = leave.attach(file, makes, true, pid)?;
                 Ok(ProbeLink::of([enter.attach(file, &all, false, pid)?, returns]))

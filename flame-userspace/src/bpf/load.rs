@@ -88,6 +88,8 @@ pub(crate) struct Programs {
     fired: Fired,
     events: Vec<SamplingEvent>,
     follows_in_kernel: bool,
+    /// Whether the kernel programs take out targets that have ended.
+    takes_out_ended: bool,
 }
 
 impl Programs {
@@ -151,6 +153,8 @@ impl Programs {
             fired,
             events: Vec::new(),
             follows_in_kernel: options.config.offsets.known != 0,
+            takes_out_ended: options.config.offsets.known != 0
+                && options.config.pid_namespace_inode == 0,
         };
         if options.config.verbose != 0 {
             programs.log();
@@ -222,6 +226,12 @@ impl Programs {
     /// Whether the kernel itself makes the children of targets targets.
     pub(crate) fn follows_in_kernel(&self) -> bool {
         self.follows_in_kernel
+    }
+
+    /// Whether the kernel programs take out targets that have ended: not in a pid namespace, which a
+    /// dead task has left.
+    pub(crate) fn takes_out_ended(&self) -> bool {
+        self.takes_out_ended
     }
 
     /// Makes a process a target.

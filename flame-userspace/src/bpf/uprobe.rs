@@ -65,7 +65,7 @@ pub(crate) struct ProbeLink {
 
 impl ProbeLink {
     /// Several as one.
-    pub(super) fn of(links: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn of(links: impl IntoIterator<Item = Self>) -> Self {
         Self { fds: links.into_iter().flat_map(|mut link| std::mem::take(&mut link.fds)).collect() }
     }
 }

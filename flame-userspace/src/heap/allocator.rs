@@ -202,6 +202,16 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// Whether an exception may leave it: of the operators `new` and mimalloc's functions for them
+    /// that are not told not to, `bad_alloc` where there is no memory. Of the user's own that are
+    /// named as C++'s and Rust's are, it is not known what they throw.
+    pub(crate) fn may_throw(&self) -> bool {
+        let throws = ["_Zn", "mi_new"].iter().any(|start| self.name.starts_with(start));
+        let is_mangled = ["_Z", "_R"].iter().any(|start| self.name.starts_with(start));
+        let is_own = self.allocator == Some(Allocator::Own);
+        self.role.makes() && !self.name.contains("nothrow") && (throws || (is_own && is_mangled))
+    }
+
     /// Whether a function of this name that the file keeps to itself is the allocator's too.
     /// Common words (`free`, `cfree`) may name anything within a file.
     pub(crate) fn may_be_local(&self) -> bool {
@@ -268,6 +278,19 @@ mod tests {
         assert!(inner.may_be_local());
         assert!(!find("free").expect("it is in the table").may_be_local());
         assert!(!find("mallocx").expect("it is in the table").may_be_local());
+    }
+
+    #[test]
+    fn operators_that_throw_are_told_from_those_that_do_not() {
+        let own = OwnFunction::alloc("_ZN4pool3getEm:size=arg2,ret").expect("a function");
+        let all = wanted(&[own]);
+        let may_throw = |name: &str| all.iter().find(|w| w.name == name).expect(name).may_throw();
+        for name in ["_Znwm", "_ZnamSt11align_val_t", "mi_new", "mi_new_n", "_ZN4pool3getEm"] {
+            assert!(may_throw(name), "{name}");
+        }
+        for name in ["malloc", "_ZnwmRKSt9nothrow_t", "mi_new_nothrow", "_ZdlPv", "mi_malloc"] {
+            assert!(!may_throw(name), "{name}");
+        }
     }
 
     #[test]

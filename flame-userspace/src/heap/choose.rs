@@ -129,6 +129,7 @@ mod tests {
             leads_to: 1,
             arguments: Arguments::AT_ENTRY,
             null_is_malloc: false,
+            may_throw: false,
             plain_is_malloc: false,
         };
         Object {

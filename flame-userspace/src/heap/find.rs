@@ -228,6 +228,7 @@ impl Search<'_> {
             plain_is_malloc: row.role == Role::Memalign
                 && self.family == Allocator::Glibc
                 && jumps_to_malloc,
+            may_throw: row.may_throw(),
         })
     }
 

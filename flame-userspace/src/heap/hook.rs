@@ -32,6 +32,8 @@ pub(crate) struct Hook {
     /// For glibc's `memalign` and its like: called for an alignment that `malloc` gives anyway it
     /// jumps on to that, and is not to be counted here either.
     pub(crate) plain_is_malloc: bool,
+    /// An exception may leave it: then its return is not taken where it may come to that.
+    pub(crate) may_throw: bool,
 }
 
 /// What is found in one file.

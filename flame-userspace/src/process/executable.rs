@@ -131,7 +131,8 @@ impl Executables {
     fn open(&self, mapped: Mapped<'_>) -> Option<File> {
         let Mapped { pid, start, end, path, .. } = mapped;
         let described = |file: &File| is_described(file, mapped.identity);
-        let link = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
+        let thread = procfs::living_thread(pid);
+        let link = PathBuf::from(format!("/proc/{thread}/map_files/{start:x}-{end:x}"));
         // The mapping may have been replaced by another since it was described. Where stat(2) tells
         // of another inode than the kernel (overlays), `/proc/PID/maps` tells of the same.
         let is_still_there = || {

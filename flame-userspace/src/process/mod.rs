@@ -30,7 +30,7 @@ pub(crate) use inspect::{Named, Piece, inspect};
 pub(crate) use memory::{Memory, ProcessMemory};
 pub(crate) use procfs::{
     Resident, cgroup, code_mappings, cpu_ns, descendants, kernel_thread, machine_cpu_ns,
-    own_file_offset, owner, parent, pids_named, process_name, resident, state,
+    own_file_offset, owner, parent, pids_named, process_name, resident, state, threads,
 };
 pub(crate) use range::{CodeRange, RangeCode};
 pub(crate) use table::{CodeAddress, ProcessId, ProcessTable};

@@ -18,6 +18,12 @@ fn read(path: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// A file's text. Names in it are the processes' own, cut at 15 bytes wherever that is, and need not be
+/// UTF-8.
+fn text(path: &str) -> Option<String> {
+    Some(String::from_utf8_lossy(&read(path)?).into_owned())
+}
+
 /// The pids of all processes.
 pub(crate) fn pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
@@ -40,12 +46,13 @@ pub(crate) fn process_name(pid: u32) -> Option<String> {
 
 /// The executable mappings of a process.
 pub(crate) fn code_mappings(pid: u32) -> Option<Vec<CodeMapping>> {
-    Some(maps::parse(&read(&format!("/proc/{pid}/maps"))?))
+    let thread = living_thread(pid);
+    Some(maps::parse(&read(&format!("/proc/{thread}/maps"))?))
 }
 
 /// The program that a process runs, by its path.
 pub(crate) fn program(pid: u32) -> Option<PathBuf> {
-    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let path = fs::read_link(format!("/proc/{}/exe", living_thread(pid))).ok()?;
     Some(
         path.to_str()
             .and_then(|p| p.strip_suffix(" (deleted)"))
@@ -110,14 +117,14 @@ pub(crate) fn descendants(of: &[u32]) -> Vec<u32> {
 
 /// The effective user of a process.
 pub(crate) fn owner(pid: u32) -> Option<u32> {
-    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let text = text(&format!("/proc/{pid}/status"))?;
     let uids = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     uids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The cgroup of a process, of version 2: its path below the root of that file system.
 pub(crate) fn cgroup(pid: u32) -> Option<PathBuf> {
-    let text = String::from_utf8(read(&format!("/proc/{pid}/cgroup"))?).ok()?;
+    let text = text(&format!("/proc/{pid}/cgroup"))?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
     Some(PathBuf::from(path))
 }
@@ -135,7 +142,7 @@ pub(crate) struct Resident {
 
 /// What of a process is resident; `None` for a kernel thread too.
 pub(crate) fn resident(pid: u32) -> Option<Resident> {
-    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let text = text(&format!("/proc/{pid}/status"))?;
     let bytes = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
@@ -150,7 +157,7 @@ pub(crate) fn resident(pid: u32) -> Option<Resident> {
 
 /// The pid that a process has in its own, innermost pid namespace.
 pub(crate) fn innermost_pid(pid: u32) -> Option<u32> {
-    let text = String::from_utf8(read(&format!("/proc/{pid}/status"))?).ok()?;
+    let text = text(&format!("/proc/{pid}/status"))?;
     let numbers = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     numbers.split_ascii_whitespace().last()?.parse().ok()
 }
@@ -159,6 +166,23 @@ pub(crate) fn innermost_pid(pid: u32) -> Option<u32> {
 pub(crate) fn kernel_thread(pid: u32) -> bool {
     // Field 9 of stat is the flags; PF_KTHREAD is 0x0020_0000 (include/linux/sched.h).
     stat_field(pid, 9).is_some_and(|flags| flags & 0x0020_0000 != 0)
+}
+
+/// The thread by whose number a process's memory and files are found: its first, or where that has
+/// ended and waits for the others, one of these. (The kernel tells nothing of a thread that has
+/// ended; `/proc` has the directories of all threads, though it does not list them.)
+pub(crate) fn living_thread(pid: u32) -> u32 {
+    if state(pid) != Some('Z') {
+        return pid;
+    }
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return pid };
+    let mut ids = threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.find(|&id| id != pid).unwrap_or(pid)
+}
+
+/// How many threads a process has, a first one that has ended and waits for the others among them.
+pub(crate) fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 /// The letter of a process's state, as in `proc_pid_stat(5)`.
@@ -187,6 +211,9 @@ pub(crate) fn mount_namespace(pid: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -202,6 +229,26 @@ mod tests {
         assert!(resident.anonymous > 0 && resident.file > 0);
         let mappings = code_mappings(own).expect("this process has mappings");
         assert!(mappings.iter().any(|m| m.path.to_str() == Some("[vdso]")));
+    }
+
+    #[test]
+    fn a_name_that_is_no_utf_8_hides_nothing() {
+        let folder = std::env::temp_dir().join(format!("flame-names-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        // Cut within a letter, as the kernel cuts names at 15 bytes.
+        let program = folder.join(OsStr::from_bytes(b"\xd0\xb6\xd0"));
+        let sleep = ["/usr/bin/sleep", "/bin/sleep"]
+            .into_iter()
+            .find(|path| fs::exists(path).is_ok_and(|is| is));
+        fs::copy(sleep.expect("sleep"), &program).expect("copy a program");
+        let mut child = std::process::Command::new(&program).arg("60").spawn().expect("a process");
+        let pid = child.id();
+        let found = (owner(pid), resident(pid).is_some(), innermost_pid(pid), threads(pid));
+        child.kill().expect("to end it");
+        child.wait().expect("its end");
+        fs::remove_dir_all(&folder).expect("to clean up");
+        // SAFETY: the call takes nothing and cannot fail.
+        assert_eq!(found, (Some(unsafe { libc::geteuid() }), true, Some(pid), 1));
     }
 
     #[test]

@@ -8,11 +8,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use super::procfs::living_thread;
+
 /// Opens the regular file that `path` names for process `pid`, in its mount namespace and below
 /// its root. Links are followed inside that root alone; with `follow` unset the file itself may
 /// not be one. `None` if the process has gone or there is no such file.
 pub(crate) fn open(pid: u32, path: &Path, follow: bool) -> Option<File> {
-    let root = place(Path::new(&format!("/proc/{pid}/root")), libc::O_DIRECTORY)?;
+    let root = place(Path::new(&format!("/proc/{}/root", living_thread(pid))), libc::O_DIRECTORY)?;
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut flags = libc::O_PATH | libc::O_CLOEXEC;
     if !follow {

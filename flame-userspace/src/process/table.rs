@@ -162,9 +162,10 @@ impl ProcessTable {
         }
     }
 
-    /// Forgets the mappings of processes that have gone. To be called when all samples of before
-    /// have been taken in.
-    pub(crate) fn sweep(&mut self) {
+    /// Forgets the mappings of processes that have gone: these. To be called when all samples of
+    /// before have been taken in.
+    pub(crate) fn sweep(&mut self) -> Vec<ProcessId> {
+        let mut gone = Vec::new();
         for pid in std::mem::take(&mut self.ended) {
             if Path::new(&format!("/proc/{pid}")).exists() {
                 self.ended.push(pid);
@@ -173,8 +174,15 @@ impl ProcessTable {
             {
                 self.current.remove(&pid);
                 self.get_mut(id).mappings.clear();
+                gone.push(id);
             }
         }
+        gone
+    }
+
+    /// Whether a process has not been found to be gone.
+    pub(crate) fn is_current(&self, id: ProcessId) -> bool {
+        self.current.get(&self.get(id).pid) == Some(&id)
     }
 
     /// The processes that have not been found to be gone, by pid.

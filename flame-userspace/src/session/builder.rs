@@ -1,5 +1,6 @@
 //! Setting up a session, and the handle to one that runs.
 
+use std::collections::HashSet;
 use std::fs;
 use std::future::Future;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -12,7 +13,7 @@ use flame_common::limits::{COPIES_A_SECOND, SLOTS};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::cgroups::Cgroups;
-use super::heap::{Heap, HeapOptions, Priced};
+use super::heap::{Heap, HeapOptions, Priced, refused_bytes};
 use super::pipeline::{self, Control, Pipeline, Progress, Sources};
 use super::target::Target;
 use super::{ProfileType, Recording};
@@ -27,6 +28,9 @@ use crate::symbolize::Symbolizer;
 
 /// How long loading the kernel programs waits for whoever wants the CPUs, at most.
 const LOADING: Duration = Duration::from_millis(150);
+
+/// How often targets are looked for, at most, until no more are found that began meanwhile.
+const SEARCHES: usize = 4;
 
 /// How often each CPU is sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,10 +324,7 @@ impl SessionBuilder {
         if !self.children {
             processes.leave_out_children();
         }
-        for &pid in targets {
-            programs.add_target(pid)?;
-            processes.add_running(pid);
-        }
+        self.add_targets(targets, &mut programs, &mut processes)?;
         let symbolizer = Symbolizer::start(self.inlined)?;
         let heap = self.takes(ProfileType::Heap).then(|| {
             let heap = self.set_up_heap(&mut programs, (heap, growth), every_process);
@@ -336,6 +337,30 @@ impl SessionBuilder {
         }
         let sources = Sources { programs, samples, side_band, tables, heap };
         Pipeline::new(self.clone(), cpus.len(), sources, processes, symbolizer)
+    }
+
+    /// Makes processes targets, and those that they started, or that took a name asked for, since they
+    /// were looked for: from here on the kernel programs see to it.
+    fn add_targets(
+        &self,
+        targets: &[u32],
+        programs: &mut Programs,
+        processes: &mut ProcessTable,
+    ) -> Result<()> {
+        let mut known = HashSet::new();
+        let mut found = targets.to_vec();
+        for _ in 0..SEARCHES {
+            found.retain(|&pid| known.insert(pid));
+            if found.is_empty() {
+                break;
+            }
+            for &pid in &found {
+                programs.add_target(pid)?;
+                processes.add_running(pid);
+            }
+            found = self.find_targets().0;
+        }
+        Ok(())
     }
 
     /// The heap's part, with as much as could be had; the other profiles go on without it.
@@ -376,6 +401,7 @@ impl SessionBuilder {
             ring_bytes: ring_bytes(self.frequency, cpus.len(), self.takes(ProfileType::Heap)),
             slots: slots(self.frequency),
             remember_by: [random_odd(), random_odd()],
+            refused_bytes: refused_bytes(),
             ..Config::default()
         };
         if let Some(uid) = self.only_user {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use flame_common::config::Cgroup;
 
 use crate::process;
@@ -48,6 +48,12 @@ impl Cgroups {
     /// How the kernel programs know them: a cgroup's id is its directory's inode number, its level
     /// how deep it lies.
     pub(super) fn for_kernel(&self) -> Result<Vec<Cgroup>> {
+        if !self.0.is_empty() && !sees_all_levels() {
+            bail!(
+                "flame runs in a cgroup namespace, as containers have one, where it is not known how \
+                 deep a cgroup lies: run it outside, or name processes instead"
+            );
+        }
         let of = |Group { directory, below, .. }: &Group| {
             let meta = fs::metadata(directory)
                 .with_context(|| format!("look at {}", directory.display()))?;
@@ -68,6 +74,13 @@ impl Cgroups {
         let of_process = process::cgroup(pid);
         of_process.is_some_and(|path| self.0.iter().any(|group| path.starts_with(&group.below)))
     }
+}
+
+/// Whether flame is in the machine's own cgroup namespace (`PROC_CGROUP_INIT_INO` in
+/// `include/linux/proc_ns.h`), or on a kernel that has none.
+fn sees_all_levels() -> bool {
+    const INITIAL: u64 = 0xefff_fffb;
+    fs::metadata("/proc/self/ns/cgroup").map_or(true, |namespace| namespace.ino() == INITIAL)
 }
 
 impl Group {

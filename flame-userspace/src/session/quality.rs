@@ -76,6 +76,7 @@ impl Quality {
             Stat::FreeRingFull,
             Stat::BlockReplaced,
             Stat::BlocksFull,
+            Stat::MayThrow,
             Stat::NestedCall,
             Stat::GrowthRingFull,
             Stat::GrowthBusy,

@@ -144,6 +144,34 @@ fn processes_of_a_cgroup_are_profiled_and_of_those_below_it() {
 }
 
 #[test]
+fn in_a_cgroup_namespace_cgroups_are_refused() {
+    let Some(_machine) = Machine::take() else { return };
+    let Some(group) = Cgroup::new() else { return };
+    let output = Command::new("unshare")
+        .arg("-C")
+        .arg(Flame::program())
+        .args(["attach", "-d", "0.1", "--cgroup", group.directory()])
+        .output()
+        .expect("run unshare");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("cgroup namespace"), "{said}");
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_goes_on() {
+    let Some(_machine) = Machine::take() else { return };
+    let mut process = Guarded::spawn(&mut Workload::c("leader_gone").command(&["20000"]));
+    let pid = process.pid().to_string();
+    let state = || fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    wait_for("the first thread's end", || state().contains(") Z "));
+    let outcome = Flame::attach(&["-F", "499", "-d", "0.6", &pid]).run().with_code(0);
+    assert!(process.is_alive());
+    let seen = outcome.seen();
+    let own = seen.only(|stack| stack.has("goes_on"));
+    assert!(own.count() > 200, "{} samples:\n{}", own.count(), seen.shown());
+}
+
+#[test]
 fn the_whole_machine_is_profiled() {
     let Some(_machine) = Machine::take() else { return };
     let (one, two) = (burner(), burner());

@@ -142,7 +142,7 @@ fn a_block_that_is_aligned_by_a_helper_counts_once() {
 /// Allocators to preload: the beginning of their files' names.
 const PRELOADED: [&str; 3] = ["libjemalloc.so.2", "libtcmalloc.so.4", "libmimalloc.so.2"];
 
-fn preloaded(name: &str) -> PathBuf {
+pub(crate) fn preloaded(name: &str) -> PathBuf {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let mut paths = folders.iter().map(|folder| Path::new(folder).join(name));
     paths.find(|path| path.exists()).unwrap_or_else(|| panic!("{name} is wanted"))

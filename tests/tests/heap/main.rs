@@ -11,6 +11,7 @@ mod own;
 mod processes;
 mod redis;
 mod redis_shares;
+mod refused;
 mod rounds;
 mod stated;
 mod traces;

@@ -33,6 +33,8 @@ impl Heap {
         } else {
             Vec::new()
         };
+        self.unseen.leave_ended(processes);
+        self.residency.leave_ended(processes);
         // In its own part, since what is closed starts afresh.
         let growth = self.growth.as_mut().map(Growth::close);
         let shown = growth.filter(|_| !knows_in_use || !unseen.is_empty());

@@ -199,9 +199,10 @@ impl Reader {
             Err(_) => had.is_some(),
         };
         let read_ns = now_ns();
+        let has_gone = found.is_err() && state(pid).is_none_or(|state| "ZX".contains(state));
         match (found, last) {
             (Err(NoProfile::Unreadable), Some(last)) => {
-                let has_gone = is_other || state(pid).is_none_or(|state| "ZX".contains(state));
+                let has_gone = is_other || has_gone;
                 last.gone_ns = has_gone.then_some(read_ns);
                 return !has_gone;
             }
@@ -212,14 +213,15 @@ impl Reader {
             (found, Some(last)) => {
                 last.read_ns = read_ns;
                 last.profile = found.map_err(|why| why.message().to_owned());
+                last.gone_ns = has_gone.then_some(read_ns);
             }
             (found, None) => {
                 let base = found.as_ref().ok().filter(|_| program.was_there).cloned();
                 let profile = found.map_err(|why| why.message().to_owned());
-                let reading = Reading { profile, base, read_ns, gone_ns: None };
-                readings.insert(program.process, reading);
+                let gone_ns = has_gone.then_some(read_ns);
+                readings.insert(program.process, Reading { profile, base, read_ns, gone_ns });
             }
         }
-        true
+        !has_gone
     }
 }

@@ -3,20 +3,25 @@
 //! allocator's functions and opening links takes milliseconds; until the kernel has taken probes out,
 //! ten and more pass.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use flame_common::block::{ARGUMENTS_SHIFT, LEADS_SHIFT, NULL_IS_MALLOC, PLAIN_IS_MALLOC};
+use flame_common::block::{
+    ARGUMENTS_SHIFT, LEADS_SHIFT, MAY_THROW, NULL_IS_MALLOC, PLAIN_IS_MALLOC,
+};
 use flame_common::heap::Role;
 
 use super::breakpoints::Breakpoints;
 use super::governor::Probing;
 use super::prober::{HookFile, Owner, Told, tell};
+use super::refusal::is_limited;
 use crate::bpf::{HeapPrograms, Probe, ProbeLink};
 use crate::heap::{Emulated, Hook, Hooks, OwnFunction, hooks};
 use crate::priority::GiveWay;
@@ -25,6 +30,9 @@ use crate::process::ExecutableId;
 /// How long probes that are to go are waited for, at most, and how often they are looked for.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(1);
+
+/// How often targets are asked whether their memory is limited.
+const LIMITS: Duration = Duration::from_millis(50);
 
 /// How long looking for an allocator waits for whoever wants the CPUs, at most.
 const LOOKING: Duration = Duration::from_millis(100);
@@ -35,6 +43,8 @@ pub(super) struct Target {
     pid: u32,
     pub(super) executable: ExecutableId,
     link: Option<ProbeLink>,
+    /// Whether it follows what functions make that may throw: not once there is a limit.
+    trusts: bool,
     /// Of the frees, while they trap for the contrast.
     frees: Option<ProbeLink>,
 }
@@ -43,9 +53,12 @@ pub(super) struct Target {
 struct Found {
     file: File,
     path: String,
-    /// Of functions whose return matters, and of the others.
+    /// Of functions whose return matters, of those of them that may throw, and of the others.
     makes: Vec<Probe>,
+    throwing: Vec<Probe>,
     frees: Vec<Probe>,
+    /// Whether it was told that some are not followed.
+    is_told: Cell<bool>,
     /// Of the frees for a contrast, and whether the kernel emulates what they are on as it does for
     /// `malloc`.
     contrast: Vec<Probe>,
@@ -63,6 +76,8 @@ pub(super) struct Links {
     longest_closing: Duration,
     files: HashMap<ExecutableId, Option<Found>>,
     targets: Vec<Target>,
+    /// When limits were looked at.
+    minded: Instant,
 }
 
 impl Links {
@@ -75,6 +90,7 @@ impl Links {
             longest_closing: Duration::ZERO,
             files: HashMap::new(),
             targets: Vec::new(),
+            minded: Instant::now(),
         }
     }
 
@@ -98,7 +114,7 @@ impl Links {
         if self.files.get(&executable).is_none_or(Option::is_none) {
             return false;
         }
-        let mut target = Target { owner, pid, executable, link: None, frees: None };
+        let mut target = Target { owner, pid, executable, link: None, trusts: false, frees: None };
         if let Some(how) = open {
             let began = Instant::now();
             self.open(&mut target, how);
@@ -125,9 +141,13 @@ impl Links {
         let Some(Some(found)) = self.files.get(&target.executable) else { return };
         let pid = (target.pid != 0).then_some(target.pid);
         let link = match how {
-            Probing::Follow => self.programs.follow(&found.file, &found.makes, &found.frees, pid),
+            Probing::Follow => self.follow(found, pid).map(|(link, trusts)| {
+                target.trusts = trusts;
+                link
+            }),
             Probing::Allocations | Probing::Windows => {
-                self.programs.allocations(&found.file, &found.makes, pid)
+                let makes = [found.makes.as_slice(), &found.throwing].concat();
+                self.programs.allocations(&found.file, &makes, pid)
             }
             Probing::Nothing => return,
         };
@@ -140,6 +160,50 @@ impl Links {
                 tell(&self.tell, Told::Failed(format!("probe the allocator in {path}: {error}")));
             }
         }
+    }
+
+    /// Probes those anew that follow what functions make that may throw, and have a limit by now: a
+    /// shell that sets one for the program that it becomes, say.
+    pub(super) fn mind_limits(&mut self) {
+        if self.minded.elapsed() < LIMITS {
+            return;
+        }
+        self.minded = Instant::now();
+        let mut targets = std::mem::take(&mut self.targets);
+        for target in targets.iter_mut().filter(|target| target.trusts && target.link.is_some()) {
+            if is_limited(target.pid) {
+                target.link = None;
+                self.open(target, Probing::Follow);
+            }
+        }
+        self.targets = targets;
+    }
+
+    /// Follows blocks, but for those of functions that may throw where that may happen: of these the
+    /// allocations alone are sampled. Whether that is to be looked at again.
+    fn follow(&self, found: &Found, pid: Option<u32>) -> io::Result<(ProbeLink, bool)> {
+        let Found { file, path, makes, throwing, frees, is_told, .. } = found;
+        let all = |makes: &[Probe]| self.programs.follow(file, makes, frees, pid);
+        // Where the program chooses the returns it sees for itself whether one may be refused.
+        let chooses = self.programs.chooses_returns();
+        let why = match pid {
+            _ if throwing.is_empty() => None,
+            _ if !chooses => Some("this kernel takes the return of every call (before Linux 6.13)"),
+            Some(pid) if is_limited(pid) => Some("the memory of the process, or all, is limited"),
+            _ => None,
+        };
+        let Some(why) = why else {
+            let link = all(&[makes.as_slice(), throwing].concat())?;
+            return Ok((link, !throwing.is_empty() && pid.is_some()));
+        };
+        if !is_told.replace(true) {
+            let text = format!(
+                "blocks that {path} makes by functions that may throw, as C++'s operator new, count as allocated and not as in use: an exception does not get through a return that is probed, and {why}"
+            );
+            tell(&self.tell, Told::Failed(text));
+        }
+        let followed = all(makes)?;
+        Ok((ProbeLink::of([followed, self.programs.allocations(file, throwing, pid)?]), false))
     }
 
     /// What links are opened by.
@@ -201,7 +265,12 @@ impl Links {
     fn wait_for_originals(&self, until: Instant) {
         for target in self.targets.iter().filter(|target| target.pid != 0) {
             let Some(Some(found)) = self.files.get(&target.executable) else { continue };
-            let probes = found.makes.iter().chain(&found.frees).chain(&found.contrast);
+            let probes = found
+                .makes
+                .iter()
+                .chain(&found.throwing)
+                .chain(&found.frees)
+                .chain(&found.contrast);
             let offsets = probes.map(|probe| probe.offset);
             let breakpoints = Breakpoints::of(target.pid, &found.file, offsets);
             while breakpoints.are_there() {
@@ -249,9 +318,12 @@ fn look(file: HookFile, own: &[OwnFunction], to: &Sender<Told>) -> Result<Option
     let contrast: Vec<(Probe, bool)> = frees.iter().map(|hook| like(hook, kind)).collect();
     let alike = contrast.iter().all(|(_, alike)| *alike);
     let contrast = contrast.into_iter().map(|(probe, _)| probe).collect();
+    let (throwing, makes): (Vec<&Hook>, _) = makes.into_iter().partition(|hook| hook.may_throw);
     let probes = |hooks: Vec<&Hook>| hooks.into_iter().map(probe).collect();
-    let (makes, frees) = (probes(makes), probes(frees));
-    Ok(Some((Found { file, path, makes, frees, contrast, alike }, hooks)))
+    let (makes, throwing, frees) = (probes(makes), probes(throwing), probes(frees));
+    let is_told = Cell::new(false);
+    let found = Found { file, path, makes, throwing, frees, is_told, contrast, alike };
+    Ok(Some((found, hooks)))
 }
 
 /// A probe of a function that frees, on an instruction that the kernel emulates in this way if it
@@ -269,6 +341,8 @@ fn probe(hook: &Hook) -> Probe {
     let arguments = u64::from(hook.arguments.pack()) << ARGUMENTS_SHIFT;
     let null = if hook.null_is_malloc { NULL_IS_MALLOC } else { 0 };
     let plain = if hook.plain_is_malloc { PLAIN_IS_MALLOC } else { 0 };
+    let throws = if hook.may_throw { MAY_THROW } else { 0 };
     let leads_to = u64::from(hook.leads_to as u32) << LEADS_SHIFT;
-    Probe { offset: hook.offset, cookie: hook.role as u64 | null | plain | arguments | leads_to }
+    let flags = null | plain | throws;
+    Probe { offset: hook.offset, cookie: hook.role as u64 | flags | arguments | leads_to }
 }

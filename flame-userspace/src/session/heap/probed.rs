@@ -31,6 +31,16 @@ impl Heap {
         }
     }
 
+    /// Takes in that these processes have gone. Who lived between two looks for files to probe has
+    /// blocks as well: the kernel programs and the links of files that all share know it.
+    pub(in crate::session) fn swept(&mut self, gone: &[ProcessId]) {
+        for &process in gone {
+            if !self.looked.contains_key(&process) {
+                self.exit(process);
+            }
+        }
+    }
+
     fn probe_files(&mut self, process: ProcessId, processes: &mut ProcessTable, at_start: bool) {
         let owner = (!self.every_process).then_some(process);
         let pid = if self.every_process { 0 } else { processes.get(process).pid };

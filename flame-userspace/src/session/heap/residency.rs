@@ -66,6 +66,12 @@ impl Residency {
         self.last.remove(&process);
     }
 
+    /// A part ended: who has ended is told of in no other.
+    pub(super) fn leave_ended(&mut self, processes: &ProcessTable) {
+        self.before.retain(|&process, _| processes.is_current(process));
+        self.last.retain(|&process, _| processes.is_current(process));
+    }
+
     /// How much of the processes' memory is explained by what is in use: of the largest.
     pub(super) fn explained(
         &mut self,
@@ -87,7 +93,7 @@ impl Residency {
 pub(super) fn lines(explained: &[(ProcessId, Explained)], processes: &ProcessTable) -> Vec<String> {
     let line = |(id, explained): &(ProcessId, Explained)| {
         let process = processes.get(*id);
-        let runs = processes.current_id(process.pid) == Some(*id);
+        let runs = processes.is_current(*id);
         let ended = if runs { "" } else { " (it has ended: as last seen)" };
         format!("memory: {} (pid {}): {explained}{ended}", process.comm, process.pid)
     };

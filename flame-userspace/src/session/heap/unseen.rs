@@ -26,6 +26,11 @@ impl Unseen {
         self.mapped.remove(&process);
     }
 
+    /// A part ended, and these have been told of: who has ended has nothing more to tell.
+    pub(super) fn leave_ended(&mut self, processes: &ProcessTable) {
+        self.mapped.retain(|&process, _| processes.is_current(process));
+    }
+
     /// A file has an allocator.
     pub(super) fn found(&mut self, executable: ExecutableId, hooks: &Arc<Hooks>) {
         self.hooks.insert(executable, Arc::clone(hooks));

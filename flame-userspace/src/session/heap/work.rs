@@ -134,6 +134,7 @@ impl Work {
             if self.now != Doing::Closed && self.read_at.elapsed() >= READ {
                 self.used();
             }
+            self.links.mind_limits();
         }
         self.links.close_all();
     }

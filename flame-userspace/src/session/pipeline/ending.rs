@@ -43,9 +43,13 @@ impl Ending {
     }
 }
 
-/// Whether a process runs: it is there and no zombie.
+/// Whether a process runs: it is there and no zombie, or its other threads go on.
 pub(super) fn is_alive(pid: u32) -> bool {
-    process::state(pid).is_some_and(|state| state != 'Z' && state != 'X')
+    match process::state(pid) {
+        None | Some('X') => false,
+        Some('Z') => process::threads(pid) > 1,
+        Some(_) => true,
+    }
 }
 
 #[cfg(test)]

@@ -256,8 +256,14 @@ impl Pipeline {
         let (settled, as_of_ns) = self.timeline.settled(began);
         self.unfinished = Unfinished::None;
         self.apply(settled);
-        self.processes.sweep();
+        let gone = self.processes.sweep();
+        if !self.programs.takes_out_ended() {
+            for &id in &gone {
+                self.programs.remove_target(self.processes.get(id).pid);
+            }
+        }
         if let Some(Ok(heap)) = &mut self.heap {
+            heap.swept(&gone);
             heap.update(&mut self.processes, as_of_ns);
         }
         self.tell_tables(as_of_ns);
