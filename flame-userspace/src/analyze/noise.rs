@@ -13,9 +13,16 @@
 //! estimated by the sum of `(1 - p)/p² · s²` over the sampled ones. A row of `O` objects and `B`
 //! bytes has them of the mean size `s = B/O`, and `Op` of them were sampled, so that its bytes have
 //! the variance `B s (1 - p)/p`, its objects `O (1 - p)/p`. Go, gperftools and jemalloc sample so
-//! too. Where every allocation is counted (`R` is 1 or less), nothing is left to chance.
+//! too. Where every allocation is counted (`R` is 1), nothing is left to chance.
+//!
+//! **Stated errors.** A heap profile of windows, or of an interval that changed, has no one `R`
+//! (its period is 0), and states the relative standard error `e` of each column's total `V` in its
+//! comments. Samples are then taken to be worth the same, `w = e²V`, so that the total has the
+//! variance `Vw = (eV)²`, and a row of the value `v` has `vw`.
 //!
 //! What this does not cover is how much a program differs from run to run.
+
+use std::collections::HashMap;
 
 use crate::profile::{Profile, STATED, Unit};
 
@@ -55,6 +62,7 @@ impl Noise {
             return Self::Period(1.0);
         }
         if let Some((objects, bytes)) = allocation_columns(profile, sample_type)
+            && period > 0.0
             && profile.period_type().is_some_and(|period| period.unit == Unit::Bytes)
         {
             let of_bytes = bytes == sample_type;
@@ -69,7 +77,9 @@ impl Noise {
         match profile.period_type() {
             Some(period_type) if period_type == own && period > 0.0 => Self::Period(period),
             None if own.unit == Unit::Count && types.len() == 1 => Self::Period(1.0),
-            _ => Self::Unknown,
+            _ => stated(profile).get(own.kind.as_str()).map_or(Self::Unknown, |error| {
+                Self::Period(error * error * (profile.total(sample_type) as f64).abs())
+            }),
         }
     }
 
@@ -146,15 +156,21 @@ impl Estimate {
     }
 }
 
-/// The standard error of a column's total, as a share of it, as flame states it in the comments of
-/// the profile of a whole session.
-pub fn stated(profile: &Profile, sample_type: usize) -> Option<f64> {
-    let kind = &profile.sample_types()[sample_type].kind;
+/// The standard errors of columns' totals, as shares of them, by the columns' names: as flame states
+/// them in the comments of the profile of a whole session.
+pub fn stated(profile: &Profile) -> HashMap<&str, f64> {
+    let mut all = HashMap::new();
     let lines = profile.comments().iter().filter_map(|line| line.split_once(STATED));
-    lines.flat_map(|(_, errors)| errors.split(", ")).find_map(|error| {
-        let percent = error.strip_prefix(kind.as_str())?.strip_prefix(' ')?.strip_suffix(" %")?;
-        percent.parse().ok().map(|percent: f64| percent / 100.0)
-    })
+    for error in lines.flat_map(|(_, errors)| errors.split(", ")) {
+        let known = error.strip_suffix(" %").and_then(|error| error.rsplit_once(' '));
+        if let Some((kind, percent)) = known
+            && let Ok(percent) = percent.parse::<f64>()
+            && (0.0..f64::INFINITY).contains(&percent)
+        {
+            all.entry(kind).or_insert(percent / 100.0);
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -226,11 +242,35 @@ mod tests {
     fn errors_that_the_comments_state_are_read() {
         let mut b = Builder::new(types(&[("alloc_space", "bytes"), ("cpu", "nanoseconds")]), 0);
         b.comment("a comment");
-        b.comment("growth: pages; standard errors: growth_space 8.8 %");
-        b.comment("standard errors: alloc_objects 63.7 %, alloc_space 47.0 %");
+        b.comment("growth: pages; standard errors: growth_space 12.5 %");
+        b.comment("standard errors: alloc_objects 50.0 %, alloc_space 25.0 %");
         let profile = b.finish();
-        assert_eq!(stated(&profile, 0), Some(0.47));
-        assert_eq!(stated(&profile, 1), None);
+        let expected = [("growth_space", 0.125), ("alloc_objects", 0.5), ("alloc_space", 0.25)];
+        assert_eq!(stated(&profile), HashMap::from(expected));
+    }
+
+    #[test]
+    fn where_no_interval_is_known_the_stated_errors_count() {
+        let heap = [("alloc_objects", "count"), ("alloc_space", "bytes")];
+        let windows = |comment: &str| {
+            let mut b = Builder::new(types(&heap), 1);
+            b.period(SampleType::new("space", "bytes"), 0);
+            b.comment(comment);
+            let none = b.label_set(Vec::new());
+            b.sample(None, none, &[30, 3000]);
+            b.sample(None, none, &[10, 1000]);
+            b.finish()
+        };
+        let profile = windows("standard errors: alloc_objects 20.0 %, alloc_space 7.0 %");
+        let noise = Noise::of(&profile, 1);
+        let total = noise.total(&profile, 1);
+        assert!((total.variance.sqrt() - 280.0).abs() < 1e-6, "{total:?}");
+        assert!((noise.variance(1, &[10, 1000]) / total.variance - 0.25).abs() < 1e-9);
+        for comment in
+            ["", "standard errors: alloc_space NaN %", "standard errors: alloc_space -1 %"]
+        {
+            assert_eq!(Noise::of(&windows(comment), 1), Noise::Unknown, "{comment}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `flame generate`: a page, a report, an image or folded stacks from any pprof file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -16,6 +16,7 @@ use super::read::{name_of, read};
 use super::status;
 use super::summary::{first, link, through};
 use super::talk::{shown, tell};
+use crate::format::share::percent;
 use crate::format::{self, Format, Presentation, html, markdown};
 use crate::profile::Profile;
 
@@ -23,8 +24,9 @@ use crate::profile::Profile;
 pub(super) fn run(args: &GenerateArgs) -> u8 {
     let caller = Caller::of_sudo();
     let mut status = 0;
+    let mut made = HashMap::new();
     for file in &args.files {
-        match acting_for(caller.as_ref(), || generate(file, args)) {
+        match acting_for(caller.as_ref(), || generate(file, args, &mut made)) {
             Ok(()) => {}
             Err(error) => {
                 tell(&error);
@@ -35,7 +37,13 @@ pub(super) fn run(args: &GenerateArgs) -> u8 {
     status
 }
 
-fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
+/// Makes the files of one profile. `made` are those of the profiles before it, by what they were made
+/// of.
+fn generate<'a>(
+    file: &'a Path,
+    args: &GenerateArgs,
+    made: &mut HashMap<PathBuf, &'a Path>,
+) -> Result<()> {
     let profile = read(file)?;
     let name = name_of(file);
     let formats = formats(args);
@@ -58,6 +66,16 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
                 path.display()
             );
         }
+        if let Some(other) = made.insert(path.clone(), file)
+            && other != file
+        {
+            bail!(
+                "{} was just made of {}; the one of {} needs another folder",
+                path.display(),
+                other.display(),
+                file.display()
+            );
+        }
         let replace = args.force || was_made_of(&path, wanted, &name);
         let there = if replace { IfThere::Replace } else { IfThere::Refuse };
         place(&directory, &target, &bytes, there)?;
@@ -69,9 +87,9 @@ fn generate(file: &Path, args: &GenerateArgs) -> Result<()> {
     }
     let (functions, total) = first(&profile, profile.default_sample_type());
     for function in functions {
-        let share = function.self_value as f64 * 100.0 / total.max(1) as f64;
         let through = through(function.through.as_deref());
-        eprintln!("  {share:5.1} %  {}{through}", shown(&function.name));
+        let share = percent(function.self_value, total, 1);
+        eprintln!("  {share:>7}  {}{through}", shown(&function.name));
     }
     if profile.sample_count() == 0 {
         eprintln!("{} has no samples; the page says so", shown(&file.to_string_lossy()));

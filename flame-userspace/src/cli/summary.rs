@@ -11,6 +11,7 @@ use super::talk::{Talk, shown};
 use crate::analyze::normalize::is_whole_run;
 use crate::analyze::{self, Heaviest, noise};
 use crate::format::Format;
+use crate::format::share::percent;
 use crate::profile::tree::{CallTree, TreeOptions};
 use crate::profile::{Profile, Unit};
 use crate::session::{
@@ -74,7 +75,9 @@ impl Summary {
             grown,
             told,
             total,
-            error: noise::stated(profile, column),
+            error: noise::stated(profile)
+                .get(profile.sample_types()[column].kind.as_str())
+                .copied(),
             unit: profile.sample_types()[column].unit.clone(),
             duration: Duration::from_nanos(profile.duration_ns().max(0) as u64),
             is_whole: is_whole_run(profile),
@@ -156,13 +159,13 @@ impl Summary {
 
     fn tell_functions(talk: &Talk, functions: &[Heaviest], total: i64) {
         for function in functions {
-            let share = function.self_value as f64 * 100.0 / total.max(1) as f64;
+            let share = percent(function.self_value, total, 1);
             let module = match function.module.as_str() {
                 "" => String::new(),
                 module => format!("  ({})", shown(module)),
             };
             let through = through(function.through.as_deref());
-            talk.say(&format!("  {share:5.1} %  {}{module}{through}", shown(&function.name)));
+            talk.say(&format!("  {share:>7}  {}{module}{through}", shown(&function.name)));
         }
     }
 

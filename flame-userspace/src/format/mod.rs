@@ -15,6 +15,7 @@ pub mod junit;
 pub mod markdown;
 pub mod pprof;
 pub mod read;
+pub mod share;
 pub mod svg;
 pub mod table;
 pub mod text;

@@ -2,7 +2,7 @@
 
 use super::{
     Builder, Function, LabelValue, Line, Location, LocationId, Mapping, Profile, SampleType,
-    StackId, StringId,
+    StackId, StringId, without_errors,
 };
 
 /// A profile that becomes a part of another.
@@ -30,14 +30,17 @@ impl Merge {
         Self { builder: Builder::new(sample_types, default) }
     }
 
-    /// Takes time, period and comments from a profile.
+    /// Takes time, period and comments from a profile, but for the errors of its totals.
     pub fn describe(&mut self, profile: &Profile) {
         self.builder.time(profile.time_ns(), profile.duration_ns());
         if let Some(period_type) = profile.period_type() {
             self.builder.period(period_type.clone(), profile.period());
         }
         for comment in profile.comments() {
-            self.builder.comment(comment);
+            let kept = without_errors(comment);
+            if !kept.is_empty() || comment.is_empty() {
+                self.builder.comment(kept);
+            }
         }
     }
 
@@ -158,6 +161,17 @@ mod tests {
         let whole = merge.finish();
         assert_eq!((whole.sample_count(), whole.total(0)), (1, 0));
         assert_eq!((whole.stacks().len(), whole.locations().len()), (2, 2));
+    }
+
+    #[test]
+    fn the_errors_of_a_part_are_not_those_of_the_whole() {
+        let mut b = Builder::new(vec![SampleType::new("samples", "count")], 0);
+        for comment in ["standard errors: samples 7.0 %", "pages; standard errors: samples 1.0 %"] {
+            b.comment(comment);
+        }
+        let mut merge = Merge::new(vec![SampleType::new("samples", "count")], 0);
+        merge.describe(&b.finish());
+        assert_eq!(merge.finish().comments(), ["pages"]);
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub use value::{SampleType, Unit};
 /// and a number of percent, with commas between them, to the comment's end.
 pub const STATED: &str = "standard errors: ";
 
+/// A comment without the errors that it states: they are not those of a part of the profile, or of
+/// its difference from another. Empty if it states nothing else.
+pub(crate) fn without_errors(comment: &str) -> &str {
+    comment.split_once(STATED).map_or(comment, |(before, _)| before.trim_end_matches("; "))
+}
+
 /// A set of samples with everything needed to read them. Built by [`Builder`]; then only its
 /// comments can be added to.
 #[derive(Debug, Clone, Default)]

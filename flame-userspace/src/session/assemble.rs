@@ -10,8 +10,8 @@ use super::{UnnamedFile, advice};
 use crate::aggregate::{Aggregate, Key, Stack};
 use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable, Segment, hex, reopened};
 use crate::profile::{
-    Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile, STATED,
-    SampleType, StackId,
+    Builder, Function, LabelSetId, Line, Location, LocationId, Mapping, MappingId, Profile,
+    SampleType, StackId, without_errors,
 };
 use crate::symbolize::{FileRequest, GeneratedRequest, KnownFunction, Names, Request, Symbol};
 use crate::unwind::Unwinder;
@@ -228,10 +228,7 @@ pub(super) fn profile(
     let mut assembly = Assembly::new(sum, processes, names, frame);
     for comment in &frame.comments {
         // The errors are those of all processes.
-        let kept = match comment.split_once(STATED) {
-            Some((before, _)) if only.is_some() => before.trim_end_matches("; "),
-            _ => comment,
-        };
+        let kept = if only.is_some() { without_errors(comment) } else { comment };
         if !kept.is_empty() {
             assembly.builder.comment(kept);
         }

@@ -25,6 +25,7 @@ use serde_json::json;
 pub use diff::{DiffPage, write_diff};
 
 use self::graph::Graph;
+use super::share::percent;
 use super::{svg, text};
 use crate::analyze::{self, noise};
 use crate::profile::Profile;
@@ -95,7 +96,8 @@ fn period(profile: &Profile) -> serde_json::Value {
 /// The standard errors of the columns' totals as shares of them, in the block's header; null where
 /// none is stated.
 fn errors(profile: &Profile) -> Vec<Option<f64>> {
-    (0..profile.sample_types().len()).map(|column| noise::stated(profile, column)).collect()
+    let stated = noise::stated(profile);
+    profile.sample_types().iter().map(|of| stated.get(of.kind.as_str()).copied()).collect()
 }
 
 /// What fills the page's template.
@@ -187,8 +189,8 @@ fn heaviest(profile: &Profile, tree: &CallTree) -> String {
     let column = profile.default_sample_type();
     let unit = &profile.sample_types()[column].unit;
     let value = |value: i64| {
-        let share = 100.0 * value as f64 / tree.total.max(1) as f64;
-        format!("<td>{}<td>{share:.1} %", text::markup(&unit.format(value)))
+        let share = percent(value, tree.total, 1);
+        format!("<td>{}<td>{share}", text::markup(&unit.format(value)))
     };
     let (caption, own, through) = if analyze::is_held(profile, column) {
         ("Who holds the most, or asks for it", "Held", "<th scope=\"col\">Through")

@@ -6,6 +6,7 @@ use std::io;
 use super::Options;
 use super::layout::FrameBox;
 use crate::format::frame::{Description, Side, describe};
+use crate::format::share::percent;
 use crate::format::text::{markup, visible};
 use crate::profile::tree::CallTree;
 use crate::profile::{Profile, Unit};
@@ -135,7 +136,7 @@ fn write_box(
     value: &impl Fn(i64) -> String,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
-    let share = |value: i64| format!("{:.2} %", 100.0 * value as f64 / tree.total.max(1) as f64);
+    let share = |value: i64| percent(value, tree.total, 2);
     let (name, colour, about) = match b.node {
         None => ("all", PROCESS, value(tree.total)),
         Some(node) => {
