@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result};
 use super::args::RecordingArgs;
 use super::caller::{Caller, acting_for};
 use super::place::{IfThere, place, prepare};
-use super::talk::Talk;
 use crate::format::{self, Format, Presentation};
 use crate::profile::Profile;
 use crate::session::Recorded;
@@ -21,6 +20,14 @@ pub(super) struct Written {
     pub(super) path: PathBuf,
     pub(super) format: Format,
     pub(super) bytes: u64,
+}
+
+/// What became of a profile's files.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) written: Vec<Written>,
+    /// Why the first of those that are not where they should be is not.
+    pub(super) refused: Option<anyhow::Error>,
 }
 
 /// Where and how a session's files are written.
@@ -51,18 +58,11 @@ impl Output {
         Ok(output)
     }
 
-    /// Writes the files of a profile that began at `stamp`. If the folder refuses them, they go
-    /// to the folder for temporary files, and the error that this returns says so. A format that the
-    /// profile cannot be written in is an error too, once all others are written.
-    pub(super) fn write(
-        &self,
-        recorded: &Recorded,
-        stamp: &str,
-        title: &str,
-        talk: &Talk,
-    ) -> Result<Vec<Written>> {
-        let mut written = Vec::new();
-        let mut refused = None;
+    /// Writes the files of a profile that began at `stamp`. Those that the folder refuses go to the
+    /// folder for temporary files. A format that the profile cannot be written in does not keep
+    /// another from being written.
+    pub(super) fn write(&self, recorded: &Recorded, stamp: &str, title: &str) -> Files {
+        let mut files = Files::default();
         for (name, title, profile, by_process) in self.sets(recorded, title) {
             for &format in &self.formats {
                 let base = format!("{}-profile-{name}{stamp}", recorded.of.name());
@@ -72,20 +72,22 @@ impl Output {
                     source_id: &format!("{base}.pb"),
                     flat_inlines: self.flat_inlines,
                 };
-                let mut bytes = Vec::new();
-                let made = format::write(format, profile, &presentation, &mut bytes)
+                let mut content = Vec::new();
+                let made = format::write(format, profile, &presentation, &mut content)
                     .with_context(|| format!("make the {} of the profile", format.name()));
                 if let Err(error) = made {
                     // What one format has no room for, another may have.
-                    refused.get_or_insert(error);
+                    files.refused.get_or_insert(error);
                     continue;
                 }
                 let file = OsString::from(format!("{base}.{}", format.ending()));
-                let path = self.put(&file, &bytes, talk)?;
-                written.push(Written { path, format, bytes: bytes.len() as u64 });
+                let (path, refused) = self.put(&file, &content);
+                let bytes = content.len() as u64;
+                files.written.extend(path.map(|path| Written { path, format, bytes }));
+                files.refused = files.refused.or(refused);
             }
         }
-        refused.map_or(Ok(written), Err)
+        files
     }
 
     /// The sets of files: a part of their names, a title, the profile, and whether processes are
@@ -106,7 +108,9 @@ impl Output {
         sets.collect()
     }
 
-    fn put(&self, file: &OsString, bytes: &[u8], talk: &Talk) -> Result<PathBuf> {
+    /// Puts a file into the folder or, if that refuses it, where temporary files go: the path, and
+    /// why it was refused.
+    fn put(&self, file: &OsString, bytes: &[u8]) -> (Option<PathBuf>, Option<anyhow::Error>) {
         let into = |directory: &Path| {
             acting_for(self.caller.as_ref(), || {
                 place(directory, file, bytes, self.there)?;
@@ -115,16 +119,17 @@ impl Output {
                 Ok(absolute.join(file))
             })
         };
-        into(&self.directory).map_err(|error| {
-            let elsewhere = std::env::temp_dir();
-            match into(&elsewhere) {
-                Ok(path) => {
-                    talk.error(&format!("{error:#}; it is in {} instead", path.display()));
-                    error.context("write the profile where it was asked for")
-                }
-                Err(_) => error,
+        let error = match into(&self.directory) {
+            Ok(path) => return (Some(path), None),
+            Err(error) => error,
+        };
+        match into(&std::env::temp_dir()) {
+            Ok(path) => {
+                let found = format!("it is {} instead of where it was asked for", path.display());
+                (Some(path), Some(error.context(found)))
             }
-        })
+            Err(_) => (None, Some(error)),
+        }
     }
 }
 

@@ -195,13 +195,14 @@ impl Recorder {
             self.talk.error(&format!("no {} profile: {why}", of.name()));
         }
         for recorded in &recording.profiles {
-            match self.output.write(recorded, stamp, &self.command_line, &self.talk) {
-                Ok(written) => {
-                    let summary = Summary::new(recorded, written);
-                    summary.tell(&self.talk);
-                    outcome.summaries.push(summary);
-                }
-                Err(error) => self.fail(error, outcome),
+            let files = self.output.write(recorded, stamp, &self.command_line);
+            if files.refused.is_none() || !files.written.is_empty() {
+                let summary = Summary::new(recorded, files.written);
+                summary.tell(&self.talk);
+                outcome.summaries.push(summary);
+            }
+            if let Some(error) = files.refused {
+                self.fail(error, outcome);
             }
         }
     }

@@ -28,6 +28,13 @@ use crate::profile::{LabelSetId, LocationId, Profile, Unit};
 /// The most samples that one stack's value is written as: the format's weights have 32 bits.
 const PIECES: i64 = 1 << 10;
 
+/// The most samples that are written for values beyond 32 bits: as many rows more at most.
+const MAX_PIECES: usize = 1 << 20;
+
+/// The most modules of user space, or of the kernel, that are told apart: the format's subcategories
+/// have 16 bits, and the first of them is "Other".
+const MAX_MODULES: usize = u16::MAX as usize - 1;
+
 /// The most frames of the stacks of all threads.
 const MAX_FRAMES: u64 = pprof::MAX_FRAMES as u64;
 
@@ -64,6 +71,8 @@ struct Converter<'a> {
     frames: HashMap<LocationId, Vec<FrameInfo>>,
     /// The frames of all locations: very many may have one of a long name.
     named: HashMap<FrameName, FrameInfo>,
+    /// The subcategories of modules.
+    modules: HashMap<(CategoryHandle, String), CategoryPairHandle>,
 }
 
 impl<'a> Converter<'a> {
@@ -104,6 +113,7 @@ impl<'a> Converter<'a> {
             threads: HashMap::new(),
             frames: HashMap::new(),
             named: HashMap::new(),
+            modules: HashMap::new(),
         }
     }
 
@@ -117,6 +127,7 @@ impl<'a> Converter<'a> {
                  written for the Firefox Profiler"
             )));
         }
+        let mut more_pieces = 0;
         for sample in self.profile.samples() {
             let value = match self.weight {
                 Weight::Column(column) => sample.values[column],
@@ -134,6 +145,13 @@ impl<'a> Converter<'a> {
             }
             let stack = self.file.intern_stack_frames(thread, frames.into_iter());
             let pieces = pieces(value)?;
+            more_pieces += pieces.len() - 1;
+            if more_pieces > MAX_PIECES {
+                return Err(io::Error::other(format!(
+                    "the stacks' values are too large for the Firefox Profiler's format: they would \
+                     take more than {MAX_PIECES} samples of 32 bits"
+                )));
+            }
             let filled = &mut self.threads.get_mut(&key).expect("made above").1;
             *filled = filled.saturating_add(nanoseconds as u64);
             let at = Timestamp::from_nanos_since_reference(*filled);
@@ -204,15 +222,23 @@ impl<'a> Converter<'a> {
         }
         let shown = describe(self.profile, name);
         let side = if shown.side == Side::Kernel { self.kernel } else { self.user };
-        let category_pair: CategoryPairHandle = if shown.module.is_empty() {
-            side.into()
-        } else {
-            self.file.add_subcategory(side, &shown.module)
-        };
+        let category_pair = self.module(side, shown.module);
         let frame = Frame::Label(self.file.intern_string(&shown.name));
         let frame = FrameInfo { frame, category_pair, flags: FrameFlags::empty() };
         self.named.insert(name, frame.clone());
         frame
+    }
+
+    /// The subcategory of a module: "Other" for what has none, and for one too many.
+    fn module(&mut self, side: CategoryHandle, module: String) -> CategoryPairHandle {
+        if module.is_empty() {
+            return side.into();
+        }
+        let known = self.modules.len();
+        let file = &mut self.file;
+        *self.modules.entry((side, module)).or_insert_with_key(|(_, module)| {
+            if known < MAX_MODULES { file.add_subcategory(side, module) } else { side.into() }
+        })
     }
 }
 
@@ -245,7 +271,7 @@ mod tests {
 
     use super::*;
     use crate::format::example;
-    use crate::profile::{Builder, SampleType};
+    use crate::profile::{Builder, Location, SampleType};
 
     fn file(profile: &Profile) -> Value {
         let mut bytes = Vec::new();
@@ -299,6 +325,35 @@ mod tests {
         let huge = write(&heap(i64::MAX), "t", &mut Vec::new()).expect_err("2^63 bytes");
         assert!(huge.to_string().contains("too large"), "{huge}");
         assert!(write(&heap(i64::MIN), "t", &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn many_values_of_many_pieces_are_refused() {
+        let mut b = Builder::new(vec![SampleType::new("inuse_space", "bytes")], 0);
+        for address in 0..=(MAX_PIECES as u64 / 1000) {
+            let location = b.location(Location { mapping: None, address, lines: Vec::new() });
+            let stack = b.stack([location]);
+            let none = b.label_set(Vec::new());
+            b.sample(stack, none, &[i64::from(i32::MAX) * 1001]);
+        }
+        let error = write(&b.finish(), "t", &mut Vec::new()).expect_err("2^20 pieces");
+        assert!(error.to_string().contains("too large"), "{error}");
+    }
+
+    #[test]
+    fn a_module_is_one_subcategory_and_one_too_many_is_none() {
+        let profile = Profile::default();
+        let mut converter = Converter::new(&profile, "t");
+        let (user, kernel) = (converter.user, converter.kernel);
+        let first = converter.module(user, "libc.so.6".to_owned());
+        assert_eq!(converter.module(user, "libc.so.6".to_owned()), first);
+        assert_ne!(converter.module(kernel, "libc.so.6".to_owned()), first);
+        for other in 0..70_000 {
+            converter.module(user, other.to_string());
+        }
+        assert_eq!(converter.module(user, "libc.so.6".to_owned()), first);
+        assert_eq!(converter.module(user, "69999".to_owned()), user.into());
+        assert_eq!(converter.module(user, String::new()), user.into());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
@@ -15,6 +16,10 @@ use super::{Names, Symbol, apart};
 use crate::memory;
 use crate::process::{CodeAddress, ExecutableId, ProcessId};
 use crate::runtime::perf_map::PerfMap;
+
+/// How long the files of a request may take together. One takes two minutes at most, and anybody may
+/// have made very many that do.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// Addresses to name, each once, with the files to look in.
 #[derive(Debug, Default)]
@@ -103,8 +108,20 @@ impl Worker {
 
     fn answer(&self, request: Request) -> Names {
         let mut names = Names { problems: request.problems, ..Names::default() };
+        let began = Instant::now();
+        let mut left_out = 0;
         for of in request.files {
-            self.in_file(of, &mut names);
+            if began.elapsed() > LONGEST {
+                left_out += 1;
+            } else {
+                self.in_file(of, &mut names);
+            }
+        }
+        if left_out > 0 {
+            let minutes = LONGEST.as_secs() / 60;
+            names.problems.push(format!(
+                "no names from {left_out} files: reading the symbols of others took {minutes} minutes"
+            ));
         }
         if let Some(vdso) = &self.vdso
             && !request.vdso.is_empty()

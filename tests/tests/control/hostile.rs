@@ -46,6 +46,22 @@ fn a_profile_cut_in_half_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_page_just_made_is_not_replaced_by_another_profiles() {
+    let Some(_machine) = Machine::take() else { return };
+    let folder = Folder::new();
+    let whole = profile(&folder);
+    let [one, other] = ["one", "other"].map(|name| folder.make(name).join("same.pb"));
+    fs::copy(&whole, &one).expect("copy a profile");
+    fs::copy(&whole, &other).expect("copy a profile");
+    let output = generate(&[&one, &other, Path::new("-o"), &folder.join("pages")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("other/same.pb needs another folder"), "{said}");
+    let output = generate(&[&one, &one, Path::new("-o"), &folder.join("pages")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn what_is_no_profile_is_refused() {
     let Some(_machine) = Machine::take() else { return };
     let folder = Folder::new();

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use flame_tests::files::set_mode;
+use flame_tests::files::{self, set_mode};
 use flame_tests::machine::Machine;
-use flame_tests::{Flame, Folder};
+use flame_tests::{Flame, Folder, Workload};
 
 fn status_of(command: &[&str]) -> i32 {
     Flame::record(&[&["--"], command].concat()).run().code()
@@ -39,6 +39,23 @@ fn a_command_that_is_not_there_has_127_and_one_that_cannot_run_126() {
     assert_eq!(status_of(&[file.to_str().expect("a text")]), 126, "not executable");
     set_mode(&file, 0o755);
     assert_eq!(status_of(&["/"]), 126, "a folder");
+}
+
+#[test]
+fn every_file_is_saved_where_the_folder_has_gone() {
+    let Some(_machine) = Machine::take() else { return };
+    let (other, shares) = (Folder::new(), Workload::c("shares"));
+    let script = "rmdir \"$1\" && exec \"$2\" 100";
+    let mut flame = Flame::record(&["-t", "cpu", "--", "sh", "-c", script, "sh"]);
+    let folder = flame.folder().to_owned();
+    flame.command().arg(folder).arg(shares.path()).env("TMPDIR", other.path());
+    let outcome = flame.run();
+    assert_ne!(outcome.code(), 0, "{}", outcome.stderr);
+    for ending in [".pb", ".html", ".md"] {
+        assert_eq!(files::ending(other.path(), ending).len(), 1, "{ending}: {}", outcome.stderr);
+    }
+    let told = outcome.json()["profiles"][0]["files"].as_array().map(Vec::len);
+    assert_eq!(told, Some(3), "{}", outcome.json());
 }
 
 #[test]

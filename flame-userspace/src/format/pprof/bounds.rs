@@ -11,6 +11,9 @@ use crate::profile::size::{name_bytes, processes, stack_frames, tree_nodes};
 /// counted once, inlined functions each. A profile of a million frames is large.
 pub(in crate::format) const MAX_FRAMES: usize = 64 << 20;
 
+/// The most sample types: readers compare them with each other, and draw a choice of them.
+pub(super) const MAX_SAMPLE_TYPES: usize = 1 << 10;
+
 /// The most that what is shared may come to where it is told each time: as much as the largest file
 /// has that shares nothing, with a byte for each frame.
 const MAX_REPEATED: u64 = MAX_DECOMPRESSED_BYTES;

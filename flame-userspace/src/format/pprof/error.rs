@@ -102,6 +102,11 @@ pub enum ReadError {
         /// Number of sample types.
         expected: usize,
     },
+    /// There are more sample types than the reader takes.
+    TooManySampleTypes {
+        /// The most that it takes.
+        limit: usize,
+    },
     /// The stacks have more frames than the reader takes.
     TooManyFrames {
         /// The most frames that it takes.
@@ -183,6 +188,9 @@ impl fmt::Display for ReadError {
                 "sample {sample}: expected a value for each of the {expected} sample types, \
                  found {found} values"
             ),
+            Self::TooManySampleTypes { limit } => {
+                write!(f, "expected at most {limit} sample types, found more")
+            }
             Self::TooManyFrames { limit } => {
                 write!(
                     f,

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::bounds::{MAX_FRAMES, check};
+use super::bounds::{MAX_FRAMES, MAX_SAMPLE_TYPES, check};
 use super::field::each;
 use super::head::Head;
 use super::inflate::{MAX_DECOMPRESSED_BYTES, inflate};
@@ -73,6 +73,9 @@ impl<'a> Reader<'a> {
     fn new(head: &'a Head<'a>, message_length: u64) -> Result<Self, ReadError> {
         let texts = Texts::new(&head.texts);
         let mut copier = Copier::new(&texts, message_length);
+        if head.sample_types.len() > MAX_SAMPLE_TYPES {
+            return Err(ReadError::TooManySampleTypes { limit: MAX_SAMPLE_TYPES });
+        }
         let mut sample_types = Vec::with_capacity(head.sample_types.len());
         for &value in &head.sample_types {
             sample_types.push(copier.sample_type(value)?);

@@ -9,9 +9,11 @@
 //!
 //! The process, the CPU, the period and the frames may be missing, as `perf script -F` has it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{ReadError, is_skipped, lines, push, quoted};
+use crate::analyze::is_kernel;
 use crate::profile::{
     Builder, Function, FunctionId, Line, Location, LocationId, Mapping, MappingId, Profile,
     SampleType,
@@ -20,6 +22,8 @@ use crate::profile::{
 const FORMAT: &str = "the output of perf script";
 /// The most events that a file may have columns of.
 const MAX_EVENTS: usize = 32;
+/// The lowest address of the kernel, on all machines of 64 bits.
+const KERNEL: u64 = 0xffff_0000_0000_0000;
 
 /// The line of a sample.
 #[derive(Debug, PartialEq)]
@@ -29,7 +33,7 @@ struct Header<'a> {
     tid: i64,
     /// In nanoseconds.
     time: i64,
-    period: i64,
+    period: Option<i64>,
     event: &'a str,
     /// The one frame, where the stack was not recorded.
     frame: &'a str,
@@ -60,8 +64,8 @@ impl<'a> Header<'a> {
         };
         let (first, rest) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
         let (period, rest) = match first.parse::<i64>() {
-            Ok(period) => (period, rest.trim_start()),
-            Err(_) => (1, after),
+            Ok(period) => (Some(period), rest.trim_start()),
+            Err(_) => (None, after),
         };
         let (event, frame) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let event = event.strip_suffix(':')?;
@@ -146,28 +150,35 @@ struct Reader {
 impl Reader {
     /// A reader with a column for each event in the text, and one for the samples.
     fn new(text: &[u8]) -> Result<Self, ReadError> {
-        let mut types = vec![SampleType::new("samples", "count")];
-        let mut columns = HashMap::new();
+        // The events, and whether their periods are told.
+        let mut events: Vec<(String, bool)> = Vec::new();
         for (line, text) in lines(text).filter(|(_, line)| !is_skipped(line)) {
             let Some(header) = Header::parse(&text) else { continue };
             let event = header.event();
-            if columns.contains_key(event) {
+            if let Some((_, told)) = events.iter_mut().find(|(known, _)| known == event) {
+                *told |= header.period.is_some();
                 continue;
             }
-            if columns.len() == MAX_EVENTS {
+            if events.len() == MAX_EVENTS {
                 let found = format!("more than {MAX_EVENTS} events");
                 return Err(ReadError::Text { format: FORMAT, line, found });
             }
-            let is_clock = matches!(event, "cpu-clock" | "task-clock");
+            events.push((event.to_owned(), header.period.is_some()));
+        }
+        let mut types = vec![SampleType::new("samples", "count")];
+        let mut columns = HashMap::new();
+        for (event, told) in &events {
+            // Without a period it is not known what time a sample stands for.
+            let is_time = *told && matches!(event.as_str(), "cpu-clock" | "task-clock");
             let taken = types.iter().any(|t| t.kind == "cpu");
-            types.push(match (is_clock, taken) {
+            types.push(match (is_time, taken) {
                 (true, false) => SampleType::new("cpu", "nanoseconds"),
                 (true, true) => SampleType::new(event, "nanoseconds"),
                 (false, _) => SampleType::new(event, "count"),
             });
-            columns.insert(event.to_owned(), types.len() - 1);
+            columns.insert(event.clone(), types.len() - 1);
         }
-        let default = types.len().min(2) - 1;
+        let default = usize::from(events.first().is_some_and(|(_, told)| *told));
         let b = Builder::new(types, default);
         let mappings = HashMap::new();
         Ok(Self { b, columns, mappings, open: None, first: i64::MAX, last: i64::MIN })
@@ -176,7 +187,7 @@ impl Reader {
     fn begin_sample(&mut self, header: &Header<'_>) {
         let mut values = vec![0; self.columns.len() + 1];
         values[0] = 1;
-        values[self.columns[header.event()]] = header.period;
+        values[self.columns[header.event()]] = header.period.unwrap_or(1);
         let mut labels = Vec::with_capacity(3);
         if let Some(pid) = header.pid {
             labels.push(self.b.number_label("pid", pid, ""));
@@ -216,7 +227,7 @@ impl Reader {
             open.inlined.extend(function);
             return;
         }
-        let mapping = match file {
+        let mapping = match &*module(file, address) {
             "" | "[unknown]" => None,
             file => Some(match self.mappings.get(file) {
                 Some(mapping) => *mapping,
@@ -255,6 +266,18 @@ impl Reader {
     }
 }
 
+/// What a frame's file is called, so that the kernel's are known for what they are: perf writes its
+/// modules as `[name]`, and of the kernel itself the file that it read the symbols from, if it did.
+fn module(file: &str, address: u64) -> Cow<'_, str> {
+    if address < KERNEL || is_kernel(file) || matches!(file, "" | "[unknown]" | "[vsyscall]") {
+        return Cow::Borrowed(file);
+    }
+    match file.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(name) if !name.starts_with("bpf") => Cow::Owned(format!("{name}.ko")),
+        _ => Cow::Borrowed("[kernel.kallsyms]"),
+    }
+}
+
 /// A symbol and the file in parentheses after it. Symbols have parentheses too.
 fn split_file(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_suffix(')')?;
@@ -275,15 +298,49 @@ mod tests {
         let header = |line: &'static str| Header::parse(line).unwrap_or_else(|| panic!("{line}"));
         let full = header("Web Content  12/34 [001]  5017.326117:    1001001 cpu-clock:ppp: ");
         assert_eq!((full.comm, full.pid, full.tid), ("Web Content", Some(12), 34));
-        assert_eq!((full.time, full.period), (5_017_326_117_000, 1_001_001));
+        assert_eq!((full.time, full.period), (5_017_326_117_000, Some(1_001_001)));
         assert_eq!((full.event(), full.frame), ("cpu-clock", ""));
         let bare = header("swapper     0  1.5: sched:sched_switch: ");
-        assert_eq!((bare.comm, bare.pid, bare.tid, bare.period), ("swapper", None, 0, 1));
+        assert_eq!((bare.comm, bare.pid, bare.tid, bare.period), ("swapper", None, 0, None));
         assert_eq!((bare.event(), bare.time), ("sched:sched_switch", 1_500_000_000));
         let flat = header(":-1 7 [000] 1.000000: 5 cycles:u:  7f00 memcpy (/lib/libc.so.6)");
         assert_eq!((flat.event(), flat.frame), ("cycles", "7f00 memcpy (/lib/libc.so.6)"));
         for line in ["", "main;f 17", "\t7f00 f+0x1 (/bin/x)", "a b c", "a 1 [000] x: y:"] {
             assert_eq!(Header::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn where_no_period_is_told_samples_are_counted() {
+        let types = |profile: &Profile| -> Vec<(String, String)> {
+            let types = profile.sample_types().iter();
+            types.map(|t| (t.kind.clone(), t.unit.name().to_owned())).collect()
+        };
+        let shown =
+            |profile: &Profile| profile.sample_types()[profile.default_sample_type()].clone();
+        let frame = "\t1 f (/bin/x)\n\n";
+        let bare = format!("x 1/1 1.5: cpu-clock:ppp:\n{frame}x 1/1 1.6: cpu-clock:ppp:\n{frame}");
+        let bare = read(bare.as_bytes()).expect("samples");
+        assert!(types(&bare).contains(&("cpu-clock".into(), "count".into())), "{:?}", types(&bare));
+        assert_eq!((shown(&bare).kind.as_str(), bare.total(0)), ("samples", 2));
+        let told = format!("x 1/1 1.5: 1001001 cpu-clock:ppp:\n{frame}");
+        let told = read(told.as_bytes()).expect("samples");
+        assert_eq!((shown(&told).kind.as_str(), told.total(1)), ("cpu", 1_001_001));
+    }
+
+    #[test]
+    fn the_kernels_modules_are_known_for_what_they_are() {
+        let high = 0xffff_ffff_c012_3456;
+        for (file, expected) in [
+            ("[nf_conntrack]", "nf_conntrack.ko"),
+            ("/lib/modules/6.1/kernel/net/x.ko.xz", "/lib/modules/6.1/kernel/net/x.ko.xz"),
+            ("/usr/lib/debug/boot/vmlinux-6.1.0", "[kernel.kallsyms]"),
+            ("[bpf]", "[kernel.kallsyms]"),
+            ("[vsyscall]", "[vsyscall]"),
+            ("[unknown]", "[unknown]"),
+        ] {
+            assert_eq!(module(file, high), expected);
+            assert_eq!(module(file, 0x7f00_0000_1000), file, "at an address of user space");
         }
     }
 
