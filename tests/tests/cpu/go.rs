@@ -64,7 +64,8 @@ fn go_tool_pprof_reads_profiles_without_a_word_and_with_the_same_totals() {
     }
 }
 
-/// The sums of the columns of `-raw`.
+/// The sums of the first two columns of `-raw`: samples, and what they are worth. There are more where
+/// a sample hit in the trap of a heap probe, which is flame's own cost.
 fn totals(raw: &str) -> [i64; 2] {
     let lines = raw.lines().skip_while(|line| *line != "Samples:").skip(2);
     let mut totals = [0; 2];
@@ -72,7 +73,7 @@ fn totals(raw: &str) -> [i64; 2] {
         let Some((values, _)) = line.split_once(':') else { continue };
         let numbers: Vec<i64> =
             values.split_whitespace().map_while(|value| value.parse().ok()).collect();
-        if let [count, value] = numbers[..] {
+        if let [count, value, ..] = numbers[..] {
             totals[0] += count;
             totals[1] += value;
         }
