@@ -140,6 +140,8 @@ impl Links {
     fn open(&self, target: &mut Target, how: Probing) {
         let Some(Some(found)) = self.files.get(&target.executable) else { return };
         let pid = (target.pid != 0).then_some(target.pid);
+        // Of what is not followed no return is taken: no limit has to be minded.
+        target.trusts = false;
         let link = match how {
             Probing::Follow => self.follow(found, pid).map(|(link, trusts)| {
                 target.trusts = trusts;
