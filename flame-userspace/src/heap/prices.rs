@@ -287,13 +287,13 @@ mod tests {
         }
         let by_ticks = prices.of(&dense, None);
         assert!(
-            (by_ticks.ns - 904.0).abs() < 1.0 && by_ticks.standard_error > 80.0,
+            (by_ticks.ns - 945.0).abs() < 1.0 && by_ticks.standard_error > 80.0,
             "{by_ticks:?}"
         );
         let sampled = Window { sampling_ns: 1e5, ..dense };
         let both = prices.of(&sampled, Some(Price { ns: 700.0, standard_error: 8.0 }));
         assert!((both.ns - 758.5).abs() < 3.0 && both.standard_error < 9.5, "{both:?}");
         let unsure = prices.of(&sampled, Some(Price { ns: 700.0, standard_error: 800.0 }));
-        assert!((unsure.ns - 960.5).abs() < 10.0, "{unsure:?}");
+        assert!((unsure.ns - 1001.5).abs() < 10.0, "{unsure:?}");
     }
 }

@@ -270,7 +270,6 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::price::AFTER;
     use super::*;
     use crate::process::ProcessTable;
     use std::collections::HashSet;
@@ -365,8 +364,9 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as f64 / (1u64 << 31) as f64
         };
-        // 1800 hits of 800 ns, and the share of that behind each, in 3 ms.
-        let work_ns = 3e6 - 1800.0 * 800.0 * (1.0 + AFTER.0);
+        // 1800 hits of 800 ns, and what is behind each, in 3 ms.
+        let hit = Price { ns: 800.0, standard_error: 0.0 }.of_trap(3e6 / 1800.0);
+        let work_ns = 3e6 - 1800.0 * hit.ns;
         let mut windows: Vec<Window> = Vec::new();
         for _ in 0..2000 {
             let ticks_outside = (0..30).filter(|_| random() < 0.52).count() as f64;
