@@ -76,8 +76,14 @@ fn is_at(file: &File, path: &Path) -> bool {
     there.is_ok_and(|(there, own)| (there.dev(), there.ino()) == (own.dev(), own.ino()))
 }
 
-/// Whether a file has this build ID, and is not the program itself.
+/// Whether a file has this build ID, is not the program itself, and is the administrator's or of the
+/// program's own user: the program may be one that all run, as the C library is, and any user can put
+/// a file of its build ID where a file system of his own has debug files.
 fn fits(found: &File, program: &File, id: &[u8]) -> bool {
+    let owner = |file: &File| file.metadata().ok().map(|file| file.uid());
+    if owner(found) != Some(0) && owner(found) != owner(program) {
+        return false;
+    }
     let inode = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
     let layout = ElfLayout::read(found);
     layout.is_some_and(|layout| layout.build_id.as_deref() == Some(id))
@@ -149,6 +155,12 @@ mod tests {
         assert_eq!(found_by("other.debug"), None);
         fs::write(&other, with_sections(&ID[1..], &[])).expect("another's");
         assert_eq!(found_by("other.debug"), None);
+        // Another user's, which only root can make.
+        if std::os::unix::fs::chown(&beside, Some(65_534), None).is_ok() {
+            assert_eq!(found_by("p.debug"), None);
+            std::os::unix::fs::chown(&beside, Some(0), None).expect("to give it back");
+            assert_eq!(found_by("p.debug"), inode(&beside));
+        }
         assert_eq!(found_by("missing.debug"), None);
         assert_eq!(found_by("program"), None, "that is itself");
         fs::write(&inner, &debug).expect("a debug file");

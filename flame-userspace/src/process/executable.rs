@@ -1,6 +1,6 @@
 //! The files that code was mapped from, each once, held open from the first sight.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -62,6 +62,8 @@ pub(crate) struct Executables {
     by_sight: HashMap<(PathBuf, FileIdentity), ExecutableId>,
     /// By what the open file is.
     by_contents: HashMap<Contents, ExecutableId>,
+    /// Those whose files were closed again: nobody has their handles.
+    closed: HashSet<ExecutableId>,
     own_mount_namespace: Option<u64>,
 }
 
@@ -81,9 +83,10 @@ impl Executables {
         !self.get(id).layout.segments.is_empty()
     }
 
-    /// Closes its file.
+    /// Closes its file, of which no code is to be told.
     pub(crate) fn close(&mut self, id: ExecutableId) {
         self.all[id.0 as usize].file = None;
+        self.closed.insert(id);
     }
 
     /// The executable behind a mapping, opened now if it is new.
@@ -107,12 +110,15 @@ impl Executables {
         let debug_file =
             file.as_ref().and_then(|file| debug_file::find(mapped.pid, view, &path, file, &layout));
         let executable = Executable { path, file, debug_file, layout };
-        // An earlier try that could not open the file gives way, under its own handle.
         let id = match self.by_sight.get(&sight) {
-            Some(&id) if self.get(id).file.is_none() => {
+            Some(&id) if self.closed.remove(&id) => {
                 self.all[id.0 as usize] = executable;
                 id
             }
+            // It cannot be opened now either.
+            Some(&id) if self.get(id).file.is_none() && executable.file.is_none() => id,
+            // Not under the handle of an earlier try that could not open it: samples that were taken
+            // then are at offsets in the file, and those to come at addresses.
             _ => {
                 self.all.push(executable);
                 ExecutableId(self.all.len() as u32 - 1)
@@ -163,9 +169,23 @@ pub(crate) fn reopened(file: &File) -> io::Result<File> {
 }
 
 /// Whether a file is the one that the kernel described. The device of an overlay or a subvolume
-/// differs from the one that stat(2) tells: the inode alone has to do.
+/// differs from the one that stat(2) tells: the inode has to do, and what tells it from the files that
+/// had it before, where the kernel and the file system tell that.
 fn is_described(file: &File, identity: &FileIdentity) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.ino() == identity.inode)
+    let is_it = file.metadata().is_ok_and(|metadata| metadata.ino() == identity.inode);
+    let told = Some(identity.generation).filter(|generation| *generation != 0);
+    is_it && told.zip(generation(file)).is_none_or(|(told, own)| told == own)
+}
+
+/// What tells a file from those that had its inode before; `None` where its file system does not
+/// (`FS_IOC_GETVERSION` in `linux/fs.h`, `ioctl_iflags(2)`).
+fn generation(file: &File) -> Option<u64> {
+    const GET_VERSION: libc::Ioctl = 0x8008_7601;
+    let mut version: libc::c_long = 0;
+    // SAFETY: the call writes an int, or a long, to the one number that it is given.
+    let told = unsafe { libc::ioctl(file.as_raw_fd(), GET_VERSION, &raw mut version) };
+    // An int, whatever it is called.
+    (told == 0).then_some(u64::from(version as u32))
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -223,6 +243,49 @@ mod tests {
         let wrong = FileIdentity { inode: code.identity.inode + 1, ..code.identity };
         let other = executables.intern(Mapped { identity: &wrong, ..mapped });
         assert!(executables.get(other).file.is_none(), "another file is not taken for it");
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_opened_at_first_has_another_handle_once_it_can() {
+        let own = std::process::id();
+        let path = std::env::temp_dir().join(format!("flame-late-{own}"));
+        fs::write(&path, "a program").expect("write a file");
+        let identity = FileIdentity {
+            inode: fs::metadata(&path).expect("its inode").ino(),
+            ..FileIdentity::default()
+        };
+        let away = path.with_extension("away");
+        fs::rename(&path, &away).expect("move it away");
+        let mut executables = Executables::new();
+        let mapped = Mapped {
+            pid: own,
+            start: 0,
+            end: 4096,
+            path: &path,
+            identity: &identity,
+            mount_namespace: None,
+        };
+        let first = executables.intern(mapped);
+        assert_eq!(executables.intern(mapped), first, "and no more of them");
+        fs::rename(&away, &path).expect("move it back");
+        let second = executables.intern(mapped);
+        assert_ne!(second, first);
+        assert!(executables.get(first).file.is_none(), "what was taken then stays what it was");
+        assert!(executables.get(second).file.is_some());
+        assert_eq!(executables.intern(mapped), second);
+        fs::remove_file(&path).expect("remove it");
+    }
+
+    #[test]
+    fn a_file_that_had_the_inode_before_is_not_taken_for_it() {
+        let file = File::open(std::env::current_exe().expect("own path")).expect("open it");
+        let inode = file.metadata().expect("its inode").ino();
+        let of = |generation| FileIdentity { inode, generation, ..FileIdentity::default() };
+        assert!(is_described(&file, &of(0)));
+        if let Some(own) = generation(&file).filter(|own| *own != 0) {
+            assert!(is_described(&file, &of(own)));
+            assert!(!is_described(&file, &of(own ^ 1)));
+        }
     }
 
     #[test]

@@ -335,7 +335,10 @@ impl ProcessTable {
                 process.epoch += 1;
                 process.perf_map = None;
                 process.perf_map_sought = false;
+                // Another thread executed it, and the first has ended for that.
+                process.ended = false;
                 process.owner = procfs::owner(pid).or(process.owner);
+                process.mount_namespace = procfs::mount_namespace(pid).or(process.mount_namespace);
             }
             (Some(id), false) if pid == tid => self.get_mut(id).comm = comm,
             (None, true) => {
@@ -463,6 +466,17 @@ mod tests {
         assert_eq!(table.locate(id, 0x1000), CodeAddress::Generated(id, 0x1000));
         table.sweep();
         assert_ne!(table.of_sample(PID, "later"), id);
+    }
+
+    #[test]
+    fn what_another_thread_than_the_first_executes_has_not_ended() {
+        let mut table = ProcessTable::new(true, HashSet::new());
+        table.apply(exec(PID, "before"));
+        // The kernel ends the first thread for that.
+        table.apply(ProcessEvent::Exit { pid: PID, tid: PID });
+        table.apply(exec(PID, "after"));
+        let id = table.of_sample(PID, "");
+        assert!(!table.get(id).ended && table.get(id).comm == "after");
     }
 
     #[test]

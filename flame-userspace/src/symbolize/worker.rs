@@ -95,6 +95,16 @@ impl Symbolizer {
     }
 }
 
+/// What is told of files, or of others, that were left out for want of time.
+fn too_long(left_out: usize, what: &str) -> Option<String> {
+    let minutes = LONGEST.as_secs() / 60;
+    (left_out > 0).then(|| {
+        format!(
+            "no names from {left_out} {what}: reading the symbols of others took {minutes} minutes"
+        )
+    })
+}
+
 struct Worker {
     inlined: bool,
     vdso: Option<File>,
@@ -117,12 +127,7 @@ impl Worker {
                 self.in_file(of, &mut names);
             }
         }
-        if left_out > 0 {
-            let minutes = LONGEST.as_secs() / 60;
-            names.problems.push(format!(
-                "no names from {left_out} files: reading the symbols of others took {minutes} minutes"
-            ));
-        }
+        names.problems.extend(too_long(left_out, "files"));
         if let Some(vdso) = &self.vdso
             && !request.vdso.is_empty()
         {
@@ -133,7 +138,12 @@ impl Worker {
             let found = self.guard(|native| native.in_kernel(&request.kernel, &mut names.texts));
             names.add("the kernel", &request.kernel, CodeAddress::Kernel, found);
         }
+        let mut left_out = 0;
         for GeneratedRequest { process, perf_map, addresses } in request.generated {
+            if began.elapsed() > LONGEST {
+                left_out += 1;
+                continue;
+            }
             let found = PerfMap::read(&perf_map).context("read the perf map").map(|map| {
                 let name = |address| map.name(address).map(Symbol::named);
                 addresses.iter().map(|&address| name(address).into_iter().collect()).collect()
@@ -141,6 +151,7 @@ impl Worker {
             let place = |address| CodeAddress::Generated(process, address);
             names.add("generated code", &addresses, place, found);
         }
+        names.problems.extend(too_long(left_out, "perf maps"));
         // Nobody adds to them any more.
         names.texts = Texts::default();
         names

@@ -145,6 +145,19 @@ impl UnwindInformation {
         Some(Self { sources, listing, first_page, pages })
     }
 
+    /// Bytes of memory that it takes, at most.
+    pub(super) fn bytes(&self) -> usize {
+        let Sources { eh_frame, go, debug_frame, .. } = &self.sources;
+        let listing = match &self.listing {
+            Listing::Whole(functions) => size_of_val(functions.as_slice()),
+            Listing::Indexed(indexed) => indexed.bytes(),
+        };
+        listing
+            + eh_frame.as_ref().map_or(0, FrameSection::length)
+            + go.as_ref().map_or(0, GoFunctions::bytes)
+            + debug_frame.as_ref().map_or(0, Vec::len)
+    }
+
     /// The address at which the first text page begins, and the number of pages: whole slices.
     pub(crate) fn extent(&self) -> (u64, u32) {
         (self.first_page << TEXT_PAGE_BITS, self.pages)

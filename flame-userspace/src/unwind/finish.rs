@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use flame_common::frame::RawFrame;
 use flame_common::limits::{FINISHED_FRAMES, RED_ZONE, STACK_COPY};
@@ -10,9 +11,14 @@ use flame_common::sample::StackEnd;
 use flame_common::unwind::{Memory, Registers, Rule, Step, step};
 
 use super::evaluate::Frame;
+use super::pace::Pace;
 use super::sliced::{Asking, SlicedTable};
 use super::{Object, Slice, UnwindTable, source};
 use crate::process::{CodeAddress, ExecutableId, ProcessId, ProcessTable};
+
+/// Bytes of unwind information from which on no more is read: of all that runs on a large machine it
+/// is some hundred million.
+const MOST_HELD: usize = 1 << 30;
 
 /// The tables of all code that has been walked through here.
 #[derive(Debug, Default)]
@@ -29,6 +35,11 @@ pub(crate) struct Unwinder {
     is_deep: bool,
     /// Samples a second.
     hz: u32,
+    /// Bytes of the information that tables are made from.
+    held: usize,
+    /// Code whose information was not read for want of room since this was asked last.
+    refused: u64,
+    pace: Pace,
 }
 
 /// Where the kernel could not go on.
@@ -116,8 +127,15 @@ impl Unwinder {
     /// Lets go of the tables of objects.
     pub(super) fn forget(&mut self, objects: &[Object]) {
         for object in objects {
-            self.tables.remove(object);
+            if let Some(Some(table)) = self.tables.remove(object) {
+                self.held -= table.information().bytes();
+            }
         }
+    }
+
+    /// For how much code there was no room since this was asked last.
+    pub(super) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     /// What the tables of a file know of the functions at addresses: the address, where the
@@ -157,6 +175,19 @@ impl Unwinder {
     ) -> StackEnd {
         self.walks += 1;
         self.is_deep = stopped.is_deep();
+        self.pace.begin(Instant::now());
+        let end = self.walk(stopped, process, processes, frames);
+        self.pace.end(Instant::now());
+        end
+    }
+
+    fn walk(
+        &mut self,
+        stopped: Stopped<'_>,
+        process: ProcessId,
+        processes: &mut ProcessTable,
+        frames: &mut Vec<RawFrame>,
+    ) -> StackEnd {
         let before = frames.len();
         let mut end = stopped.end;
         if end != StackEnd::Expression {
@@ -186,7 +217,7 @@ impl Unwinder {
     ) -> StackEnd {
         let mut registers = stopped.registers;
         let mut memory = stopped.memory();
-        while frames.len() < FINISHED_FRAMES {
+        while frames.len() < FINISHED_FRAMES && !self.pace.is_late(Instant::now()) {
             let Some(rule) = self.rule(process, registers.lookup(), processes) else {
                 return no_code(frames);
             };
@@ -211,7 +242,7 @@ impl Unwinder {
     ) -> StackEnd {
         let mut frame = Frame::new(stopped.registers);
         let mut memory = stopped.memory();
-        while frames.len() < FINISHED_FRAMES {
+        while frames.len() < FINISHED_FRAMES && !self.pace.is_late(Instant::now()) {
             let lookup = frame.registers.lookup();
             let Some(rule) = self.rule(process, lookup, processes) else {
                 return no_code(frames);
@@ -242,23 +273,35 @@ impl Unwinder {
         let Some((object, address)) = object_at(process, address, processes) else {
             return is_code(process, address, processes).then_some(Rule::GAP);
         };
-        let table = self.tables.entry(object).or_insert_with(|| {
-            let information = match object {
-                Object::File(id) => source::of_file(processes.executable(id)),
-                Object::Vdso => source::of_vdso(),
-            };
-            self.begun.push(object);
-            let mut table = information.map(|found| SlicedTable::new(found, self.hz));
-            let slices = table.as_mut().map(SlicedTable::compile_first).unwrap_or_default();
-            self.fresh.extend(slices.into_iter().map(|number| Slice { object, number }));
-            table
-        });
-        let Some(table) = table else { return Some(Rule::GAP) };
+        if !self.tables.contains_key(&object) {
+            let table = self.begin(object, processes);
+            self.tables.insert(object, table);
+        }
+        let Some(Some(table)) = self.tables.get_mut(&object) else { return Some(Rule::GAP) };
         let mut fresh = Vec::new();
         let asking = Asking { walk: self.walks, is_urgent: self.is_deep };
         let rule = table.rule(address, asking, &mut fresh);
         self.fresh.extend(fresh.into_iter().map(|number| Slice { object, number }));
         Some(rule)
+    }
+
+    /// The table of code that is seen for the first time, with what of it is made at once; `None` if
+    /// it has none.
+    fn begin(&mut self, object: Object, processes: &ProcessTable) -> Option<SlicedTable> {
+        self.begun.push(object);
+        if self.held >= MOST_HELD {
+            self.refused += 1;
+            return None;
+        }
+        let information = match object {
+            Object::File(id) => source::of_file(processes.executable(id)),
+            Object::Vdso => source::of_vdso(),
+        }?;
+        self.held += information.bytes();
+        let mut table = SlicedTable::new(information, self.hz);
+        let slices = table.compile_first();
+        self.fresh.extend(slices.into_iter().map(|number| Slice { object, number }));
+        Some(table)
     }
 }
 

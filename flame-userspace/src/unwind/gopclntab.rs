@@ -84,6 +84,11 @@ enum Special {
 }
 
 impl GoFunctions {
+    /// Bytes of the tables.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Reads the table's head. Of the addresses `texts`, at which the text may begin, that counts
     /// first which the table itself tells and then the first with which all functions lie in
     /// `code`.

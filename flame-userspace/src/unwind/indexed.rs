@@ -112,6 +112,11 @@ impl Index {
 }
 
 impl IndexedFunctions {
+    /// Bytes of the search table.
+    pub(super) fn bytes(&self) -> usize {
+        self.index.bytes.len()
+    }
+
     /// The functions in `text`, of which those between are analyzed if `may_analyze`; `None` if
     /// there are none. The program begins at `entry`.
     pub(super) fn new(

@@ -17,6 +17,7 @@ mod indexed;
 pub(crate) mod measuring;
 #[cfg(test)]
 mod oracle_tests;
+mod pace;
 mod placed;
 mod plan;
 mod rules;

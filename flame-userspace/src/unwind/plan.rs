@@ -126,17 +126,24 @@ impl Plan {
         for &(object, extent) in &begun {
             self.refused.tables += u64::from(!self.tables.begin(object, extent, kernel));
         }
+        self.refused.tables += unwinder.take_refused();
         self.place_slices(unwinder, kernel);
         let has_tables = !begun.is_empty();
+        // Those for whose mappings there was no room have no run.
+        let mut current_runs = 0;
         for id in processes.current_ids() {
             let now = (id, processes.epoch(id), processes.opened(id));
-            let known = self.runs.get(&processes.get(id).pid);
+            let pid = processes.get(id).pid;
+            let known = self.runs.get(&pid);
             // A file that was just opened may have a table since it was in another process.
             if has_tables || known.is_none_or(|run| (run.process, run.epoch, run.opened) != now) {
                 self.tell(processes, id, as_of_ns, kernel);
+                current_runs += usize::from(self.runs.contains_key(&pid));
+            } else {
+                current_runs += 1;
             }
         }
-        if self.runs.len() > processes.current_ids().count() {
+        if self.runs.len() > current_runs {
             self.drop_gone(processes, kernel);
         }
         if self.changed && self.looked.elapsed() >= LOOK_FOR_UNUSED {

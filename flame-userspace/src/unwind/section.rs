@@ -62,6 +62,11 @@ impl FrameSection {
         self.address
     }
 
+    /// Its length in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.read.borrow().bytes.len()
+    }
+
     /// The bytes of a section that is at hand as a whole; of another only those read so far.
     pub(super) fn bytes(&self) -> Ref<'_, [u8]> {
         Ref::map(self.read.borrow(), |read| read.bytes.as_slice())
