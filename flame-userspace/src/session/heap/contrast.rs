@@ -32,7 +32,7 @@ use crate::heap::Price;
 const LEAST_PAIRS: usize = 8;
 const MOST_PAIRS: usize = 256;
 /// The last so many tell what a hit costs now. By the mean of all, fast phases of `heap_phases` were
-/// 0.93 to 1.09 of the truth (44 runs of 45 s in busy hours, by what windows tell of a hit's price
+/// 0.93 to 1.09 of the truth (36 runs of 45 s in busy hours, by what windows tell of a hit's price
 /// alone: a deviation of 0.040); by the last 8, 12, 16 and 24 of 0.019, 0.020, 0.021 and 0.023.
 const LAST_PAIRS: usize = 12;
 /// How far from the median a pair tells a change of the program and not of the hits' cost, as a
