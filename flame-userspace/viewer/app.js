@@ -12,7 +12,7 @@ import { shadedFills, SHADES } from './palette.js';
 import { findFrames, heaviestMatch, parseSearch, quoted } from './search.js';
 import { PageState } from './state.js';
 import { FunctionTable } from './table.js';
-import { element, sentence } from './tooltip.js';
+import { caveats, element, matchedText, sentence } from './tooltip.js';
 import { typeMeaning, typeName } from './types.js';
 import { formatCount, formatError, formatShare, formatValue } from './units.js';
 import { View } from './view.js';
@@ -101,7 +101,9 @@ export class App {
    */
   #functionOf(text) {
     const { frames } = this.model;
-    return frames.functions.findIndex((frame) => this.#textOf(frame) === text);
+    const sides = ['user', 'kernel'];
+    return frames.functions.findIndex((frame) =>
+      sides.includes(frames.side(frame)) && this.#textOf(frame) === text);
   }
 
   /** @param {number} frame */
@@ -220,13 +222,14 @@ export class App {
     const shown = view.totals(type)[0];
     const name = typeName(types[type]);
     const all = whole(type);
+    const share = all > 0 ? ` (${formatShare(shown, all)})` : '';
     // The clock's samples are many, and told beside.
     const error = !diff && model.heapPair(type) ? view.errorOfAll(type) : undefined;
     const texts = [shown === all ? `${formatValue(all, unit)} ${name}`
-      : `${formatValue(shown, unit)} of ${formatValue(all, unit)} ${name} (${formatShare(shown, all)})`];
-    if (error) texts.push(`standard error ${formatError(error, shown)}`);
+      : `${formatValue(shown, unit)} of ${formatValue(all, unit)} ${name}${share}`, ...caveats(view, type)];
+    if (error && shown > 0) texts.push(`standard error ${formatError(error, shown)}`);
     const stated = header.errors?.[type];
-    if (!error && stated && shown === all) {
+    if (!error && stated && shown === all && all > 0) {
       texts.push(`standard error ${formatError(stated * all, all)}`);
     }
     if (diff) {
@@ -255,14 +258,20 @@ export class App {
       if (asked !== this.asked) return;
       showMirror(part('mirror'), this.pane, this.graph);
       this.table.update();
-      if (this.graph.zoom === 0) {
-        showFirst(part('first'), part('first-title'), this.table, {
-          find: (frame) => this.find(this.model.frames.name(frame)),
-          zoom: (node) => this.zoomTo(node),
-        });
-      }
+      this.#showFirst();
       this.#showMap();
     }, AFTER_PAINT_MS));
+  }
+
+  /** What the cards tell is of all that is shown, and the same at any zoom. */
+  #showFirst() {
+    const { view, type } = this.graph;
+    if (view === this.firstView && type === this.firstType) return;
+    [this.firstView, this.firstType] = [view, type];
+    showFirst(part('first'), part('first-title'), this.table, {
+      find: (frame) => this.find(this.model.frames.name(frame)),
+      zoom: (node) => this.zoomTo(node),
+    });
   }
 
   /** @param {number} node */
@@ -365,13 +374,7 @@ export class App {
       place.textContent = '';
       return;
     }
-    const { unit } = this.model.types[type];
-    const value = view.matched(0, type, 0, found);
-    let text = `${formatShare(value, view.totals(type)[0])} matched (${formatValue(value, unit)})`;
-    if (zoom !== 0) {
-      const inside = view.matched(zoom, type, 0, found);
-      text += `, ${formatShare(inside, view.totals(type)[zoom])} of zoomed`;
-    }
+    let text = matchedText(view, type, zoom, found);
     if (parseSearch(this.search.value, this.state.plain)?.plain) text += ', as plain text';
     place.textContent = text;
   }

@@ -20,7 +20,16 @@ export const DAMAGED = 'The profile in this page is damaged.';
  * @property {[string, string][][]} labelSets keys and values
  * @property {Uint32Array} sampleNodes
  * @property {Uint32Array} sampleLabels rows of labelSets
+ * @property {OtherLines | undefined} sampleLines undefined where none is other than its node's
  * @property {Float64Array[]} values by sample type and sample
+ */
+
+/**
+ * The frames of samples that are at other lines than their nodes.
+ * @typedef {object} OtherLines
+ * @property {Uint32Array} starts where those of each sample start, and the last end
+ * @property {Uint32Array} ups how many callers each is from the innermost
+ * @property {Uint32Array} lines
  */
 
 /**
@@ -73,6 +82,7 @@ export function decode(block) {
     labelSets,
     sampleNodes,
     sampleLabels: rows('sample_labels', samples, labelSets.length),
+    sampleLines: sections.has('sample_lines') ? readLines(section('sample_lines'), samples) : undefined,
     values: header.types.map((/** @type {unknown} */ _, /** @type {number} */ type) =>
       readSigned(section(`values_${type}`), samples)),
   };
@@ -100,6 +110,31 @@ function readNodes(bytes, nodes) {
     if (!(node >= 0 && node < nodes)) throw new Error(DAMAGED);
     return node;
   });
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} samples
+ * @returns {OtherLines}
+ */
+function readLines(bytes, samples) {
+  const numbers = readUnsigned(bytes, new Uint32Array(numbersIn(bytes)), 2 ** 32);
+  const frames = (numbers.length - samples) / 2;
+  if (!(frames >= 0 && Number.isInteger(frames))) throw new Error(DAMAGED);
+  const starts = new Uint32Array(samples + 1);
+  const [ups, lines] = [new Uint32Array(frames), new Uint32Array(frames)];
+  let at = 0;
+  for (let sample = 0, frame = 0; sample < samples; sample++) {
+    const count = numbers[at++];
+    if (!(count <= frames - frame)) throw new Error(DAMAGED);
+    for (const end = frame + count; frame < end; frame++) {
+      ups[frame] = numbers[at++];
+      lines[frame] = numbers[at++];
+    }
+    starts[sample + 1] = frame;
+  }
+  if (at !== numbers.length) throw new Error(DAMAGED);
+  return { starts, ups, lines };
 }
 
 /**

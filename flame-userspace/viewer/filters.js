@@ -89,7 +89,8 @@ export function offerLabels(place, model, add) {
     select.append(element('option', `${what}: all ${of.size}`));
     const ranked = [...of].sort((a, b) => b[1] - a[1]).slice(0, MOST_VALUES);
     for (const [text, weight] of ranked) {
-      const option = element('option', `${text} (${formatShare(weight, whole)})`);
+      const share = whole > 0 ? ` (${formatShare(weight, whole)})` : '';
+      const option = element('option', `${text}${share}`);
       option.setAttribute('value', text);
       select.append(option);
     }

@@ -38,22 +38,24 @@ function halfPath(view, type) {
   return own ?? (side === 'root' || side === 'process' ? undefined : node);
 }
 
+/** @typedef {import('./table.js').Row} Row */
 /** @typedef {{frame: number, value: number, before: number, about: string}} Weight */
 
 /**
  * What each function is worth by itself; of a heap, what it holds.
- * @param {import('./table.js').FunctionTable} table
+ * @param {import('./view.js').View} view
+ * @param {number} type
+ * @param {() => Row[]} functions those of all that is shown
  * @returns {Weight[]}
  */
-function weights(table) {
-  const { view, type } = table.graph;
-  const { frames } = view.model;
-  const about = table.diff ? 'of its own' : 'in itself';
+function weights(view, type, functions) {
+  const { frames, diff } = view.model;
+  const about = diff ? 'of its own' : 'in itself';
   if (!view.model.heapPair(type)) {
-    return table.functions().filter((row) => frames.side(row.frame) !== 'process').map((row) =>
+    return functions().filter((row) => frames.side(row.frame) !== 'process').map((row) =>
       ({ frame: row.frame, value: row.self, before: row.before, about }));
   }
-  const before = table.diff ? holders(view, type, BASE) : [];
+  const before = diff ? holders(view, type, BASE) : [];
   return holders(view, type).map(({ frame, value, through }, at) => ({ frame, value,
     before: before[at]?.value ?? 0,
     about: through === frame ? 'by itself' : `through ${shortName(frames.name(through))}` }));
@@ -72,6 +74,59 @@ function question(kind, diff) {
 }
 
 /**
+ * A function that matters; `zoom` is the node that shows it where a search for it would not.
+ * @typedef {{frame: number, figure: string, about: string, part: number, less: boolean,
+ *   zoom?: number}} Card
+ */
+
+/**
+ * The functions that matter the most, and what they answer.
+ * @param {import('./view.js').View} view
+ * @param {number} type
+ * @param {() => Row[]} functions those of all that is shown
+ * @returns {{title: string, cards: Card[]}}
+ */
+export function firstCards(view, type, functions) {
+  const { types } = view.model;
+  const diff = view.model.diff !== undefined;
+  const { kind, unit } = types[type];
+  const totals = view.totals(type);
+  const whole = totals[0];
+  const size = (/** @type {Weight} */ { value, before }) => (diff ? Math.abs(value - before) : value);
+  const rows = weights(view, type, functions).filter((row) => size(row) > 0)
+    .sort((a, b) => size(b) - size(a)).slice(0, MOST_FIRST);
+  // Where values below zero leave no whole that these could be parts of, bars compare them.
+  const barOf = (/** @type {Weight} */ row) =>
+    (diff || !(whole > 0) ? size(row) / size(rows[0]) : Math.min(1, row.value / whole));
+  /** @type {Card[]} */
+  const cards = rows.map((row) => ({
+    frame: row.frame,
+    figure: diff ? formatChange(row.value, row.before) : formatShare(row.value, whole),
+    about: `${diff ? formatDelta(row.value - row.before, unit) : formatValue(row.value, unit)} ${row.about}`,
+    part: barOf(row),
+    less: diff && row.value < row.before,
+  }));
+  if (!diff && whole > 0 && view.query.order === 'down' && !(rows[0]?.value > STANDS_OUT * whole)) {
+    const node = halfPath(view, type);
+    if (node !== undefined) {
+      cards.unshift({
+        frame: view.tree.frameOf[node],
+        figure: formatShare(totals[node], whole),
+        about: `${formatValue(totals[node], unit)} with all that it calls`,
+        part: Math.min(1, totals[node] / whole),
+        less: false,
+        zoom: node,
+      });
+    }
+  }
+  const spread = !diff && cards.length > 0 && !cards.some((card) => card.part >= LITTLE);
+  return {
+    title: spread ? 'No function stands out; the heaviest are' : question(kind, diff),
+    cards: cards.slice(0, MOST_FIRST),
+  };
+}
+
+/**
  * Shows the functions that matter the most.
  * @param {HTMLElement} list
  * @param {HTMLElement} title
@@ -80,39 +135,10 @@ function question(kind, diff) {
  */
 export function showFirst(list, title, table, actions) {
   const { view, type } = table.graph;
-  const { frames, types } = view.model;
-  const { kind, unit } = types[type];
-  const totals = view.totals(type);
-  const whole = totals[0];
-  const size = (/** @type {Weight} */ { value, before }) =>
-    (table.diff ? Math.abs(value - before) : value);
-  const rows = weights(table).filter((row) => size(row) > 0)
-    .sort((a, b) => size(b) - size(a)).slice(0, MOST_FIRST);
-  const cards = rows.map((row) => ({
-    frame: row.frame,
-    figure: table.diff ? formatChange(row.value, row.before) : formatShare(row.value, whole),
-    about: `${table.diff ? formatDelta(row.value - row.before, unit) : formatValue(row.value, unit)} ${row.about}`,
-    part: table.diff ? size(row) / size(rows[0]) : row.value / whole,
-    less: table.diff && row.value < row.before,
-    run: () => actions.find(row.frame),
-  }));
-  if (!table.diff && view.query.order === 'down' && !(rows[0]?.value > STANDS_OUT * whole)) {
-    const node = halfPath(view, type);
-    if (node !== undefined) {
-      cards.unshift({
-        frame: view.tree.frameOf[node],
-        figure: formatShare(totals[node], whole),
-        about: `${formatValue(totals[node], unit)} with all that it calls`,
-        part: totals[node] / whole,
-        less: false,
-        run: () => actions.zoom(node),
-      });
-    }
-  }
-  const spread = !table.diff && !cards.some((card) => card.part >= LITTLE);
-  title.textContent = spread && cards.length > 0 ? 'No function stands out; the heaviest are'
-    : question(kind, table.diff);
-  list.replaceChildren(...cards.slice(0, MOST_FIRST).map((card) => {
+  const { frames } = view.model;
+  const first = firstCards(view, type, () => table.functions());
+  title.textContent = first.title;
+  list.replaceChildren(...first.cards.map((card) => {
     const item = document.createElement('li');
     const button = element('button', '');
     const name = frames.name(card.frame);
@@ -122,7 +148,8 @@ export function showFirst(list, title, table, actions) {
     bar.style.width = `${100 * card.part}%`;
     button.append(element('strong', card.figure), element('span', shortName(name), 'what'),
       element('span', `${card.about} · ${frames.module(card.frame)}`, 'why'), bar);
-    button.addEventListener('click', card.run);
+    button.addEventListener('click', () =>
+      (card.zoom === undefined ? actions.find(card.frame) : actions.zoom(card.zoom)));
     item.append(button);
     return item;
   }));

@@ -16,14 +16,16 @@ export class Frames {
     /** @type {Map<string, number>} */
     const rows = new Map();
     /**
-     * Frames that a reader would call the same function (inlined or not) share a row here.
+     * Frames that a reader would call the same function (inlined or not) share a row here; the root,
+     * processes, and functions of programs and of the kernel have none in common.
      * @type {Uint32Array}
      */
     this.functionOf = new Uint32Array(this.count);
     /** @type {number[]} the first frame of each function */
     this.functions = [];
     for (let frame = 0; frame < this.count; frame++) {
-      const key = `${columns.frameNames[frame]} ${columns.moduleNames[columns.frameModules[frame]]}`;
+      const module = columns.moduleNames[columns.frameModules[frame]];
+      const key = `${columns.frameNames[frame]} ${module} ${columns.frameKinds[frame] & 3}`;
       let row = rows.get(key);
       if (row === undefined) {
         row = this.functions.push(frame) - 1;
@@ -98,7 +100,7 @@ export class Model {
     this.types = header.types;
     /** @type {number} the sample type to show first */
     this.shown = header.shown;
-    /** @type {{ratio: number, base: string, new: string} | undefined} */
+    /** @type {{ratios: number[], base: string, new: string} | undefined} by type, what the base's values are multiplied with */
     this.diff = header.diff;
     this.frames = new Frames(columns);
     this.tree = Tree.of(columns);
@@ -106,6 +108,7 @@ export class Model {
     this.labelSets = columns.labelSets;
     this.sampleNodes = columns.sampleNodes;
     this.sampleLabels = columns.sampleLabels;
+    this.sampleLines = columns.sampleLines;
     this.values = columns.values;
     /** How many samples are the new profile's; the base's follow. */
     this.newSamples = header.samples[0];

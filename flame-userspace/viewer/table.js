@@ -74,16 +74,19 @@ export class FunctionTable {
     });
   }
 
-  /** The rows of functions, whatever is shown. */
+  /** The rows of all functions, whatever is zoomed and whatever rows are shown. */
   functions() {
-    return this.lines ? this.#add(false) : this.rows;
+    return this.lines || this.graph.zoom !== 0 ? this.#add(0, false) : this.rows;
   }
 
-  /** @param {boolean} lines whether the rows are source lines */
-  #add(lines) {
-    const { view, type, zoom } = this.graph;
+  /**
+   * @param {number} node whose samples are added up
+   * @param {boolean} lines whether the rows are source lines
+   */
+  #add(node, lines) {
+    const { view, type } = this.graph;
     const sums = (/** @type {number} */ of, /** @type {number} */ side) =>
-      (lines ? view.lines(zoom, of, side) : view.functions(zoom, of, side));
+      (lines ? view.lines(node, of, side) : view.functions(node, of, side));
     const now = sums(type, NEW);
     const before = this.diff ? sums(type, BASE) : now;
     const { frames } = view.model;
@@ -105,7 +108,7 @@ export class FunctionTable {
   /** Adds up again, after another view or zoom. */
   update() {
     const { view, zoom } = this.graph;
-    this.rows = this.#add(this.lines);
+    this.rows = this.#add(zoom, this.lines);
     this.limit = FIRST_ROWS;
     const what = this.diff ? 'Largest changes' : `Heaviest ${this.lines ? 'lines' : 'functions'}`;
     this.parts.title.textContent = zoom === 0 ? what : `${what} in ${shortName(view.name(zoom))}`;
@@ -149,12 +152,15 @@ export class FunctionTable {
     this.parts.more.textContent = `Show more of ${rows.length} ${this.lines ? 'lines' : 'functions'}`;
   }
 
-  /** The value of a full bar. */
+  /** The value of a full bar: where values below zero leave no whole, the largest there is. */
   #scale() {
     const { view, type, zoom } = this.graph;
-    if (!this.diff) return view.totals(type)[zoom];
+    const whole = view.totals(type)[zoom];
+    if (!this.diff && whole > 0) return whole;
+    /** @type {('self' | 'total' | 'change' | 'totalChange')[]} */
+    const keys = this.diff ? ['change', 'totalChange'] : ['self', 'total'];
     return this.rows.reduce((most, row) =>
-      Math.max(most, Math.abs(row.change), Math.abs(row.totalChange)), 0);
+      Math.max(most, ...keys.map((key) => Math.abs(row[key]))), 0);
   }
 
   /**
@@ -162,18 +168,19 @@ export class FunctionTable {
    * @param {number} scale
    */
   #row(row, scale) {
-    const { view, type } = this.graph;
+    const { view, type, zoom } = this.graph;
     const { frames } = view.model;
     const { unit } = view.model.types[type];
+    const whole = view.totals(type)[zoom];
     const made = document.createElement('tr');
     const cells = this.diff
       ? [[row.change, formatChange(row.self, row.before), formatDelta(row.change, unit)],
         [row.totalChange, formatChange(row.total, row.totalBefore), formatDelta(row.totalChange, unit)]]
       : [row.self, row.total].map((value) =>
-        [value, formatShare(value, scale), formatValue(value, unit)]);
+        [value, formatShare(value, whole), formatValue(value, unit)]);
     for (const [value, share, text] of /** @type {[number, string, string][]} */ (cells)) {
       const cell = element('td', '', 'number');
-      const bar = element('span', '', this.diff && value < 0 ? 'bar less' : 'bar');
+      const bar = element('span', '', value < 0 ? 'bar less' : 'bar');
       bar.style.width = `${Math.min(100, (100 * Math.abs(value)) / scale || 0)}%`;
       cell.append(element('span', share, 'share'), element('span', text, 'value'), bar);
       made.append(cell);

@@ -1,4 +1,5 @@
-// What is told of a frame: in the tooltip beside the pointer, and as one line below the graph.
+// What is told of a frame: in the tooltip beside the pointer, and as one line below the graph; and
+// of a view in a few words.
 
 import { formatChange, formatDelta, formatError, formatShare, formatValue } from './units.js';
 import { BASE, NEW } from './view.js';
@@ -61,6 +62,44 @@ export function sentence(graph, node) {
     }
   }
   return [...texts, ...origin(view, node)].join(' · ');
+}
+
+/**
+ * How much of a view a search found; of a difference on both sides, as what is new or gone is on one.
+ * @param {import('./view.js').View} view
+ * @param {number} type
+ * @param {number} zoom
+ * @param {Uint8Array} found by frame
+ */
+export function matchedText(view, type, zoom, found) {
+  const { unit } = view.model.types[type];
+  const sides = /** @type {[string, number][]} */ (
+    view.model.diff ? [['new ', NEW], ['base ', BASE]] : [['', NEW]]);
+  const partsOf = (/** @type {number} */ node) => sides.map(([name, side]) =>
+    ({ name, value: view.matched(node, type, side, found), whole: view.totals(type, side)[node] }));
+  const shares = (/** @type {ReturnType<typeof partsOf>} */ parts) =>
+    parts.map(({ name, value, whole }) => `${name}${formatShare(value, whole)}`).join(', ');
+  const all = partsOf(0);
+  const values = all.map(({ name, value }) => `${name}${formatValue(value, unit)}`).join(', ');
+  const text = `${shares(all)} matched (${values})`;
+  return zoom === 0 ? text : `${text}, ${shares(partsOf(zoom))} of zoomed`;
+}
+
+/**
+ * Why a view does not show all that a reader may look for.
+ * @param {import('./view.js').View} view
+ * @param {number} type
+ */
+export function caveats(view, type) {
+  const texts = [];
+  const { model, picked } = view;
+  const below = (/** @type {number} */ value, /** @type {number} */ sample) =>
+    value < 0 && (!picked || picked[sample] === 1);
+  if (!(view.widths(type)[0] > 0) && model.values[type].some(below)) {
+    texts.push('values below zero cancel out the others: there is nothing to draw');
+  }
+  if (view.cut) texts.push('too many callers to show: the outermost are left out');
+  return texts;
 }
 
 /**

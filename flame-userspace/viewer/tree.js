@@ -76,6 +76,30 @@ export class Tree {
     }
     return children;
   }
+
+  /**
+   * By node, how many of the siblings before it have its name.
+   * @param {ArrayLike<number>} names by frame
+   * @param {number} most how many names there are
+   */
+  twins(names, most) {
+    const { count, end, frameOf, split } = this;
+    const twins = new Uint32Array(count);
+    // By name, whose child had it last, and how many of that one's children before had it.
+    const parents = new Int32Array(most).fill(-1);
+    const before = new Uint32Array(most);
+    for (let parent = 0; parent < count; parent++) {
+      for (let child = parent + 1; child < end[parent]; child = end[child]) {
+        const name = names[frameOf[child]];
+        // The callers of the root are no siblings of its callees.
+        const of = parent === 0 && child >= split ? count : parent;
+        before[name] = parents[name] === of ? before[name] + 1 : 0;
+        parents[name] = of;
+        twins[child] = before[name];
+      }
+    }
+    return twins;
+  }
 }
 
 /** Grows a tree node by node; a caller's nodes of the same frame are one. */
@@ -92,10 +116,12 @@ export class Grower {
     this.table = new Int32Array(4096).fill(-1);
     /** @type {number | undefined} */
     this.firstCaller = undefined;
+    /** How many nodes may grow. */
+    this.most = Infinity;
   }
 
   /**
-   * The node of `frame` below `parent`.
+   * The node of `frame` below `parent`; -1 where no more may grow.
    * @param {number} parent
    * @param {number} frame
    * @param {number} source the node of the profile's tree that a new one stands for
@@ -103,6 +129,7 @@ export class Grower {
   child(parent, frame, source) {
     let at = this.#place(parent, frame);
     if (this.table[at] >= 0) return this.table[at];
+    if (this.count >= this.most) return -1;
     if (this.count === this.parent.length) {
       this.#widen();
       at = this.#place(parent, frame);

@@ -30,12 +30,14 @@ export function formatValue(value, unit) {
 }
 
 /**
- * A part of a whole in per cent. A part that is there never reads as nothing.
+ * A part of a whole in per cent. A part that is there never reads as nothing, and of a whole that is
+ * nothing or less, as values below zero make it, there are no shares.
  * @param {number} part
  * @param {number} whole
  */
 export function formatShare(part, whole) {
-  if (part === 0 || whole === 0) return '0 %';
+  if (part === 0) return '0 %';
+  if (!(whole > 0)) return '-';
   const share = (100 * part) / whole;
   if (share > 0 && share < 0.01) return '< 0.01 %';
   return `${share.toFixed(Math.abs(share) < 1 ? 2 : 1)} %`;

@@ -1,5 +1,6 @@
 // What is shown of the profile: which samples, in which tree, and the values there. No DOM here.
 
+import { Lines } from './lines.js';
 import { reshape, surround, turn } from './shape.js';
 import { findFrames, parseSearch } from './search.js';
 
@@ -79,6 +80,7 @@ export class View {
       const found = parsed && findFrames(model.frames, parsed.expression);
       if (found) hidden = hidden ? hidden.map((was, frame) => was | found[frame]) : found;
     }
+    this.hidden = hidden;
     /** The tree of all stacks, callers first. */
     this.stacks = model.tree;
     /** @type {Int32Array | undefined} by node of the profile's tree */
@@ -91,12 +93,15 @@ export class View {
     this.tree = this.stacks;
     /** @type {Int32Array[] | undefined} by node of the stacks' tree */
     this.toDrawn = undefined;
+    /** Whether the outermost callers of some stacks are not in the drawn tree: they would be too many. */
+    this.cut = false;
     if (query.order === 'down') return;
     const shape = query.order === 'up'
       ? turn(this.stacks, functionOf, functions, this.#ending())
       : surround(this.stacks, functionOf, functions, query.of);
     this.tree = shape.tree;
     this.toDrawn = shape.ends;
+    this.cut = shape.cut;
   }
 
   /** The nodes at which picked samples end. */
@@ -127,21 +132,28 @@ export class View {
    * @param {number} type
    * @param {number} side
    * @param {boolean} [variance] the variances instead
+   * @param {Lines} [lines] without the samples that have other lines than their nodes
    */
-  #ends(type, side, variance = false) {
+  #ends(type, side, variance = false, lines = undefined) {
     const { model, picked, toStacks } = this;
-    const { sampleNodes, newSamples, samples } = model;
+    const { sampleNodes } = model;
     const ends = new Float64Array(this.stacks.count);
     const values = variance ? model.variances(type) : model.values[type];
     if (!values) return ends;
     const scale = side === BASE ? this.ratio(type) ** (variance ? 2 : 1) : 1;
-    const [first, last] = side === BASE ? [newSamples, samples] : [0, newSamples];
+    const [first, last] = this.#samplesOf(side);
     for (let sample = first; sample < last; sample++) {
-      if (picked && !picked[sample]) continue;
+      if ((picked && !picked[sample]) || lines?.hasOther(sample)) continue;
       const node = sampleNodes[sample];
       ends[toStacks ? toStacks[node] : node] += values[sample] * scale;
     }
     return ends;
+  }
+
+  /** The first sample of a side, and the one behind its last. */
+  #samplesOf(/** @type {number} */ side) {
+    const { newSamples, samples } = this.model;
+    return side === BASE ? [newSamples, samples] : [0, newSamples];
   }
 
   /**
@@ -151,11 +163,11 @@ export class View {
   ratio(type) {
     const { model, query } = this;
     if (!model.diff) return 1;
-    if (!query.shares) return model.diff.ratio;
+    if (!query.shares) return model.diff.ratios[type];
     const sum = (/** @type {number} */ first, /** @type {number} */ last) =>
       model.values[type].subarray(first, last).reduce((a, b) => a + b, 0);
     const [now, before] = [sum(0, model.newSamples), sum(model.newSamples, model.samples)];
-    return now > 0 && before > 0 ? now / before : model.diff.ratio;
+    return now > 0 && before > 0 ? now / before : model.diff.ratios[type];
   }
 
   /**
@@ -284,16 +296,23 @@ export class View {
    * @param {number} node
    * @param {number} type
    * @param {number} side
+   * @param {Lines} [lines] without the samples that have other lines than their nodes
    */
-  within(node, type, side) {
-    const ends = this.#ends(type, side);
-    const [first, last] = [node, this.tree.end[node]];
-    const inside = (/** @type {number} */ at) => at >= first && at < last;
-    for (let at = 0; at < ends.length; at++) {
-      const kept = this.toDrawn ? this.toDrawn.some((to) => inside(to[at])) : inside(at);
-      if (!kept) ends[at] = 0;
-    }
+  within(node, type, side, lines = undefined) {
+    const ends = this.#ends(type, side, false, lines);
+    for (let at = 0; at < ends.length; at++) if (!this.#isWithin(at, node)) ends[at] = 0;
     return ends;
+  }
+
+  /**
+   * Whether samples that end at a node of the stacks' tree are at or below one of the drawn tree.
+   * @param {number} at
+   * @param {number} node
+   */
+  #isWithin(at, node) {
+    const [first, last] = [node, this.tree.end[node]];
+    const inside = (/** @type {number} */ drawn) => drawn >= first && drawn < last;
+    return this.toDrawn ? this.toDrawn.some((to) => inside(to[at])) : inside(at);
   }
 
   /**
@@ -309,7 +328,8 @@ export class View {
     const { frameOf } = this.stacks;
     const { functionOf, functions } = this.model.frames;
     const rows = functions.map((frame) => ({ frame, line: 0, self: 0, total: 0 }));
-    return this.#sum(node, type, side, rows, (at) => functionOf[frameOf[at]]);
+    const self = this.within(node, type, side);
+    return this.#sum(node, self, type, rows, (at) => functionOf[frameOf[at]]);
   }
 
   /**
@@ -319,42 +339,35 @@ export class View {
    * @param {number} [side]
    */
   lines(node, type, side = NEW) {
-    const { rows, rowOf } = this.#keep('lines', () => this.#findLines());
-    const zeros = rows.map((/** @type {FunctionRow} */ row) => ({ ...row }));
-    return this.#sum(node, type, side, zeros, (at) => rowOf[at]);
-  }
-
-  /** The distinct source lines, each with a frame of it; and by node of the stacks, which it is. */
-  #findLines() {
-    const { frameOf, source, count } = this.stacks;
-    const { frameFiles } = this.model.frames.columns;
-    /** @type {FunctionRow[]} the first is of what has none */
-    const rows = [{ frame: frameOf[0], line: 0, self: 0, total: 0 }];
-    const rowOf = new Uint32Array(count);
-    /** @type {Map<number, number>} */
-    const known = new Map();
-    for (let node = 1; node < count; node++) {
-      const frame = frameOf[node];
-      const line = this.model.line(source ? source[node] : node);
-      if (line === 0) continue;
-      const key = frameFiles[frame] * 2 ** 32 + line;
-      rowOf[node] = known.get(key) ?? rows.push({ frame, line, self: 0, total: 0 }) - 1;
-      known.set(key, rowOf[node]);
+    const { model, picked, toStacks, hidden } = this;
+    /** @type {Lines} */
+    const lines = this.#keep('lines', () => new Lines(model, this.stacks));
+    const rows = lines.rows.map((row) => ({ ...row }));
+    const self = this.within(node, type, side, lines);
+    this.#sum(node, self, type, rows, (at) => lines.rowOf[at]);
+    const placed = (/** @type {number} */ at) => (toStacks ? toStacks[at] : at);
+    const counts = (/** @type {number} */ at) => !hidden?.[model.tree.frameOf[at]]
+      && (this.toDrawn !== undefined || this.#isWithin(placed(at), node));
+    const scale = side === BASE ? this.ratio(type) : 1;
+    const [first, last] = this.#samplesOf(side);
+    for (let sample = first; sample < last; sample++) {
+      if ((picked && !picked[sample]) || !lines.hasOther(sample)) continue;
+      if (!this.#isWithin(placed(model.sampleNodes[sample]), node)) continue;
+      lines.add(rows, sample, model.values[type][sample] * scale, counts);
     }
-    return { rows, rowOf };
+    return rows;
   }
 
   /**
    * Adds the samples at or below `node` to the rows of the nodes on their stacks.
    * @param {number} node
+   * @param {Float64Array} self their values, by node of the stacks' tree
    * @param {number} type
-   * @param {number} side
    * @param {FunctionRow[]} rows
    * @param {(node: number) => number} rowOf by node of the stacks' tree
    */
-  #sum(node, type, side, rows, rowOf) {
+  #sum(node, self, type, rows, rowOf) {
     const { end } = this.stacks;
-    const self = this.within(node, type, side);
     const totals = this.stacks.addUp(self.slice());
     const open = new Uint32Array(rows.length);
     /** @type {number[]} */
@@ -407,7 +420,7 @@ export class View {
    */
   pathHash(node) {
     const names = [];
-    for (let at = node; at > 0; at = this.tree.parent[at]) names.push(this.name(at));
+    for (let at = node; at > 0; at = this.tree.parent[at]) names.push(this.#nameApart(at));
     return names.reduceRight(hashOn, node >= this.tree.split ? 1 : 0).toString(36);
   }
 
@@ -417,15 +430,27 @@ export class View {
    * @returns {number | undefined}
    */
   nodeOfHash(wanted) {
-    const { parent, frameOf, count, split } = this.tree;
+    const { parent, count, split } = this.tree;
     const hash = parseInt(wanted, 36);
     const hashes = new Float64Array(count);
     for (let node = 1; node < count; node++) {
       const above = parent[node] > 0 ? hashes[parent[node]] : node >= split ? 1 : 0;
-      hashes[node] = hashOn(above, this.model.frames.name(frameOf[node]));
+      hashes[node] = hashOn(above, this.#nameApart(node));
       if (hashes[node] === hash) return node;
     }
     return undefined;
+  }
+
+  /**
+   * A node's name, and which of the siblings of that name it is unless the first: callees of one name
+   * are instances of a generic function, or of several modules.
+   * @param {number} node
+   */
+  #nameApart(node) {
+    const { strings, frameNames } = this.model.frames.columns;
+    const twins = this.#keep('twins', () => this.tree.twins(frameNames, strings.length));
+    // No name holds a line feed.
+    return twins[node] > 0 ? `${this.name(node)}\n${twins[node]}` : this.name(node);
   }
 }
 

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use flame::analyze::normalize::Normalize;
 use flame::format::html::{DiffPage, write_diff};
 use flame::format::{Format, Presentation, pprof, write};
 use flame::profile::Profile;
@@ -74,7 +75,8 @@ fn diff(base: &Profile, new: &Profile) -> Result<Vec<u8>, Box<dyn Error>> {
         base_name: "before.pb.gz",
         new_name: "after.pb.gz",
         by_process: true,
-        base_ratio: 1.0,
+        sample_type: None,
+        normalize: Some(Normalize::Totals),
         source_id: "before.pb.gz after.pb.gz",
     };
     let mut bytes = Vec::new();

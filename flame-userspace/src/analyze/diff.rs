@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::noise::{Estimate, Noise};
-use super::normalize::{Normalize, NotComparable, Pair, Scale};
+use super::normalize::{Normalize, NotComparable, Pair, Scale, Shared, shared};
 use super::{FunctionTree, Holding, Worth, is_held};
 use crate::profile::{Merge, Part, Profile, SampleType, scaled};
 
@@ -154,38 +154,26 @@ impl Diff {
 }
 
 /// The difference as a profile: the new samples, and the base's below zero and labelled as
-/// `go tool pprof -diff_base` labels them. It has the sample types that both have.
-pub fn profile(pair: Pair<'_>, scale: &Scale) -> Profile {
-    let mut columns: [Vec<usize>; 2] = [Vec::new(), Vec::new()];
-    let mut types = Vec::new();
-    let mut default = 0;
-    for (column, sample_type) in pair.new.sample_types().iter().enumerate() {
-        let same = pair.base.sample_types().iter().position(|other| other == sample_type);
-        if let Some(base_column) = same {
-            if column == pair.new_column {
-                default = types.len();
-            }
-            types.push(sample_type.clone());
-            columns[0].push(column);
-            columns[1].push(base_column);
-        }
-    }
-    let [new_columns, base_columns] = columns;
+/// `go tool pprof -diff_base` labels them. It has the sample types that both have, each made
+/// comparable by itself; that of the pair as `scale` tells.
+pub fn profile(pair: Pair<'_>, scale: &Scale, normalize: Option<Normalize>) -> Profile {
+    let shared = shared(pair.base, pair.new, normalize);
+    let types = shared.iter().map(|of| pair.new.sample_types()[of.new].clone()).collect();
+    let default = shared.iter().position(|of| of.new == pair.new_column).unwrap_or_default();
     let mut merge = Merge::new(types, default);
     merge.describe(pair.new);
     merge.comment(format!("difference of two profiles by {}", scale.by.name()));
-    merge.add(&Part { profile: pair.new, columns: new_columns, factor: 1.0, label: None });
-    merge.add(&Part {
-        profile: pair.base,
-        columns: base_columns,
-        factor: -scale.factor,
-        label: Some(BASE_LABEL),
-    });
+    let columns = shared.iter().map(|of| (of.new, 1.0)).collect();
+    merge.add(&Part { profile: pair.new, columns, label: None });
+    let factor = |of: &Shared| if of.new == pair.new_column { scale.factor } else { of.factor };
+    let columns = shared.iter().map(|of| (of.base, -factor(of))).collect();
+    merge.add(&Part { profile: pair.base, columns, label: Some(BASE_LABEL) });
     merge.finish()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::normalize::PART_OF_RUN;
     use super::*;
     use crate::profile::{Builder, Function, Line, Location, Unit};
 
@@ -248,7 +236,7 @@ mod tests {
         let base = profile_of(&[(&["main", "old"], 50), (&["main"], 1)], 1);
         let new = profile_of(&[(&["main", "fresh"], 70), (&["main"], 1)], 1);
         let scale = pair(&base, &new).scale(None).expect("comparable");
-        let difference = profile(pair(&base, &new), &scale);
+        let difference = profile(pair(&base, &new), &scale, None);
         assert_eq!((difference.total(0), difference.total(1)), (20, 200));
         assert_eq!(difference.default_sample_type(), 1);
         assert_eq!(difference.functions().len(), 3);
@@ -256,5 +244,23 @@ mod tests {
         let marked = difference.samples().filter(|sample| is_base(sample.labels));
         let values: Vec<i64> = marked.map(|sample| sample.values[0]).collect();
         assert_eq!(values, [-50, -1]);
+    }
+
+    #[test]
+    fn what_is_true_of_one_moment_is_not_multiplied_beside_what_was_counted() {
+        let of = |seconds: i64| {
+            let types = ["alloc_space", "inuse_space"].map(|kind| SampleType::new(kind, "bytes"));
+            let mut b = Builder::new(types.to_vec(), 0);
+            b.time(1, seconds * 1_000_000_000);
+            b.comment(PART_OF_RUN);
+            let none = b.label_set(Vec::new());
+            b.sample(None, none, &[seconds, 7]);
+            b.finish()
+        };
+        let (base, new) = (of(60), of(120));
+        let pair = Pair::by(&base, &new, Some("alloc_space")).expect("both have it");
+        let difference = profile(pair, &pair.scale(None).expect("comparable"), None);
+        let values: Vec<Vec<i64>> = difference.samples().map(|s| s.values.to_vec()).collect();
+        assert_eq!(values, [[120, 7], [-120, -7]]);
     }
 }

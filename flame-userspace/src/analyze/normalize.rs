@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::profile::{Profile, Unit};
+use crate::profile::{Profile, SampleType, Unit};
 
 /// The comment of a profile that saw a command from its start to its own end.
 pub const WHOLE_RUN: &str = "session: the whole run of its command";
@@ -90,6 +90,29 @@ pub struct Pair<'a> {
     pub base_column: usize,
     /// The sample type's column in `new`.
     pub new_column: usize,
+}
+
+/// A sample type that two profiles have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shared {
+    /// Its column in the base.
+    pub(crate) base: usize,
+    /// Its column in the new profile.
+    pub(crate) new: usize,
+    /// What the base's values are multiplied with: 1 where a rate is not known.
+    pub(crate) factor: f64,
+}
+
+/// The sample types that both profiles have, in the order of `new`, each made comparable by itself:
+/// what is true of one moment is not multiplied beside what was counted in a time.
+pub(crate) fn shared(base: &Profile, new: &Profile, normalize: Option<Normalize>) -> Vec<Shared> {
+    let column = |wanted: &SampleType| base.sample_types().iter().position(|t| t == wanted);
+    let shared = |(new_column, wanted): (usize, &SampleType)| {
+        let pair = Pair { base, new, base_column: column(wanted)?, new_column };
+        let factor = pair.scale(normalize).map_or(1.0, |scale| scale.factor);
+        Some(Shared { base: pair.base_column, new: new_column, factor })
+    };
+    new.sample_types().iter().enumerate().filter_map(shared).collect()
 }
 
 impl<'a> Pair<'a> {

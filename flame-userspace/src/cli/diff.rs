@@ -47,15 +47,18 @@ fn run_for_caller(args: &DiffArgs) -> Result<()> {
             Format::Markdown => {
                 bytes = markdown::diff(&diff, &sides, args.top.max(50)).into_bytes();
             }
-            Format::Pprof => pprof::write(&diff::profile(pair, &diff.scale), &mut bytes)
-                .context("make the pprof file of the difference")?,
+            Format::Pprof => {
+                pprof::write(&diff::profile(pair, &diff.scale, args.normalize), &mut bytes)
+                    .context("make the pprof file of the difference")?;
+            }
             Format::Html => {
                 let page = html::DiffPage {
                     title: &title,
                     base_name: &base_name,
                     new_name: &new_name,
                     by_process: [&base, &new].iter().any(|profile| several_processes(profile)),
-                    base_ratio: diff.scale.factor,
+                    sample_type: Some(&diff.sample_type.kind),
+                    normalize: args.normalize,
                     source_id: &title,
                 };
                 html::write_diff(&base, &new, &page, &mut bytes)

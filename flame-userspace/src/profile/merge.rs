@@ -10,10 +10,9 @@ use super::{
 pub struct Part<'a> {
     /// The profile.
     pub profile: &'a Profile,
-    /// For each sample type of the whole, its column in the part.
-    pub columns: Vec<usize>,
-    /// What values are multiplied with.
-    pub factor: f64,
+    /// For each sample type of the whole, its column in the part, and what its values are multiplied
+    /// with.
+    pub columns: Vec<(usize, f64)>,
     /// A label that each of its samples gets.
     pub label: Option<(&'a str, &'a str)>,
 }
@@ -77,9 +76,8 @@ impl Merge {
         let mut values = Vec::with_capacity(part.columns.len());
         for sample in profile.samples() {
             values.clear();
-            values.extend(
-                part.columns.iter().map(|&column| scaled(sample.values[column], part.factor)),
-            );
+            let columns = part.columns.iter();
+            values.extend(columns.map(|&(column, factor)| scaled(sample.values[column], factor)));
             let stack = sample.stack.map(|id| stacks[id.index()]);
             self.builder.sample(stack, label_sets[sample.labels.index()], &values);
         }
@@ -156,7 +154,7 @@ mod tests {
 
         let mut merge = Merge::new(profile.sample_types().to_vec(), 0);
         for factor in [1.0, -1.0] {
-            merge.add(&Part { profile: &profile, columns: vec![0], factor, label: None });
+            merge.add(&Part { profile: &profile, columns: vec![(0, factor)], label: None });
         }
         let whole = merge.finish();
         assert_eq!((whole.sample_count(), whole.total(0)), (1, 0));

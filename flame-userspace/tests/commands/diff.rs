@@ -92,6 +92,20 @@ fn sessions_of_different_length_are_compared_by_second_where_asked() {
 }
 
 #[test]
+fn the_page_opens_on_the_sample_type_that_was_asked_for() {
+    let bench = bench();
+    let row = |asked: &[&str]| {
+        let always = ["diff", "base.pb", "new.pb", "-o", "d.html", "--force"];
+        bench.flame(&[&always[..], asked].concat()).with_code(0);
+        let page = bench.text("d.html");
+        let (_, rows) = page.split_once("<tbody>\n").expect("a table for readers without scripts");
+        rows.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(row(&[]), "<tr><td>+500.00 ms<td>1.00 s<td>1.50 s<td>slow<td>app");
+    assert_eq!(row(&["-t", "samples"]), "<tr><td>+500<td>1,000<td>1,500<td>slow<td>app");
+}
+
+#[test]
 fn go_tool_pprof_reads_the_difference_as_its_own() {
     if Command::new("go").arg("version").output().is_err() {
         eprintln!("skipped: needs the `go` command, which is not here");

@@ -21,13 +21,15 @@ export function zigzag(number) {
  * A block of the nodes `[level, name, self values, module, label]`, in pre-order, after the root's.
  * The name may end in `:line`; a module `[kernel]` is the kernel's, and what `libc` has only passes
  * on what it is asked for; a label is `key=value`. With
- * `base`, the self values of each node there, it is a block of a difference.
+ * `base`, the self values of each node there, it is a block of a difference. `again` are more
+ * samples: the node, its values, and the frames at other lines than their nodes, as how many callers
+ * each is from the innermost, and the line.
  * @param {[number, string, (number | bigint)[], string?, string?][]} nodes
  * @param {{types?: {kind: string, unit: string}[], shown?: number, period?: any,
- *   base?: number[][], ratio?: number}} [options]
+ *   base?: number[][], ratio?: number, again?: [number, number[], [number, number][]][]}} [options]
  */
 export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }], shown = 0,
-  period = null, base, ratio = 1 } = {}) {
+  period = null, base, ratio = 1, again = [] } = {}) {
   const strings = [''];
   const row = (/** @type {string} */ text) => {
     if (!strings.includes(text)) strings.push(text);
@@ -67,22 +69,29 @@ export function makeBlock(nodes, { types = [{ kind: 'samples', unit: 'count' }],
   const labels = [...new Set(all.map(([, , , , label = '']) => label))];
   // A label is `key=value`; the empty one is none.
   const texts = labels.filter((label) => label).map((label) => label.split('='));
-  const samples = base ? [...all, ...all] : all;
+  const samples = base ? [...all, ...all]
+    : [...all, ...again.map(([, of]) => [0, '', of, undefined, undefined])];
   const values = (/** @type {number} */ type) => samples.flatMap(([, , of], at) =>
-    zigzag((at < all.length ? of : base?.[at - all.length - 1] ?? of.map(() => 0))[type]));
+    zigzag((at < all.length || !base ? of : base[at - all.length - 1] ?? of.map(() => 0))[type]));
+  const nodeOf = (/** @type {number} */ at) => (base ? at % all.length
+    : at < all.length ? at : again[at - all.length][0]);
   const sections = [['sample_nodes', samples.flatMap((_, at) =>
-    zigzag(at === 0 ? 0 : at === all.length ? 1 - all.length : 1))],
+    zigzag(at === 0 ? 0 : nodeOf(at) - nodeOf(at - 1)))],
   ['sample_labels', samples.flatMap(([, , , , label = '']) => leb128(labels.indexOf(label)))],
   ['labels', texts.flatMap(([key, value]) => [...leb128(row(key)), ...leb128(row(value))])],
   ['label_sets', labels.flatMap((label, at) => (label
     ? [1, ...leb128(labels.slice(0, at).filter((other) => other).length)] : [0]))],
   ...Object.entries(columns)];
+  if (again.length > 0) {
+    sections.push(['sample_lines', [...all.map(() => 0), ...again.flatMap(([, , lines]) =>
+      [lines.length, ...lines.flat()].flatMap(leb128))]]);
+  }
   types.forEach((_, type) => sections.push([`values_${type}`, values(type)]));
   sections.push(['strings', [...new TextEncoder().encode(`${strings.join('\n')}\n`)]]);
   const header = {
     version: 2, types, shown, nodes: all.length, frames: frames.length,
-    samples: base ? [all.length, all.length] : [all.length], start_ms: 0, duration_ns: 0, period,
-    ...(base && { diff: { ratio, base: 'before', new: 'after' } }),
+    samples: base ? [all.length, all.length] : [samples.length], start_ms: 0, duration_ns: 0, period,
+    ...(base && { diff: { ratios: types.map(() => ratio), base: 'before', new: 'after' } }),
     sections: sections.map(([name, bytes]) => [name, bytes.length]),
   };
   const json = new TextEncoder().encode(JSON.stringify(header));

@@ -55,6 +55,23 @@ test('source lines count once a stack too', () => {
   assert.deepEqual(lines, [[7, 5, 15], [3, 2, 6]]);
 });
 
+test('samples at other lines of a function than its node count there', () => {
+  const nodes = [[1, 'main:3', [1]], [2, 'hot:10', [60]], [3, 'leaf:7', [2]]];
+  // hot at another line, called from another of main's; and leaf called from there.
+  const again = [[2, [40], [[0, 20], [1, 4]]], [3, [8], [[1, 20]]]];
+  const of = (/** @type {any} */ changes, node = 0) => viewOf(nodes, changes, { again }).lines(node, 0)
+    .filter(({ line, total }) => line > 0 && total > 0)
+    .map(({ line, self, total }) => [line, self, total]).sort(([a], [b]) => a - b);
+  const all = [[3, 1, 71], [4, 0, 40], [7, 10, 10], [10, 60, 62], [20, 40, 48]];
+  assert.deepEqual(of({}), all);
+  assert.deepEqual(of({ order: 'up' }), all);
+  assert.deepEqual(of({}, 2), [[7, 10, 10], [10, 60, 62], [20, 40, 48]], 'callers of a zoomed frame are left out');
+  const hidden = { filters: [{ kind: 'hide', text: '^hot$' }] };
+  assert.deepEqual(of(hidden), [[3, 61, 71], [4, 40, 40], [7, 10, 10]]);
+  const none = { filters: [{ kind: 'ignore', text: '^leaf$' }] };
+  assert.deepEqual(of(none), [[3, 1, 61], [4, 0, 40], [10, 60, 60], [20, 40, 40]]);
+});
+
 test('recursion folds into the first frame', () => {
   assert.deepEqual(paths(example({ fold: true })), [' 11', 'main 8', 'main/f 6', 'main/g 1', 'main2 3']);
   const mutual = viewOf([[1, 'a', [1]], [2, 'b', [1]], [3, 'a', [1]], [4, 'c', [1]]], { fold: true });

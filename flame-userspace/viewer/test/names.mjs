@@ -40,4 +40,6 @@ test('values are shown as in the reports', () => {
   assert.equal(formatShare(1, 3), '33.3 %');
   assert.equal(formatShare(1, 1e6), '< 0.01 %');
   assert.equal(formatShare(0, 0), '0 %');
+  assert.deepEqual([[1, 0], [5, -5], [-5, -5], [0, -5], [-1, 4]].map(([part, whole]) => formatShare(part, whole)),
+    ['-', '-', '-', '0 %', '-25.0 %'], 'values below zero leave no whole');
 });

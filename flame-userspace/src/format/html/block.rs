@@ -19,6 +19,8 @@
 //! - `label_sets`: for each distinct set of labels their number, and then their rows;
 //! - `sample_nodes`: by sample, zigzag difference of its node to that of the sample before;
 //! - `sample_labels`: by sample, its set of labels;
+//! - `sample_lines`: by sample, how many of its frames are at other lines than their nodes, and for
+//!   each how many callers it is from the innermost, and its line; nothing at all if none is;
 //! - `values_0`, `values_1`, ...: zigzag values, by sample, of each sample type.
 //!
 //! Node 0 is the root, of all samples; nodes follow in pre-order, siblings by falling total of the
@@ -33,6 +35,7 @@ use serde_json::{Value, json};
 use super::super::frame::Side;
 use super::columns::{Texts, put, put_signed};
 use super::graph::{Frame, Graph, Node};
+use super::lines;
 use crate::analyze::Role;
 
 /// The format's version, which the page checks.
@@ -96,8 +99,7 @@ fn visible(text: &str) -> String {
 
 /// A line as the page shows it: 0 if unknown.
 fn line(line: i64) -> i64 {
-    // The page's numbers are exact up to 2^53, and no file has as many lines as a u32.
-    line.clamp(0, i64::from(u32::MAX))
+    lines::shown(line).into()
 }
 
 /// The rows of nodes, parents before children, siblings by falling weight.
@@ -255,7 +257,7 @@ fn labels(label_sets: &[Vec<(String, String)>], texts: &mut Texts) -> Sections {
 }
 
 /// The columns of all samples, and how many each of the graph's profiles has. Those that end at
-/// the same node with the same labels are one.
+/// the same node with the same lines and labels are one.
 fn samples(graph: &Graph, order: &[u32]) -> (Sections, Vec<usize>) {
     let mut place = vec![0u32; graph.nodes.len()];
     for (at, &row) in (1..).zip(order) {
@@ -264,18 +266,25 @@ fn samples(graph: &Graph, order: &[u32]) -> (Sections, Vec<usize>) {
     let (mut nodes, mut labels) = (Vec::new(), Vec::new());
     let mut values = vec![Vec::new(); graph.types.len()];
     let mut counts = Vec::new();
+    let mut other_lines = Vec::new();
     let mut before = 0;
     for samples in &graph.samples {
         let key = |row: usize| {
-            (samples.nodes[row].map_or(0, |node| place[node as usize]), samples.labels[row])
+            let node = samples.nodes[row].map_or(0, |node| place[node as usize]);
+            (node, samples.labels[row], samples.lines.of_sample(row))
         };
         let mut rows: Vec<usize> = (0..samples.nodes.len()).collect();
-        rows.sort_by_key(|row| key(*row));
+        rows.sort_by(|a, b| key(*a).cmp(&key(*b)));
         let mut count = 0;
         for rows in rows.chunk_by(|a, b| key(*a) == key(*b)) {
-            let (node, set) = key(rows[0]);
+            let (node, set, lines) = key(rows[0]);
             put_signed(&mut nodes, i64::from(node) - before);
             put(&mut labels, u64::from(set));
+            put(&mut other_lines, lines.len() as u64);
+            for other in lines {
+                put(&mut other_lines, other.up.into());
+                put(&mut other_lines, other.line.into());
+            }
             for (column, of_type) in values.iter_mut().zip(&samples.values) {
                 put_signed(column, sum(of_type, rows));
             }
@@ -285,6 +294,9 @@ fn samples(graph: &Graph, order: &[u32]) -> (Sections, Vec<usize>) {
         counts.push(count);
     }
     let mut sections = vec![("sample_nodes".into(), nodes), ("sample_labels".into(), labels)];
+    if other_lines.iter().any(|&number| number != 0) {
+        sections.push(("sample_lines".into(), other_lines));
+    }
     for (i, column) in values.into_iter().enumerate() {
         sections.push((format!("values_{i}"), column));
     }

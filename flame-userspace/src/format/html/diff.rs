@@ -8,15 +8,16 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::frame::Side;
 use super::super::text;
 use super::graph::{Frame, Graph, Node, Samples};
 use super::{Content, block, graph};
+use crate::analyze::normalize::{Normalize, Shared, shared};
 use crate::analyze::{Role, holding_nodes, is_held};
+use crate::profile::Profile;
 use crate::profile::tree::{CallTree, TreeOptions};
-use crate::profile::{Profile, SampleType};
 
 /// How many of the largest differences stand in the page for readers without scripts.
 const STATIC_ROWS: usize = 30;
@@ -32,9 +33,12 @@ pub struct DiffPage<'a> {
     pub new_name: &'a str,
     /// Whether each process is the outermost frame of its samples.
     pub by_process: bool,
-    /// What the base's values are multiplied with before they are compared: 1 to compare them as
-    /// they are. Finite and above 0.
-    pub base_ratio: f64,
+    /// The name of the sample type that is shown first; without it, or where it is not in both, the
+    /// new profile's default.
+    pub sample_type: Option<&'a str>,
+    /// How the base's values are made comparable, each sample type's by itself; without it, as is
+    /// usual for what the type counts. A rate that is not known leaves them as they are.
+    pub normalize: Option<Normalize>,
     /// What the page was made from, for [`source_of`](super::source_of); at most some 8 KiB.
     pub source_id: &'a str,
 }
@@ -47,7 +51,7 @@ pub fn write_diff(
     page: &DiffPage,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
-    let types = shared_types(base, new);
+    let types = shared(base, new, page.normalize);
     if types.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -55,51 +59,55 @@ pub fn write_diff(
         ));
     }
     let merged = merge(base, new, &types, page);
-    let held = is_held(new, types[merged.shown].1);
+    let shown = types[merged.shown];
+    let held = is_held(new, shown.new);
     let samples: usize = merged.samples.iter().map(|samples| samples.nodes.len()).sum();
     let mut comments = Vec::new();
     for (name, profile) in [(page.base_name, base), (page.new_name, new)] {
         comments.extend(profile.comments().iter().map(|comment| format!("{name}: {comment}")));
     }
-    let meta = json!({
+    super::write_content(
+        &Content {
+            title: page.title,
+            source_id: page.source_id,
+            fallback: differences(&merged, held, shown.factor).into_bytes(),
+            comments: &comments,
+            block: (samples > 0).then(|| block::encode(&merged, meta(new, &types, page))),
+        },
+        out,
+    )
+}
+
+/// What the page is told besides the graph.
+fn meta(new: &Profile, types: &[Shared], page: &DiffPage) -> Value {
+    json!({
         "diff": {
-            "ratio": page.base_ratio,
+            "ratios": types.iter().map(|shared| shared.factor).collect::<Vec<_>>(),
             "base": text::visible(page.base_name),
             "new": text::visible(page.new_name),
         },
         "duration_ns": new.duration_ns(),
         "start_ms": new.time_ns() / 1_000_000,
         "period": super::period(new),
-    });
-    super::write_content(
-        &Content {
-            title: page.title,
-            source_id: page.source_id,
-            fallback: differences(&merged, held, page.base_ratio).into_bytes(),
-            comments: &comments,
-            block: (samples > 0).then(|| block::encode(&merged, meta)),
-        },
-        out,
-    )
+    })
 }
 
-/// The columns of the sample types that both profiles have: (base's, new's).
-fn shared_types(base: &Profile, new: &Profile) -> Vec<(usize, usize)> {
-    let column = |wanted: &SampleType| base.sample_types().iter().position(|t| t == wanted);
-    let pair = |(at, t): (usize, &SampleType)| Some((column(t)?, at));
-    new.sample_types().iter().enumerate().filter_map(pair).collect()
+/// The row of the sample type to show first.
+fn shown_first(new: &Profile, types: &[Shared], wanted: Option<&str>) -> usize {
+    let row = |column: usize| types.iter().position(|shared| shared.new == column);
+    let asked = wanted.and_then(|kind| new.sample_type_index(kind)).and_then(row);
+    asked.or_else(|| row(new.default_sample_type())).unwrap_or_default()
 }
 
-fn merge(base: &Profile, new: &Profile, types: &[(usize, usize)], page: &DiffPage) -> Graph {
-    let default = new.default_sample_type();
-    let shown = types.iter().position(|(_, of_new)| *of_new == default).unwrap_or_default();
+fn merge(base: &Profile, new: &Profile, types: &[Shared], page: &DiffPage) -> Graph {
+    let shown = shown_first(new, types, page.sample_type);
     let mut merging = Merging::default();
     merging.graph.types =
-        types.iter().map(|(_, of_new)| new.sample_types()[*of_new].clone()).collect();
+        types.iter().map(|shared| new.sample_types()[shared.new].clone()).collect();
     merging.graph.shown = shown;
     for (profile, columns, ratio) in [
-        (new, types.iter().map(|types| types.1).collect::<Vec<_>>(), 1.0),
-        (base, types.iter().map(|types| types.0).collect(), page.base_ratio),
+        (new, types.iter().map(|shared| shared.new).collect::<Vec<_>>(), 1.0),
+        (base, types.iter().map(|shared| shared.base).collect(), types[shown].factor),
     ] {
         merging.add(profile, &columns, shown, ratio, page.by_process);
     }
@@ -138,7 +146,7 @@ impl Merging {
             nodes.push(row);
         }
         let leaves = leaves.into_iter().map(|leaf| leaf.map(|leaf| nodes[leaf as usize])).collect();
-        let mut samples = graph::samples(profile, leaves);
+        let mut samples = graph::samples(profile, leaves, &self.graph.nodes);
         samples.values = columns.iter().map(|column| samples.values[*column].clone()).collect();
         let first = self.graph.label_sets.len() as u32;
         samples.labels.iter_mut().for_each(|set| *set += first);
@@ -222,7 +230,9 @@ fn differences(graph: &Graph, held: bool, ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::normalize::PART_OF_RUN;
     use crate::format::example;
+    use crate::profile::SampleType;
 
     fn page() -> DiffPage<'static> {
         DiffPage {
@@ -230,13 +240,14 @@ mod tests {
             base_name: "before.pb.gz",
             new_name: "after.pb.gz",
             by_process: false,
-            base_ratio: 1.0,
+            sample_type: None,
+            normalize: None,
             source_id: "id",
         }
     }
 
     fn merged(base: &Profile, new: &Profile) -> Graph {
-        merge(base, new, &shared_types(base, new), &page())
+        merge(base, new, &shared(base, new, None), &page())
     }
 
     /// One sample of `count` in `parse`, inlined into `main` or called by it, at some address.
@@ -312,6 +323,50 @@ mod tests {
         let html = String::from_utf8(out).expect("a page is UTF-8");
         let first = "<tbody>\n<tr><td>+5.00 KiB<td>3.00 KiB<td>8.00 KiB<td>cache_put<td>app\n";
         assert!(html.contains(first), "{html:.20000}");
+    }
+
+    /// A heap profile of so many seconds, of what was allocated and what is in use in KiB.
+    fn cut_heap(seconds: i64, [allocated, in_use]: [i64; 2]) -> Profile {
+        let kinds = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"];
+        let unit = |kind: &str| if kind.ends_with("space") { "bytes" } else { "count" };
+        let types = kinds.map(|kind| SampleType::new(kind, unit(kind))).to_vec();
+        let mut b = crate::profile::Builder::new(types, 3);
+        b.time(1, seconds * 1_000_000_000);
+        b.comment(PART_OF_RUN);
+        let module = example::mapping(&mut b, "/bin/app");
+        let frame = example::location(&mut b, Some(module), 1, &["make"]);
+        let (none, stack) = (b.label_set(Vec::new()), b.stack([frame]));
+        b.sample(stack, none, &[1, allocated << 10, 1, in_use << 10]);
+        b.finish()
+    }
+
+    #[test]
+    fn each_sample_type_is_compared_by_its_own_ratio_and_the_asked_one_shown_first() {
+        let (base, new) = (cut_heap(60, [3, 5]), cut_heap(120, [8, 5]));
+        let meta = |page: &DiffPage| meta(&new, &shared(&base, &new, page.normalize), page);
+        assert_eq!(meta(&page())["diff"]["ratios"], json!([2.0, 2.0, 1.0, 1.0]));
+        let totals = DiffPage { normalize: Some(Normalize::Totals), ..page() };
+        assert_eq!(meta(&totals)["diff"]["ratios"], json!([1.0, 1.0, 1.0, 1.0]));
+        for (asked, shown, row) in [
+            (None, 3, "<td>0 B<td>5.00 KiB<td>5.00 KiB<td>make"),
+            (Some("inuse_space"), 3, "<td>0 B<td>5.00 KiB<td>5.00 KiB<td>make"),
+            (Some("alloc_space"), 1, "<td>+2.00 KiB<td>6.00 KiB<td>8.00 KiB<td>make"),
+        ] {
+            let page = DiffPage { sample_type: asked, ..page() };
+            let graph = merge(&base, &new, &shared(&base, &new, None), &page);
+            assert_eq!(graph.shown, shown, "{asked:?}");
+            let mut out = Vec::new();
+            write_diff(&base, &new, &page, &mut out).expect("a Vec takes every write");
+            let html = String::from_utf8(out).expect("a page is UTF-8");
+            assert!(html.contains(row), "{asked:?}: {html:.20000}");
+        }
+    }
+
+    #[test]
+    fn without_the_sessions_lengths_there_is_no_rate() {
+        let base = parsing(true, 1, 3);
+        let types = shared(&base, &base, Some(Normalize::Rate));
+        assert!(types.iter().all(|shared| (shared.factor - 1.0).abs() < 1e-9), "{types:?}");
     }
 
     #[test]

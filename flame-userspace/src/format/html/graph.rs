@@ -3,6 +3,7 @@
 
 use super::super::frame::{self, Description, Side};
 use super::super::text;
+use super::lines::Lines;
 use crate::profile::tree::{CallTree, FrameName, TreeOptions};
 use crate::profile::{Label, LabelValue, Profile, SampleType};
 
@@ -36,6 +37,7 @@ pub(super) struct Samples {
     pub(super) labels: Vec<u32>,
     /// By sample type and then by sample.
     pub(super) values: Vec<Vec<i64>>,
+    pub(super) lines: Lines,
 }
 
 /// All of it.
@@ -58,13 +60,14 @@ impl Graph {
         let shown = profile.default_sample_type();
         let options = TreeOptions { sample_type: shown, by_process };
         let (tree, leaves) = CallTree::build_with_leaves(profile, options);
+        let nodes: Vec<Node> = tree.nodes.iter().map(Node::from).collect();
         let graph = Self {
             types: profile.sample_types().to_vec(),
             shown,
             frames: tree.frames.iter().map(|frame| describe(profile, *frame)).collect(),
-            nodes: tree.nodes.iter().map(Node::from).collect(),
             label_sets: label_sets(profile),
-            samples: vec![samples(profile, leaves)],
+            samples: vec![samples(profile, leaves, &nodes)],
+            nodes,
         };
         (graph, tree)
     }
@@ -113,8 +116,8 @@ pub(super) fn label_sets(profile: &Profile) -> Vec<Vec<(String, String)>> {
     profile.label_sets().iter().map(|set| set.iter().filter_map(shown).collect()).collect()
 }
 
-/// The samples of `profile`, which end at `leaves`.
-pub(super) fn samples(profile: &Profile, leaves: Vec<Option<u32>>) -> Samples {
+/// The samples of `profile`, which end at `leaves` of `nodes`.
+pub(super) fn samples(profile: &Profile, leaves: Vec<Option<u32>>, nodes: &[Node]) -> Samples {
     let mut values = vec![Vec::with_capacity(leaves.len()); profile.sample_types().len()];
     let mut labels = Vec::with_capacity(leaves.len());
     for sample in profile.samples() {
@@ -123,5 +126,6 @@ pub(super) fn samples(profile: &Profile, leaves: Vec<Option<u32>>) -> Samples {
             column.push(*value);
         }
     }
-    Samples { nodes: leaves, labels, values }
+    let lines = Lines::of(profile, &leaves, nodes);
+    Samples { nodes: leaves, labels, values, lines }
 }

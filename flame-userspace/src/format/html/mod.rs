@@ -12,6 +12,7 @@ mod block;
 mod columns;
 mod diff;
 mod graph;
+mod lines;
 mod sha256;
 mod viewer;
 

@@ -21,6 +21,7 @@ const MODULES: &[&str] = &[
     include_str!("../../../viewer/model.js"),
     include_str!("../../../viewer/search.js"),
     include_str!("../../../viewer/shape.js"),
+    include_str!("../../../viewer/lines.js"),
     include_str!("../../../viewer/view.js"),
     include_str!("../../../viewer/holders.js"),
     include_str!("../../../viewer/theme.js"),

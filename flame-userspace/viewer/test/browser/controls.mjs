@@ -125,6 +125,14 @@ export async function controls(harness) {
     await sees(page, 'first', /cache_put/);
   });
 
+  await check('what to look at first is of the type that is shown, also where a frame is zoomed', 'heap.html', async (page) => {
+    await clickFrame(page, 2);
+    await sees(page, 'detail', /^Zoomed: /);
+    await page.locator('#type').selectOption('alloc_space');
+    await sees(page, 'detail', /^Zoomed: /);
+    await sees(page, 'first-title', /^Who allocates the most$/);
+  });
+
   await check('bottom-up begins with the innermost functions', 'cpu.html', async (page) => {
     await page.locator('#order').selectOption('up');
     await clickFrame(page, 1);
