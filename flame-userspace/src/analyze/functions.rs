@@ -5,8 +5,11 @@ use std::collections::HashMap;
 
 use super::holders::Role;
 use super::{frame_module, frame_name};
-use crate::profile::Profile;
 use crate::profile::tree::{self, CallTree, FrameName, TreeOptions};
+use crate::profile::{Profile, is_nameless};
+
+/// What flame calls that it knows without a symbol.
+const KNOWN: [&str; 2] = ["[return probe]", "[no frames]"];
 
 /// A function, or the code of a module that has no names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct Function {
     pub module: String,
     /// The source file; empty if unknown.
     pub file: String,
-    /// Whether it has a name of its own.
+    /// Whether it has a name of its own, and is not called by its place alone: `[git+0x289600]`.
     pub named: bool,
     /// Whether what ends in it is its own.
     pub role: Role,
@@ -225,7 +228,8 @@ fn functions(profile: &Profile, tree: &CallTree) -> (Vec<Function>, Vec<u32>) {
             *rows.entry(key).or_insert_with_key(|(name, module)| {
                 let (file, named) = match frame {
                     FrameName::Function { function, .. } => {
-                        (profile.string(profile.function(function).file).to_owned(), true)
+                        let file = profile.string(profile.function(function).file);
+                        (file.to_owned(), !is_nameless(name) || KNOWN.contains(&name.as_str()))
                     }
                     FrameName::Process { .. } => (String::new(), true),
                     FrameName::Nameless { .. } | FrameName::Address { .. } => {
@@ -291,6 +295,15 @@ mod tests {
         assert_eq!(worths[1], Worth { self_value: 10, total: 10 });
         assert_eq!(tree.recursions().iter().filter(|recurs| !**recurs).count(), 2);
         assert_eq!(tree.lines(), [3, 3]);
+    }
+
+    #[test]
+    fn functions_that_are_called_by_their_place_have_no_name() {
+        let names =
+            ["main", "[perl+0x1234]", "[perl]", "[unknown]", "[return probe]", "[no frames]"];
+        let tree = FunctionTree::of(&chain(&names, 1), 0);
+        let named: Vec<bool> = tree.functions.iter().map(|function| function.named).collect();
+        assert_eq!(named, [true, false, false, false, true, true]);
     }
 
     #[test]

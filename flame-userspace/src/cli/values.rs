@@ -67,6 +67,8 @@ pub(super) fn file_format(text: &str) -> Result<Format, String> {
 
 /// A time: `500ms`, `30s`, `2m`, `1h`, or bare seconds, fractions allowed.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
+    /// A millisecond, in which the privileged part of a `record` is told times.
+    const SHORTEST: f64 = 0.001;
     /// Longer than anybody waits, and short enough for every clock.
     const LONGEST: f64 = 366.0 * 86_400.0;
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -79,8 +81,8 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = digits.parse().map_err(|_| "a time is a number and a unit".to_owned())?;
     let seconds = number * unit;
-    if !(seconds > 0.0 && seconds <= LONGEST) {
-        return Err("a time is more than nothing and at most a year".to_owned());
+    if !(SHORTEST..=LONGEST).contains(&seconds) {
+        return Err("a time is at least 1ms and at most a year".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -97,6 +99,17 @@ mod tests {
         assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
         for wrong in ["", "s", "0", "-1", "1d", "nan", "inf", "1e300"] {
             assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_that_are_passed_on_as_nothing_are_refused() {
+        for shortest in ["1ms", "0.001", "0.001s"] {
+            assert_eq!(time(shortest), Ok(Duration::from_millis(1)), "{shortest}");
+        }
+        for wrong in ["0.999ms", "0.0009", "1e-12", "0.00001m"] {
+            let said = time(wrong).expect_err(wrong);
+            assert_eq!(said, "a time is at least 1ms and at most a year");
         }
     }
 }

@@ -114,6 +114,18 @@ pub(super) fn heap(kib: i64) -> Profile {
     b.finish()
 }
 
+/// A difference of -30 ms: one function has 20 ms more, another 50 ms less.
+pub(super) fn difference() -> Profile {
+    let mut b = builder();
+    let app = mapping(&mut b, "/usr/bin/app");
+    for (name, address, count) in [("more", 0x2000, 20), ("less", 0x2100, -50)] {
+        let frame = location(&mut b, Some(app), address, &[name]);
+        let stack = b.stack([frame]);
+        add(&mut b, "app", stack, count);
+    }
+    b.finish()
+}
+
 /// A profile in which nothing was sampled.
 pub(super) fn empty() -> Profile {
     let mut b = builder();

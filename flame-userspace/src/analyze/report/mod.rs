@@ -125,8 +125,7 @@ fn warnings(profile: &Profile, view: Option<&View>) -> Vec<String> {
         warnings.push(format!("short session ({duration}): it may not have seen all there is"));
     }
     let mut share = |value: i64, what: &str| {
-        let share = value as f64 / view.total.max(1) as f64;
-        if share > MUCH_UNNAMED {
+        if let Some(share) = view.share(value).filter(|share| *share > MUCH_UNNAMED) {
             warnings.push(format!("{:.1} % of the value {what}", share * 100.0));
         }
     };

@@ -122,6 +122,34 @@ fn a_session_is_short_unless_it_saw_its_commands_whole_run() {
 }
 
 #[test]
+fn stripped_code_is_told_as_code_without_names() {
+    let mut b = builder();
+    let [main, stripped] = ["main", "[perl+0x1234]"].map(|name| location(&mut b, name));
+    let none = b.label_set(Vec::new());
+    let (own, below) = (b.stack([main]), b.stack([main, stripped]));
+    b.sample(own, none, &[600, 6000]);
+    b.sample(below, none, &[400, 4000]);
+    let report = Report::of(&b.finish(), ReportOptions::default());
+    assert_eq!(report.views[0].unnamed, 4000);
+    assert_eq!(report.warnings, ["40.0 % of the value is in code without names"]);
+}
+
+#[test]
+fn of_a_total_that_is_not_above_zero_nothing_has_a_share() {
+    for less in [-1000, -5000] {
+        let mut b = builder();
+        let frame = location(&mut b, "[perl+0x1234]");
+        let (none, stack) = (b.label_set(Vec::new()), b.stack([frame]));
+        b.sample(stack, none, &[1000, 10_000]);
+        b.sample(None, none, &[less, less * 10]);
+        let report = Report::of(&b.finish(), ReportOptions::default());
+        assert_eq!(report.views[0].share(1000), None);
+        let told = report.warnings.iter().any(|line| line.contains("of the value"));
+        assert!(!told, "{:?}", report.warnings);
+    }
+}
+
+#[test]
 fn of_a_very_long_chain_the_ends_are_named() {
     for (length, wanted) in [(64, 0), (65, 1), (100_000, 100_000 - 64)] {
         let mut b = builder();

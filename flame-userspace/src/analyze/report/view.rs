@@ -176,9 +176,10 @@ impl View {
         }
     }
 
-    /// A value's share of the total, from 0 to 1.
-    pub fn share(&self, value: i64) -> f64 {
-        if self.total == 0 { 0.0 } else { value as f64 / self.total as f64 }
+    /// A value's share of the total, from 0 to 1; `None` where there is no total that it could be a
+    /// part of, as of a difference that adds up to nothing or less.
+    pub fn share(&self, value: i64) -> Option<f64> {
+        (self.total > 0).then_some(value as f64 / self.total as f64)
     }
 
     /// How far a share may be off by chance at 95 %: the normal approximation of a binomial share

@@ -10,7 +10,8 @@ use crate::format::date::Date;
 use crate::format::markdown::Heading;
 
 /// The report as an object of the schema `flame-report/1`. Values are whole numbers in the unit of
-/// their view, shares are from 0 to 1, rows are those of the array `functions`.
+/// their view, shares are from 0 to 1 and `null` where the total is not above 0, rows are those of
+/// the array `functions`.
 pub fn report(report: &Report, heading: &Heading<'_>) -> Value {
     let types = report.types.iter().map(|(sample_type, total)| {
         json!({
@@ -52,7 +53,7 @@ fn view(view: &View) -> Value {
             "line": (function.line > 0).then_some(function.line),
             "self": function.worth.self_value,
             "self_share": share,
-            "self_share_error": view.share_error(share),
+            "self_share_error": share.and_then(|share| view.share_error(share)),
             "total": function.worth.total,
             "total_share": view.share(function.worth.total),
             "self_objects": function.objects.map(|objects| objects.self_value),
@@ -166,6 +167,7 @@ mod tests {
             example::heap(3),
             example::empty(),
             example::stackless(),
+            example::difference(),
             Profile::default(),
             example::of_names(&["main", "evil\u{202e}\u{9b}\n", &"x".repeat(10_000)]),
         ];
@@ -179,12 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_total_that_is_not_above_zero_nothing_has_a_share() {
+        let written = json(&example::difference());
+        let function = &written["views"][0]["functions"][0];
+        assert_eq!(function["self"], json!(20_000_000));
+        for share in ["self_share", "self_share_error", "total_share"] {
+            assert_eq!(function[share], Value::Null, "{share}");
+        }
+    }
+
+    #[test]
     fn the_schema_refuses_what_is_not_a_report() {
         let whole = json(&example::small());
         for (pointer, wrong) in [
             ("/schema", json!("flame-report/2")),
             ("/types/0/total", json!("1")),
-            ("/views/0/functions/0/self_share", json!(null)),
+            ("/views/0/functions/0/self_share", json!("1")),
             ("/views/0/paths/0/kind", json!("guess")),
             ("/views/0/sides", json!([])),
         ] {

@@ -14,11 +14,6 @@ pub use report::{Heading, report};
 use super::change;
 use crate::profile::Unit;
 
-/// A share for people.
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
 /// A table's head: names of columns, those in front of `|` to the right.
 fn head(right: &[&str], left: &[&str]) -> String {
     let names: Vec<&str> = right.iter().chain(left).copied().collect();

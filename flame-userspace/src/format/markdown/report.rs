@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::text::{block, capped, cell, code, pattern, quoted, short, short_cell, word};
-use super::{front_matter, head, percent, value};
+use super::{front_matter, head, value};
 use crate::analyze::report::{Around, CallPath, Groups, PathKind, PathRow, Report, View};
 use crate::format::date::Date;
+use crate::format::share::percent;
 use crate::profile::Unit;
 
 /// The most comments of a profile that are shown.
@@ -88,28 +89,27 @@ fn facts(report: &Report, view: &View, out: &mut String) {
         _ = writeln!(
             out,
             "- {} held, or asked for, by {}{}{}",
-            percent(view.share(row.value)),
+            share_or_value(view, row.value),
             code(&function.name),
             in_module(&function.module),
             through.unwrap_or_default(),
         );
     } else if let Some(&row) = view.by_self.first() {
         let function = &view.functions[row];
-        let share = view.share(function.worth.self_value);
-        let error =
-            view.share_error(share).map_or_else(String::new, |e| format!(" ± {}", points(e)));
+        let own = function.worth.self_value;
+        let error = share_error(view, own).map_or_else(String::new, |e| format!(" ± {e}"));
         _ = writeln!(
             out,
             "- {}{error} self in {}{}",
-            percent(share),
+            share_or_value(view, own),
             code(&function.name),
             in_module(&function.module),
         );
     }
     for (what, groups) in [("thread", &view.threads), ("process", &view.processes)] {
         if let Some(first) = groups.rows.first() {
-            let share = percent(view.share(first.value));
-            _ = writeln!(out, "- {share} in the {what} {}", code(&first.name));
+            let part = share_or_value(view, first.value);
+            _ = writeln!(out, "- {part} in the {what} {}", code(&first.name));
         }
     }
 }
@@ -118,9 +118,32 @@ fn in_module(module: &str) -> String {
     if module.is_empty() { String::new() } else { format!(" ({})", code(module)) }
 }
 
-/// Percentage points.
-fn points(share: f64) -> String {
-    format!("{:.1}", share * 100.0)
+/// A value's share of the total, for a table.
+fn share(view: &View, part: i64) -> String {
+    percent(part, view.total, 1)
+}
+
+/// How far a value's share may be off, in percentage points.
+fn share_error(view: &View, part: i64) -> Option<String> {
+    let error = view.share(part).and_then(|share| view.share_error(share))?;
+    Some(format!("{:.1}", error * 100.0))
+}
+
+/// A value's share of the total, for a sentence: itself, where it has none.
+fn share_or_value(view: &View, part: i64) -> String {
+    match view.share(part) {
+        Some(_) => share(view, part),
+        None => value(&view.sample_type.unit, part),
+    }
+}
+
+/// A value with its share of the total, if it has one, for a sentence.
+fn share_and_value(view: &View, part: i64) -> String {
+    let told = value(&view.sample_type.unit, part);
+    match view.share(part) {
+        Some(_) => format!("{} ({told})", share(view, part)),
+        None => told,
+    }
 }
 
 fn view_tables(view: &View, first: bool, out: &mut String) {
@@ -128,14 +151,8 @@ fn view_tables(view: &View, first: bool, out: &mut String) {
     functions("Heaviest by self value", view, &view.by_self, true, out);
     let rest = view.self_rest;
     if rest.rows > 0 {
-        let share = percent(view.share(rest.value));
-        let unit = &view.sample_type.unit;
-        _ = writeln!(
-            out,
-            "\n… {} more functions, {share} ({}) self.",
-            rest.rows,
-            value(unit, rest.value)
-        );
+        let part = share_and_value(view, rest.value);
+        _ = writeln!(out, "\n… {} more functions, {part} self.", rest.rows);
     }
     functions("Heaviest by total", view, &view.by_total, false, out);
     paths(view, out);
@@ -170,7 +187,7 @@ fn holdings(view: &View, out: &mut String) {
             out,
             "| {} | {} | {} | {} | {} |",
             value(&view.sample_type.unit, row.value),
-            percent(view.share(row.value)),
+            share(view, row.value),
             short_cell(&function.name),
             cell(&function.module),
             row.through.as_deref().map_or_else(String::new, short_cell),
@@ -193,16 +210,15 @@ fn functions(title: &str, view: &View, rows: &[usize], full: bool, out: &mut Str
     for &row in rows {
         let function = &view.functions[row];
         let worth = function.worth;
-        let share = view.share(worth.self_value);
-        let error = view.share_error(share).map_or_else(String::new, points);
+        let error = share_error(view, worth.self_value).unwrap_or_default();
         _ = write!(
             out,
             "| F{} | {} | {} | {error} | {} | {} | ",
             row + 1,
             value(unit, worth.self_value),
-            percent(share),
+            share(view, worth.self_value),
             value(unit, worth.total),
-            percent(view.share(worth.total)),
+            share(view, worth.total),
         );
         if let Some(objects) = function.objects {
             let (bytes, objects) = if full {
@@ -239,9 +255,9 @@ fn paths(view: &View, out: &mut String) {
         .iter()
         .zip(&values)
         .map(|(row, value)| {
-            let share = view.share(row.value) * 100.0;
+            let share = share(view, row.value);
             let indent = "  ".repeat(row.depth);
-            format!("{share:5.1} %  {value:>widest$}  {indent}{}", path(row))
+            format!("{share:>7}  {value:>widest$}  {indent}{}", path(row))
         })
         .collect();
     out.push_str(&block(&lines));
@@ -272,8 +288,6 @@ fn path(row: &PathRow) -> String {
 }
 
 fn surroundings(view: &View, around: &Around, out: &mut String) {
-    let unit = &view.sample_type.unit;
-    let share = |value: i64| percent(view.share(value));
     _ = writeln!(out, "\n### {}\n", code(&around.name));
     for CallPath { names, cut, value: part } in &around.callers {
         let names: Vec<String> = names.iter().map(|name| short(name)).collect();
@@ -283,17 +297,11 @@ fn surroundings(view: &View, around: &Around, out: &mut String) {
         } else {
             format!("from {}", code(&format!("{above}{}", names.join(" > "))))
         };
-        _ = writeln!(out, "- {} ({}) self {path}", share(*part), value(unit, *part));
+        _ = writeln!(out, "- {} self {path}", share_and_value(view, *part));
     }
     for CallPath { names, value: part, .. } in &around.callees {
         let name = names.first().map_or("", String::as_str);
-        _ = writeln!(
-            out,
-            "- {} ({}) in its callee {}",
-            share(*part),
-            value(unit, *part),
-            code(name)
-        );
+        _ = writeln!(out, "- {} in its callee {}", share_and_value(view, *part), code(name));
     }
 }
 
@@ -305,7 +313,7 @@ fn lines(view: &View, out: &mut String) {
     out.push_str(&head(&["self", "self %"], &["line", "function"]));
     for line in &view.lines {
         let place = cell(&format!("{}:{}", line.file, line.line));
-        let share = percent(view.share(line.value));
+        let share = share(view, line.value);
         let own = value(&view.sample_type.unit, line.value);
         _ = writeln!(out, "| {own} | {share} | {place} | {} |", short_cell(&line.function));
     }
@@ -319,11 +327,11 @@ fn group(title: &str, view: &View, groups: &Groups, out: &mut String) {
     _ = writeln!(out, "\n## {title}\n");
     out.push_str(&head(&["self", "self %"], &["name"]));
     for row in &groups.rows {
-        let share = percent(view.share(row.value));
+        let share = share(view, row.value);
         _ = writeln!(out, "| {} | {share} | {} |", value(unit, row.value), cell(&row.name));
     }
     if groups.others > 0 {
-        let share = percent(view.share(groups.others_value));
+        let share = share(view, groups.others_value);
         let own = value(unit, groups.others_value);
         _ = writeln!(out, "| {own} | {share} | {} more |", groups.others);
     }
@@ -413,6 +421,17 @@ mod tests {
         // What go tool pprof shows is there as well.
         assert!(text.contains("| F1 | 4.00 KiB | 100.0 % |"), "{text}");
         assert!(!markdown(&example::small(), "app").contains("asks for it"));
+    }
+
+    #[test]
+    fn of_a_total_that_is_not_above_zero_nothing_has_a_share() {
+        let text = markdown(&example::difference(), "app");
+        assert!(text.contains("- 20.00 ms self in `more` (`app`)\n"), "{text}");
+        assert!(text.contains("| F1 | 20.00 ms | - |  | 20.00 ms | - | `more` |"), "{text}");
+        assert!(text.contains("- 20.00 ms self from nobody: it is outermost\n"), "{text}");
+        assert!(text.contains("some values are below zero"), "{text}");
+        let is_share = |before: &str| before.ends_with(|c: char| c.is_ascii_digit());
+        assert!(!text.split(" %").any(is_share) && !text.contains("- - "), "{text}");
     }
 
     #[test]

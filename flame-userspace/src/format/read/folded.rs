@@ -11,6 +11,17 @@ use crate::profile::{
 
 const FORMAT: &str = "folded stacks";
 
+/// Whether a line is that of a stack.
+pub(super) fn is_stack(line: &str) -> bool {
+    split(line).is_some()
+}
+
+/// The stack of a line and its value.
+fn split(line: &str) -> Option<(&str, i64)> {
+    let (stack, value) = line.trim_end().rsplit_once([' ', '\t'])?;
+    Some((stack.trim_end(), value.parse().ok()?))
+}
+
 /// Reads folded stacks.
 pub(super) fn read(text: &[u8]) -> Result<Profile, ReadError> {
     let mut b = Builder::new(vec![SampleType::new("samples", "count")], 0);
@@ -19,13 +30,9 @@ pub(super) fn read(text: &[u8]) -> Result<Profile, ReadError> {
     let mut kernel = None;
     for (number, line) in lines(text).filter(|(_, line)| !is_skipped(line)) {
         let error = |found: String| ReadError::Text { format: FORMAT, line: number, found };
-        let (stack, value) = line
-            .trim_end()
-            .rsplit_once([' ', '\t'])
-            .and_then(|(stack, value)| Some((stack.trim_end(), value.parse::<i64>().ok()?)))
-            .ok_or_else(|| {
-                error(format!("expected a stack and a whole number, found {}", quoted(&line)))
-            })?;
+        let (stack, value) = split(&line).ok_or_else(|| {
+            error(format!("expected a stack and a whole number, found {}", quoted(&line)))
+        })?;
         let mut at = None;
         for name in stack.split(';') {
             let location = match frames.get(name) {

@@ -59,16 +59,24 @@ pub fn read(bytes: &[u8]) -> Result<Profile, ReadError> {
     if !pprof::is_text(&message) {
         return pprof::read_message(&message).map_err(ReadError::Pprof);
     }
-    if let Some(found) = pprof::recognize(&message) {
+    let first = lines(&message).map(|(_, line)| line).find(|line| !is_skipped(line));
+    let first = first.as_deref().unwrap_or_default();
+    if !is_of_stacks(first)
+        && let Some(found) = pprof::recognize(&message)
+    {
         return Err(ReadError::Pprof(pprof::ReadError::NotPprof { found }));
     }
-    let first = lines(&message).find(|(_, line)| !is_skipped(line));
-    let profile = match first {
-        Some((_, line)) if perf_script::is_header(&line) => perf_script::read(&message),
-        _ => folded::read(&message),
-    }?;
+    let reader = if perf_script::is_header(first) { perf_script::read } else { folded::read };
+    let profile = reader(&message)?;
     pprof::check(&profile).map_err(ReadError::Pprof)?;
     Ok(profile)
+}
+
+/// Whether a line is one of stacks, though it begins as JSON, HTML and XML do: `[unknown] 3`,
+/// `<module>;main 5`.
+fn is_of_stacks(line: &str) -> bool {
+    let line = line.trim_start_matches('\u{feff}');
+    line.starts_with(['[', '<', '{']) && (folded::is_stack(line) || perf_script::is_header(line))
 }
 
 /// The lines of a text with their numbers, from 1. Bytes that are not UTF-8 are replaced.

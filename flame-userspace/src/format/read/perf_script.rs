@@ -7,7 +7,8 @@
 //!             55e0 main (inlined)
 //! ```
 //!
-//! The process, the CPU, the period and the frames may be missing, as `perf script -F` has it.
+//! The process, the CPU, the period and the frames may be missing, as `perf script -F` has it. The
+//! name is the thread's; that of a process is its first thread's.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -141,6 +142,8 @@ struct Reader {
     b: Builder,
     /// The columns of events.
     columns: HashMap<String, usize>,
+    /// What processes are called, by pid.
+    processes: HashMap<i64, String>,
     mappings: HashMap<String, MappingId>,
     open: Option<Open>,
     first: i64,
@@ -148,12 +151,15 @@ struct Reader {
 }
 
 impl Reader {
-    /// A reader with a column for each event in the text, and one for the samples.
+    /// A reader that knows the processes of the text, with a column for each event in it, and one
+    /// for the samples.
     fn new(text: &[u8]) -> Result<Self, ReadError> {
         // The events, and whether their periods are told.
         let mut events: Vec<(String, bool)> = Vec::new();
+        let mut processes = HashMap::new();
         for (line, text) in lines(text).filter(|(_, line)| !is_skipped(line)) {
             let Some(header) = Header::parse(&text) else { continue };
+            name_process(&mut processes, &header);
             let event = header.event();
             if let Some((_, told)) = events.iter_mut().find(|(known, _)| known == event) {
                 *told |= header.period.is_some();
@@ -181,19 +187,23 @@ impl Reader {
         let default = usize::from(events.first().is_some_and(|(_, told)| *told));
         let b = Builder::new(types, default);
         let mappings = HashMap::new();
-        Ok(Self { b, columns, mappings, open: None, first: i64::MAX, last: i64::MIN })
+        let (first, last) = (i64::MAX, i64::MIN);
+        Ok(Self { b, columns, processes, mappings, open: None, first, last })
     }
 
     fn begin_sample(&mut self, header: &Header<'_>) {
         let mut values = vec![0; self.columns.len() + 1];
         values[0] = 1;
         values[self.columns[header.event()]] = header.period.unwrap_or(1);
-        let mut labels = Vec::with_capacity(3);
+        let mut labels = Vec::with_capacity(4);
         if let Some(pid) = header.pid {
             labels.push(self.b.number_label("pid", pid, ""));
         }
         labels.push(self.b.number_label("tid", header.tid, ""));
-        labels.push(self.b.text_label("comm", header.comm));
+        if let Some(process) = header.pid.and_then(|pid| self.processes.get(&pid)) {
+            labels.push(self.b.text_label("comm", process));
+        }
+        labels.push(self.b.text_label("thread", header.comm));
         let labels = self.b.label_set(labels);
         self.first = self.first.min(header.time);
         self.last = self.last.max(header.time);
@@ -266,6 +276,16 @@ impl Reader {
     }
 }
 
+/// Notes what the process of a sample is called: as its first thread is in its last sample, when it
+/// may have become another program; or as another thread, where the first has no sample.
+fn name_process(processes: &mut HashMap<i64, String>, header: &Header<'_>) {
+    let Some(pid) = header.pid else { return };
+    let name = processes.entry(pid).or_insert_with(|| header.comm.to_owned());
+    if pid == header.tid {
+        header.comm.clone_into(name);
+    }
+}
+
 /// What a frame's file is called, so that the kernel's are known for what they are: perf writes its
 /// modules as `[name]`, and of the kernel itself the file that it read the symbols from, if it did.
 fn module(file: &str, address: u64) -> Cow<'_, str> {
@@ -326,6 +346,36 @@ mod tests {
         let told = format!("x 1/1 1.5: 1001001 cpu-clock:ppp:\n{frame}");
         let told = read(told.as_bytes()).expect("samples");
         assert_eq!((shown(&told).kind.as_str(), told.total(1)), ("cpu", 1_001_001));
+    }
+
+    #[test]
+    fn processes_are_called_as_their_first_threads_are() {
+        let text = "\
+pool-1 12/14 1.1: cycles:\n\t1 f (/bin/x)\n
+sh 12/12 1.2: cycles:\n\t1 f (/bin/x)\n
+app 12/12 1.3: cycles:\n\t1 f (/bin/x)\n
+pool-2 12/15 1.4: cycles:\n\t1 f (/bin/x)\n
+one 20/21 1.5: cycles:\n\t1 f (/bin/x)\n
+two 20/22 1.6: cycles:\n\t1 f (/bin/x)\n
+bare 30 1.7: cycles:\n\t1 f (/bin/x)\n";
+        let profile = read(text.as_bytes()).expect("samples");
+        let labels = profile.samples().map(|sample| {
+            let number = |key| profile.number_label(sample.labels, key);
+            let text = |key| profile.text_label(sample.labels, key);
+            (number("pid"), number("tid"), text("comm"), text("thread"))
+        });
+        assert_eq!(
+            labels.collect::<Vec<_>>(),
+            [
+                (Some(12), Some(14), Some("app"), Some("pool-1")),
+                (Some(12), Some(12), Some("app"), Some("sh")),
+                (Some(12), Some(12), Some("app"), Some("app")),
+                (Some(12), Some(15), Some("app"), Some("pool-2")),
+                (Some(20), Some(21), Some("one"), Some("one")),
+                (Some(20), Some(22), Some("one"), Some("two")),
+                (None, Some(30), None, Some("bare")),
+            ]
+        );
     }
 
     #[test]

@@ -61,6 +61,7 @@ bash 12/13 [001]  2.000000:    5 cycles:u:
     let sample = profile.samples().next().expect("two stacks");
     assert_eq!(profile.number_label(sample.labels, "pid"), Some(12));
     assert_eq!(profile.text_label(sample.labels, "comm"), Some("bash"));
+    assert_eq!(profile.text_label(sample.labels, "thread"), Some("bash"));
 }
 
 #[test]
@@ -81,6 +82,30 @@ fn compressed_texts_are_read_and_other_texts_are_refused() {
     ] {
         let error = read(text.as_bytes()).expect_err(text).to_string();
         assert!(error.contains(message), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn stacks_whose_first_line_begins_as_other_files_do_are_read() {
+    for text in [
+        "[perl+0x10];main 5\n",
+        "[unknown] 3\nmain 1\n",
+        "<module> (app.py:10);main (app.py:5) 33\n",
+        "{closure};main 2\n",
+        "# a comment\n\n<f> 1\n",
+        "\u{feff}[x] 1\n",
+        "[app] 1/1 1.500000: 7 cycles: \n\t1 f (/bin/x)\n",
+    ] {
+        assert!(read_text(text).total(0) > 0, "{text}");
+    }
+    for (text, kind) in [
+        ("[1, 2]\n", "JSON"),
+        ("{\n \"nodes\": 5\n}\n", "JSON"),
+        ("<html>\nmain 5\n", "HTML or XML"),
+        ("goroutine profile: total 7\n", "a Go profile as text"),
+    ] {
+        let error = read(text.as_bytes()).expect_err(text).to_string();
+        assert!(error.contains(kind), "{text:?}: {error}");
     }
 }
 
