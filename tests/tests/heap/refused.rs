@@ -48,22 +48,3 @@ fn an_exception_of_operator_new_is_caught_as_ever() {
         }
     }
 }
-
-#[test]
-fn a_program_in_windows_that_limits_itself_is_not_followed_again() {
-    let Some(_machine) = Machine::take() else { return };
-    let refused = Workload::cpp("refused");
-    let mut flame = Flame::record(&["-t", "heap", "--", refused.path(), "busy", "1500"]);
-    flame.command().env("LD_PRELOAD", preloaded(THROWING[0]));
-    let outcome = flame.run().with_code(0);
-    let printed = outcome.printed();
-    let told = printed.lines().find_map(|line| line.strip_prefix("blocks ")).expect("blocks");
-    let blocks: Vec<f64> = told.split(' ').map(|number| number.parse().expect("one")).collect();
-    let [before, after] = blocks[..] else { panic!("two numbers: {told}") };
-    measured(&format!(
-        "blocks in as much time, without the limit and with it: {before} and {after}"
-    ));
-    assert_eq!(outcome.heap().sample_type_index("inuse_space"), None, "it is in windows");
-    // Where every call traps it gets a tenth.
-    assert!(after > 0.5 * before, "{before}, {after}");
-}

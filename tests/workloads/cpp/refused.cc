@@ -1,8 +1,6 @@
 // Asks for more memory than there is, and goes on when it is refused: `refused HOW WAIT_MS`. `huge`
 // asks for 127 TiB at once, more than there is room for; `limited` for 8 MiB at a time, up to the
-// limit that it was started with, `limits` up to one that it sets itself. `busy` asks for no more than
-// it gets, as fast as it can for three times as long, limits itself before the last, and tells how many
-// blocks it got in the second and in the last.
+// limit that it was started with, `limits` up to one that it sets itself.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -41,48 +39,20 @@ constexpr int kTimes = 20;
 	}
 }
 
-// Blocks made and freed in so many milliseconds.
-[[gnu::noinline]] long blocks_in(int ms)
-{
-	auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
-	long blocks = 0;
-	for (; blocks % 64 || std::chrono::steady_clock::now() < end; blocks++) {
-		void *block = ::operator new(64 + (blocks & 63));
-		asm volatile("" : : "r"(block) : "memory");
-		::operator delete(block);
-	}
-	return blocks;
-}
-
-bool limit_to(rlim_t gib)
-{
-	rlimit limit = {gib << 30, gib << 30};
-	return setrlimit(RLIMIT_AS, &limit) == 0;
-}
-
-int busy(int ms)
-{
-	blocks_in(ms);
-	long before = blocks_in(ms);
-	if (!limit_to(64))
-		return 3;
-	std::printf("blocks %ld %ld\n", before, blocks_in(ms));
-	return 0;
-}
-
 } // namespace
 
 int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
-	if (!std::strcmp(argv[1], "busy"))
-		return busy(std::atoi(argv[2]));
 	// Probes are there a moment after the program has begun.
 	std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(argv[2])));
 	bool huge = !std::strcmp(argv[1], "huge");
-	if (!std::strcmp(argv[1], "limits") && !limit_to(4))
-		return 3;
+	if (!std::strcmp(argv[1], "limits")) {
+		rlimit limit = {rlim_t{4} << 30, rlim_t{4} << 30};
+		if (setrlimit(RLIMIT_AS, &limit))
+			return 3;
+	}
 	int refused = 0;
 	for (int time = 0; time < kTimes; time++)
 		refused += huge ? is_refused_huge() : is_refused_in_the_end();
