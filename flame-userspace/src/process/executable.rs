@@ -222,6 +222,12 @@ pub(crate) fn can_open_map_files() -> bool {
 mod tests {
     use super::*;
 
+    /// A file as this process would have mapped it.
+    fn by_this_process<'a>(path: &'a Path, identity: &'a FileIdentity) -> Mapped<'a> {
+        let (pid, start, end) = (std::process::id(), 0, 4096);
+        Mapped { pid, start, end, path, identity, mount_namespace: None }
+    }
+
     #[test]
     fn a_mapping_of_this_process_is_opened_once() {
         let own = std::process::id();
@@ -257,14 +263,7 @@ mod tests {
         let away = path.with_extension("away");
         fs::rename(&path, &away).expect("move it away");
         let mut executables = Executables::new();
-        let mapped = Mapped {
-            pid: own,
-            start: 0,
-            end: 4096,
-            path: &path,
-            identity: &identity,
-            mount_namespace: None,
-        };
+        let mapped = by_this_process(&path, &identity);
         let first = executables.intern(mapped);
         assert_eq!(executables.intern(mapped), first, "and no more of them");
         fs::rename(&away, &path).expect("move it back");
@@ -296,14 +295,7 @@ mod tests {
         let meta = fs::metadata(&path).expect("its inode");
         let identity = FileIdentity { inode: meta.ino(), ..FileIdentity::default() };
         let mut executables = Executables::new();
-        let mapped = Mapped {
-            pid: own,
-            start: 0,
-            end: 4096,
-            path: &path,
-            identity: &identity,
-            mount_namespace: None,
-        };
+        let mapped = by_this_process(&path, &identity);
         let first = executables.intern(mapped);
         assert_eq!(executables.intern(mapped), first);
         fs::write(&path, "another program").expect("write it anew");
