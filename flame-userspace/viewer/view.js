@@ -300,19 +300,21 @@ export class View {
    */
   within(node, type, side, lines = undefined) {
     const ends = this.#ends(type, side, false, lines);
-    for (let at = 0; at < ends.length; at++) if (!this.#isWithin(at, node)) ends[at] = 0;
+    const isWithin = this.#isWithin(node);
+    for (let at = 0; at < ends.length; at++) if (!isWithin(at)) ends[at] = 0;
     return ends;
   }
 
   /**
-   * Whether samples that end at a node of the stacks' tree are at or below one of the drawn tree.
-   * @param {number} at
+   * Tells whether samples that end at a node of the stacks' tree are at or below one of the drawn tree.
    * @param {number} node
+   * @returns {(at: number) => boolean}
    */
-  #isWithin(at, node) {
+  #isWithin(node) {
+    const { toDrawn } = this;
     const [first, last] = [node, this.tree.end[node]];
     const inside = (/** @type {number} */ drawn) => drawn >= first && drawn < last;
-    return this.toDrawn ? this.toDrawn.some((to) => inside(to[at])) : inside(at);
+    return toDrawn ? (at) => toDrawn.some((to) => inside(to[at])) : inside;
   }
 
   /**
@@ -345,14 +347,15 @@ export class View {
     const rows = lines.rows.map((row) => ({ ...row }));
     const self = this.within(node, type, side, lines);
     this.#sum(node, self, type, rows, (at) => lines.rowOf[at]);
+    const isWithin = this.#isWithin(node);
     const placed = (/** @type {number} */ at) => (toStacks ? toStacks[at] : at);
     const counts = (/** @type {number} */ at) => !hidden?.[model.tree.frameOf[at]]
-      && (this.toDrawn !== undefined || this.#isWithin(placed(at), node));
+      && (this.toDrawn !== undefined || isWithin(placed(at)));
     const scale = side === BASE ? this.ratio(type) : 1;
     const [first, last] = this.#samplesOf(side);
     for (let sample = first; sample < last; sample++) {
       if ((picked && !picked[sample]) || !lines.hasOther(sample)) continue;
-      if (!this.#isWithin(placed(model.sampleNodes[sample]), node)) continue;
+      if (!isWithin(placed(model.sampleNodes[sample]))) continue;
       lines.add(rows, sample, model.values[type][sample] * scale, counts);
     }
     return rows;

@@ -5,9 +5,10 @@
 use super::graph::Node;
 use crate::profile::Profile;
 
-/// Frames that are looked at. Real profiles have some millions in all stacks; of what is beyond, only
-/// the innermost frames have lines of their own.
+/// Frames that are looked at, and those that are kept. Real profiles have some millions in all stacks;
+/// of what is beyond, only the innermost frames have lines of their own.
 const MOST_STEPS: usize = 1 << 27;
+const MOST_KEPT: usize = 1 << 24;
 
 /// By sample, the frames that are at other lines than their nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Lines {
                     (node, up) = (parent, up + 1);
                     steps += 1;
                 }
-                if steps > MOST_STEPS {
+                if steps > MOST_STEPS || lines.frames.len() > MOST_KEPT {
                     break;
                 }
             }
